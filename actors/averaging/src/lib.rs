@@ -1,0 +1,1 @@
+//! Exact sums of gradients in block fixed point. Numbers only.

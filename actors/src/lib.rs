@@ -1,0 +1,1 @@
+//! The actix shell: actors over the pure machines.

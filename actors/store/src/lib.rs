@@ -1,0 +1,1 @@
+//! Checkpoints, chunks and the council log on disk.

@@ -1,0 +1,1 @@
+//! Models, data, optimisers and digests over candle. Knows no peers.

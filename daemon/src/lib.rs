@@ -1,0 +1,1 @@
+//! The binaries traind and trainctl, settings and the control socket.

@@ -1,0 +1,1 @@
+//! One seed drives the pure crates through faults and checks every invariant.

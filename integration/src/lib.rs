@@ -1,0 +1,1 @@
+//! Cluster kit of real processes, integration tests, tidy tests and benches.

@@ -1,0 +1,11 @@
+//! What nodes decide together: ids, wire types, council, views, the sync step.
+//!
+//! Sans-IO: no socket, no clock, no randomness. Every machine is `step(now, input, &mut outputs)`; its driver runs the
+//! outputs in order and makes each `Persist` durable before any `Send` behind it.
+
+pub mod ids;
+pub mod index_set;
+pub mod numbers;
+pub mod replicated;
+pub mod view;
+pub mod wire;

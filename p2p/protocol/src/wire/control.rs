@@ -1,0 +1,158 @@
+//! Control messages: small, on one long-lived stream per peer.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, NodeId, SeatId};
+
+/// Longest encoded control message, bytes. The largest are the council's snapshots of the ledger; a ledger of 64
+/// nodes, 1,000 jobs and their views stays below 8 MiB.
+pub const CONTROL_BYTES_MAX: usize = 8 << 20;
+
+/// Everything that travels on a control stream after the hellos.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ControlMessage {
+    /// A message of the consensus group, opaque here, validated before the library sees it.
+    Raft {
+        /// Seat of the sender.
+        from: SeatId,
+        /// Seat of the receiver.
+        to: SeatId,
+        /// Encoded message of the consensus library.
+        bytes: Vec<u8>,
+    },
+    /// A node asks to be admitted, or tells the coordinator its new process.
+    Register(Registration),
+    /// The coordinator's answer: the seat that the ledger gave to the node.
+    Registered {
+        /// The seat.
+        seat: SeatId,
+        /// The process that was registered.
+        boot: Boot,
+    },
+    /// The receiver of a request is not the coordinator.
+    NotCoordinator {
+        /// Who is, as far as it knows.
+        coordinator: Option<NodeId>,
+    },
+    /// A member tells the coordinator how far it is.
+    Report(Report),
+    /// The coordinator tells everyone how far the running job is.
+    Progress(Progress),
+}
+
+/// What the coordinator learns about a node when it registers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// The process that registers.
+    pub boot: Boot,
+    /// Numeric class of the node.
+    pub numeric_class: String,
+    /// Device it computes on, as `cpu` or `cuda:0`.
+    pub device: String,
+}
+
+/// A member's word on its own progress, fenced by (job, incarnation, epoch, boot).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The job.
+    pub job: JobId,
+    /// The lineage.
+    pub incarnation: Incarnation,
+    /// The view in which it happened.
+    pub epoch: Epoch,
+    /// The process of the reporting member.
+    pub boot: Boot,
+    /// What happened.
+    pub event: ReportEvent,
+}
+
+/// What a member reports.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ReportEvent {
+    /// This life, in this tenure, has the state and the results of the step before it.
+    Synced {
+        /// Steps applied.
+        step: u64,
+        /// Chain of that state.
+        chain: Chain,
+    },
+    /// Applied a step. Says nothing about survival; stable is what all members of one view applied.
+    Applied {
+        /// Steps applied, this one included.
+        step: u64,
+        /// Chain of the new state.
+        chain: Chain,
+        /// Mean loss of the step, from its exact sum.
+        loss: f64,
+        /// What this process did for the job so far.
+        work: WorkCounters,
+    },
+    /// Wrote a checkpoint of the state after `step` steps to its disk.
+    CheckpointWritten {
+        /// Steps applied.
+        step: u64,
+        /// Chain of that state.
+        chain: Chain,
+        /// Digest of that state.
+        digest: Digest,
+        /// Length of the state, bytes.
+        bytes: u64,
+    },
+    /// Holds the final state.
+    Finished {
+        /// Steps applied.
+        step: u64,
+        /// Chain of the final state.
+        chain: Chain,
+        /// Digest of the final state.
+        digest: Digest,
+        /// Right answers on the held-out samples.
+        test_correct: u64,
+        /// Number of held-out samples.
+        test_total: u64,
+    },
+    /// A micro-batch gave a loss or a gradient that is not finite, or its computation failed.
+    MicrobatchFailed {
+        /// Steps applied before it.
+        step: u64,
+        /// Index within the step.
+        microbatch: u32,
+        /// The ids of its samples.
+        samples: Vec<u32>,
+        /// What was wrong, in words.
+        reason: String,
+    },
+}
+
+/// Counters of one process for one job, since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkCounters {
+    /// Micro-batches whose gradient was computed.
+    pub microbatches_computed: u64,
+    /// Of these, the ones computed because another member's lease fell to this one within a step.
+    pub microbatches_taken_over: u64,
+    /// Contributions and results sent, payload bytes.
+    pub exchange_bytes_sent: u64,
+    /// Steps applied by this process.
+    pub steps_applied: u64,
+}
+
+/// The coordinator's word on a running job, sent to every connected node a few times a second.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The job.
+    pub job: JobId,
+    /// The lineage.
+    pub incarnation: Incarnation,
+    /// The newest committed view.
+    pub epoch: Epoch,
+    /// Stable steps: applied by every member of one view.
+    pub stable_step: u64,
+    /// Mean losses of the latest stable steps, as (step, loss), oldest first, at most [`PROGRESS_LOSSES_MAX`].
+    pub losses: Vec<(u64, f64)>,
+    /// Counters by process, the dead ones at their last word.
+    pub work: Vec<(NodeId, Boot, WorkCounters)>,
+}
+
+/// Losses in one [`Progress`]: about a second of quick steps, so that a follower that missed a few sees no gap.
+pub const PROGRESS_LOSSES_MAX: usize = 256;

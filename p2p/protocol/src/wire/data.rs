@@ -1,0 +1,26 @@
+//! Frames of the bulk connections: a small header that the receiver decodes, and payload bytes it does not copy.
+
+use bytes::Bytes;
+
+/// Longest header, bytes: sets of micro-batches and parts are bitsets, so even 65,536 parts take 8 KiB.
+pub const DATA_HEADER_BYTES_MAX: usize = 64 << 10;
+
+/// Longest payload, bytes. The largest is a snapshot of a job's state; submission refuses jobs whose state is larger.
+pub const DATA_PAYLOAD_BYTES_MAX: usize = 1 << 30;
+
+/// One frame. Header and payload are opaque to the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataFrame {
+    /// Encoded header, at most [`DATA_HEADER_BYTES_MAX`].
+    pub header: Bytes,
+    /// Payload pieces, sent one behind the other; a received frame has one piece.
+    pub payload: Vec<Bytes>,
+}
+
+impl DataFrame {
+    /// Bytes of all payload pieces.
+    #[must_use]
+    pub fn payload_bytes(&self) -> usize {
+        self.payload.iter().map(Bytes::len).sum()
+    }
+}

@@ -1,0 +1,8 @@
+//! What travels between nodes. Sizes are checked before anything is allocated or decoded.
+
+mod codec;
+pub mod control;
+pub mod data;
+pub mod hello;
+
+pub use codec::{DecodeError, decode, encode};

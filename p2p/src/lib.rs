@@ -1,0 +1,1 @@
+//! libp2p swarm, discovery, handshake, control streams and bulk connections.
