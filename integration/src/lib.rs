@@ -1,1 +1,11 @@
-//! Cluster kit of real processes, integration tests, tidy tests and benches.
+//! Cluster kit: real daemons as processes on loopback, driven through their control sockets, for tests and benches.
+//!
+//! Nothing here sleeps: a daemon is ready when it says so, a step is done when the control socket says so.
+
+mod cluster;
+mod daemon;
+mod job_file;
+
+pub use cluster::{Cluster, turn};
+pub use daemon::{Daemon, DaemonOptions};
+pub use job_file::JobFile;

@@ -1,0 +1,93 @@
+//! The checkpoint actor: takes captured states and has them written by the store's own thread, beside training.
+//!
+//! Hears: sessions with a captured state, the published ledger for what to keep. Tells: the session when its
+//! checkpoint is on disk. When the store is behind, a checkpoint is left out; nothing waits.
+
+mod writer;
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use traind_protocol::ids::{Chain, Digest, JobId};
+use traind_store::Store;
+
+use crate::session::SessionInput;
+use writer::WriterTask;
+
+/// States that may wait to be written: each is a copy of the job's state in memory.
+const CHECKPOINTS_WAITING_MAX: usize = 2;
+
+/// A captured state to be written.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct WriteCheckpoint {
+    /// The job.
+    pub job: JobId,
+    /// Steps applied.
+    pub step: u64,
+    /// Chain of the state.
+    pub chain: Chain,
+    /// Digest of the state.
+    pub digest: Digest,
+    /// The state.
+    pub state: Bytes,
+    /// Who wants to know.
+    pub reply: mpsc::Sender<SessionInput>,
+}
+
+/// Checkpoints of a job that the ledger names; others that are older than the newest of these go.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct KeepCheckpoints {
+    /// The job.
+    pub job: JobId,
+    /// Steps to keep, ascending.
+    pub steps: Vec<u64>,
+}
+
+/// Hands work to the store's thread.
+pub struct Checkpoints {
+    tasks: mpsc::Sender<WriterTask>,
+}
+
+impl Checkpoints {
+    /// Starts the writing thread.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub fn new(store: Arc<Store>) -> std::io::Result<Self> {
+        let (tasks, queue) = mpsc::channel(CHECKPOINTS_WAITING_MAX);
+        std::thread::Builder::new().name("store".to_owned()).spawn(move || writer::run(&store, queue))?;
+        Ok(Self { tasks })
+    }
+}
+
+impl Actor for Checkpoints {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(CHECKPOINTS_WAITING_MAX);
+    }
+}
+
+impl Handler<WriteCheckpoint> for Checkpoints {
+    type Result = ();
+
+    fn handle(&mut self, message: WriteCheckpoint, _context: &mut Self::Context) {
+        let step = message.step;
+        if self.tasks.try_send(WriterTask::Write(message)).is_err() {
+            tracing::warn!(step, "checkpoint left out: the store is still writing earlier ones");
+        }
+    }
+}
+
+impl Handler<KeepCheckpoints> for Checkpoints {
+    type Result = ();
+
+    fn handle(&mut self, message: KeepCheckpoints, _context: &mut Self::Context) {
+        // Left out when the store is busy: the next ledger change asks again.
+        let _ = self.tasks.try_send(WriterTask::Keep(message));
+    }
+}

@@ -1,0 +1,56 @@
+//! The store's thread: writes and retains checkpoints, one after the other.
+
+use tokio::sync::mpsc;
+use traind_store::Store;
+
+use super::{KeepCheckpoints, WriteCheckpoint};
+use crate::session::{SessionInput, chain_of};
+
+/// Work for the store's thread.
+#[derive(Debug)]
+pub(super) enum WriterTask {
+    /// Write a checkpoint.
+    Write(WriteCheckpoint),
+    /// Drop checkpoints that the ledger does not name.
+    Keep(KeepCheckpoints),
+}
+
+/// Works until the actor is gone.
+pub(super) fn run(store: &Store, mut tasks: mpsc::Receiver<WriterTask>) {
+    while let Some(task) = tasks.blocking_recv() {
+        match task {
+            WriterTask::Write(message) => write(store, message),
+            WriterTask::Keep(message) => keep(store, &message),
+        }
+    }
+}
+
+fn write(store: &Store, message: WriteCheckpoint) {
+    let WriteCheckpoint { job, step, chain, digest, state, reply } = message;
+    match store.write_checkpoint(job, step, chain, digest, &state) {
+        Ok(_record) => {
+            let bytes = state.len() as u64;
+            // The session may have ended while its state was written.
+            let _ = reply.blocking_send(SessionInput::CheckpointWritten { step, chain, digest, bytes });
+        }
+        Err(error) => {
+            tracing::error!(job = %job.short(), step, error = chain_of(&error), "checkpoint not written");
+        }
+    }
+}
+
+fn keep(store: &Store, message: &KeepCheckpoints) {
+    let Some(newest) = message.steps.last() else { return };
+    let kept = store.list_checkpoints(Some(message.job)).and_then(|records| {
+        // Newer than the ledger's newest: written here, not yet known to be stable.
+        let steps: Vec<u64> = records
+            .iter()
+            .map(|record| record.step)
+            .filter(|step| step > newest || message.steps.contains(step))
+            .collect();
+        if steps.len() == records.len() { Ok(0) } else { store.retain(message.job, &steps) }
+    });
+    if let Err(error) = kept {
+        tracing::warn!(job = %message.job.short(), error = chain_of(&error), "old checkpoints not removed");
+    }
+}

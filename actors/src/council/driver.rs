@@ -1,0 +1,505 @@
+//! The thread that drives the consensus group and the coordinator: feeds inputs, runs outputs in order, and makes each
+//! record durable before anything behind it is sent.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+use traind_p2p::{Event, LossEvidence};
+use traind_protocol::coordinator::{Coordinator, CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
+use traind_protocol::council::{Council, CouncilInput, CouncilOptions, CouncilOutput, RecoveredCouncil};
+use traind_protocol::ids::{Boot, Millis, NodeId, SeatId};
+use traind_protocol::ledger::{JobStatus, Ledger, LedgerCommand};
+use traind_protocol::wire::control::{ControlMessage, Progress, Registration, Report};
+use traind_store::{CouncilRecord, StoreError};
+
+use super::registration::Registering;
+use super::{CouncilInbox, CouncilParts, Published};
+use crate::session::chain_of;
+
+/// Where the seat is kept in the store.
+pub const SEAT_KEY: &str = "seat";
+
+/// What the council is fed next, in order.
+enum Next {
+    Council(CouncilInput),
+    Coordinator(CoordinatorInput),
+}
+
+/// Why the council cannot start or go on.
+#[derive(Debug, Error)]
+pub enum CouncilError {
+    /// The log on disk cannot be read.
+    #[error("the council's log cannot be read")]
+    Load(#[source] StoreError),
+    /// The log on disk is not one of this council.
+    #[error("the council's log cannot be taken up again: {reason}")]
+    Recover {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A record cannot be made durable. Going on would break promises that were sent.
+    #[error("the council's log cannot be written")]
+    Persist(#[source] StoreError),
+    /// No thread.
+    #[error("no thread for the council")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Drives council and coordinator of one node.
+pub(super) struct CouncilDriver {
+    parts: CouncilParts,
+    council: Option<Council<Ledger>>,
+    coordinator: Coordinator,
+    seat: SeatId,
+    peers: BTreeMap<NodeId, Boot>,
+    /// Seats as peers said themselves, for as long as the ledger does not know them.
+    said_seats: BTreeMap<SeatId, NodeId>,
+    registering: Registering,
+    leading: bool,
+    seats_shown: (BTreeSet<SeatId>, BTreeSet<SeatId>, BTreeSet<SeatId>),
+    next: VecDeque<Next>,
+    dirty: bool,
+    published: watch::Sender<Arc<Published>>,
+    progress: watch::Sender<Option<Progress>>,
+}
+
+impl CouncilDriver {
+    /// Takes up the log that is on disk, or founds a council, or waits to be admitted to one.
+    pub(super) fn open(
+        parts: CouncilParts,
+        published: watch::Sender<Arc<Published>>,
+        progress: watch::Sender<Option<Progress>>,
+    ) -> Result<Self, CouncilError> {
+        let coordinator = Coordinator::new(parts.me.node, CoordinatorOptions::default());
+        let mut driver = Self {
+            parts,
+            council: None,
+            coordinator,
+            seat: SeatId::default(),
+            peers: BTreeMap::new(),
+            said_seats: BTreeMap::new(),
+            registering: Registering::default(),
+            leading: false,
+            seats_shown: Default::default(),
+            next: VecDeque::new(),
+            dirty: true,
+            published,
+            progress,
+        };
+        driver.take_up()?;
+        Ok(driver)
+    }
+
+    fn take_up(&mut self) -> Result<(), CouncilError> {
+        let stored = self.parts.store.get_local(SEAT_KEY).map_err(CouncilError::Load)?;
+        let seat =
+            stored.and_then(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).ok()).map(u64::from_le_bytes);
+        let mut outputs = Vec::new();
+        match seat {
+            Some(seat) => {
+                self.take_seat(SeatId(seat))?;
+                self.council = Some(self.recover(SeatId(seat))?);
+            }
+            None if self.parts.found.is_some() => {
+                let seat = SeatId(1);
+                self.take_seat(seat)?;
+                let options = CouncilOptions::default();
+                self.council = Some(Council::found(seat, options, Ledger::default(), &mut outputs));
+            }
+            None => {}
+        }
+        self.run_council_outputs(outputs)
+    }
+
+    fn recover(&self, seat: SeatId) -> Result<Council<Ledger>, CouncilError> {
+        let found = self.parts.store.council().load().map_err(CouncilError::Load)?;
+        let recovered = RecoveredCouncil {
+            hard_state: found.hard_state,
+            entries: found.entries,
+            conf_state: found.conf_state,
+            snapshot: found.snapshot,
+        };
+        if recovered.hard_state.is_none() && recovered.snapshot.is_none() {
+            return Ok(Council::join(seat, CouncilOptions::default(), Ledger::default()));
+        }
+        Council::recover(seat, CouncilOptions::default(), Ledger::default(), recovered)
+            .map_err(|error| CouncilError::Recover { reason: chain_of(&error) })
+    }
+
+    fn take_seat(&mut self, seat: SeatId) -> Result<(), CouncilError> {
+        self.parts.store.put_local(SEAT_KEY, &seat.0.to_le_bytes()).map_err(CouncilError::Persist)?;
+        self.seat = seat;
+        self.parts.network.set_seat(seat);
+        Ok(())
+    }
+
+    /// Runs until it is told to stop. What ends it otherwise ends the process.
+    pub(super) fn run(mut self, inputs: mpsc::Receiver<CouncilInbox>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let outcome = match runtime {
+            Ok(runtime) => runtime.block_on(self.serve(inputs)),
+            Err(error) => Err(CouncilError::Thread(error)),
+        };
+        if let Err(error) = outcome {
+            self.parts.fatal.raise("running the council", &error);
+        }
+    }
+
+    async fn serve(&mut self, mut inputs: mpsc::Receiver<CouncilInbox>) -> Result<(), CouncilError> {
+        self.settle()?;
+        loop {
+            let wait = self.parts.clock.until(self.deadline());
+            tokio::select! {
+                input = inputs.recv() => match input {
+                    None | Some(CouncilInbox::Stop) => return Ok(()),
+                    Some(input) => self.told(input)?,
+                },
+                () = tokio::time::sleep(wait) => self.tick()?,
+            }
+            self.settle()?;
+        }
+    }
+
+    fn deadline(&self) -> Millis {
+        let now = self.now();
+        let registering = self.wants_registration().then(|| self.registering.deadline(now).max(now.plus(1)));
+        [self.council.as_ref().map(Council::deadline), self.coordinator.deadline(), registering]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or_else(|| now.plus(1000))
+    }
+
+    fn tick(&mut self) -> Result<(), CouncilError> {
+        let now = self.now();
+        if self.council.as_ref().is_some_and(|council| council.deadline() <= now) {
+            self.next.push_back(Next::Council(CouncilInput::Tick));
+        }
+        self.next.push_back(Next::Coordinator(CoordinatorInput::Tick));
+        self.register();
+        Ok(())
+    }
+
+    fn told(&mut self, input: CouncilInbox) -> Result<(), CouncilError> {
+        match input {
+            CouncilInbox::Network(event) => self.network(event)?,
+            CouncilInbox::LocalReport(report) => self.report(self.parts.me.node, report),
+            CouncilInbox::Propose(command) => self.propose(&command),
+            CouncilInbox::Stop => {}
+        }
+        Ok(())
+    }
+
+    fn network(&mut self, event: Event) -> Result<(), CouncilError> {
+        match event {
+            Event::PeerJoined { node, hello, .. } => {
+                self.peers.insert(node, hello.boot);
+                if hello.seat != SeatId::default() {
+                    self.said_seats.insert(hello.seat, node);
+                }
+                self.next
+                    .push_back(Next::Coordinator(CoordinatorInput::PeerJoined { node, boot: hello.boot }));
+                self.registering.hurry();
+                self.register();
+                self.dirty = true;
+            }
+            Event::PeerLost { node, boot, evidence } => self.lost(node, boot, evidence),
+            Event::Control { from, message } => self.control(from, message)?,
+            Event::Listening { .. } | Event::SwarmAdopted { .. } | Event::SwarmRefused { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn lost(&mut self, node: NodeId, boot: Boot, evidence: LossEvidence) {
+        if self.peers.get(&node) == Some(&boot) {
+            self.peers.remove(&node);
+        }
+        let death_is_certain = matches!(evidence, LossEvidence::Refused | LossEvidence::Replaced);
+        let reason = match evidence {
+            LossEvidence::Refused => "its process is gone: connection closed and redial refused",
+            LossEvidence::Closed => "connection closed and not made again",
+            LossEvidence::Silent => "silent: no heartbeat",
+            LossEvidence::Replaced => "came back as a new process",
+        };
+        tracing::info!(peer = %node.short(), name = node.friendly_name(), reason, "peer lost");
+        if let (true, Some(seat)) = (death_is_certain, self.seat_of(node)) {
+            self.next.push_back(Next::Council(CouncilInput::PeerDied(seat)));
+        }
+        let reason = reason.to_owned();
+        self.next.push_back(Next::Coordinator(CoordinatorInput::PeerLost {
+            node,
+            boot,
+            death_is_certain,
+            reason,
+        }));
+        self.dirty = true;
+    }
+
+    fn control(&mut self, from: NodeId, message: ControlMessage) -> Result<(), CouncilError> {
+        match message {
+            ControlMessage::Raft { from: seat, to, bytes } => self.raft(from, seat, to, bytes),
+            ControlMessage::Register(registration) => self.register_other(from, registration),
+            ControlMessage::Registered { seat, boot } => self.registered(seat, boot)?,
+            ControlMessage::NotCoordinator { coordinator } => {
+                self.registering.learn(coordinator);
+                self.register();
+            }
+            ControlMessage::Report(report) => self.report(from, report),
+            ControlMessage::Progress(progress) => {
+                if self.coordinator_node() == Some(from) {
+                    self.progress.send_replace(Some(progress));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn raft(&mut self, from: NodeId, seat: SeatId, to: SeatId, bytes: Vec<u8>) {
+        let known = self.ledger().and_then(|ledger| ledger.seat_of(from));
+        if known.is_some_and(|known| known != seat) || to != self.seat {
+            tracing::debug!(peer = %from.short(), seat = seat.0, to = to.0, "council message with a wrong seat dropped");
+            return;
+        }
+        if known.is_none() {
+            self.said_seats.insert(seat, from);
+        }
+        self.next.push_back(Next::Council(CouncilInput::Message { from: seat, bytes }));
+    }
+
+    fn register_other(&mut self, from: NodeId, registration: Registration) {
+        if self.leading {
+            self.next.push_back(Next::Coordinator(CoordinatorInput::Register { from, registration }));
+        } else {
+            let coordinator = self.coordinator_node();
+            self.send(from, ControlMessage::NotCoordinator { coordinator });
+        }
+    }
+
+    fn registered(&mut self, seat: SeatId, boot: Boot) -> Result<(), CouncilError> {
+        if boot == self.parts.me.boot && self.council.is_none() {
+            self.take_seat(seat)?;
+            self.council = Some(Council::join(seat, CouncilOptions::default(), Ledger::default()));
+            tracing::info!(seat = seat.0, "admitted to the swarm");
+            self.dirty = true;
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, from: NodeId, report: Report) {
+        if self.leading {
+            self.next.push_back(Next::Coordinator(CoordinatorInput::Report { from, report }));
+        } else if from == self.parts.me.node
+            && let Some(coordinator) = self.coordinator_node()
+        {
+            self.send(coordinator, ControlMessage::Report(report));
+        }
+    }
+
+    fn propose(&mut self, command: &LedgerCommand) {
+        self.next.push_back(Next::Council(CouncilInput::Propose(command.encode())));
+    }
+
+    /// Asks for admission, or tells the ledger this process, for as long as the ledger does not show it.
+    fn register(&mut self) {
+        if !self.wants_registration() {
+            return;
+        }
+        let registration = self.parts.registration.clone();
+        if self.leading {
+            let from = self.parts.me.node;
+            self.next.push_back(Next::Coordinator(CoordinatorInput::Register { from, registration }));
+            return;
+        }
+        let peers: Vec<NodeId> = self.peers.keys().copied().collect();
+        for peer in self.registering.ask(self.now(), self.coordinator_node(), &peers) {
+            self.send(peer, ControlMessage::Register(registration.clone()));
+        }
+    }
+
+    fn wants_registration(&self) -> bool {
+        let me = self.parts.me;
+        self.ledger()
+            .and_then(|ledger| ledger.nodes.get(&me.node))
+            .is_none_or(|record| record.boot != me.boot)
+    }
+
+    /// Feeds the machines until neither has anything more to say, then shows what changed.
+    fn settle(&mut self) -> Result<(), CouncilError> {
+        loop {
+            while let Some(next) = self.next.pop_front() {
+                match next {
+                    Next::Council(input) => self.step_council(input)?,
+                    Next::Coordinator(input) => self.step_coordinator(input),
+                }
+            }
+            self.show_seats();
+            if self.next.is_empty() {
+                break;
+            }
+        }
+        if std::mem::take(&mut self.dirty) {
+            self.publish();
+        }
+        Ok(())
+    }
+
+    fn step_council(&mut self, input: CouncilInput) -> Result<(), CouncilError> {
+        let now = self.now();
+        let mut outputs = Vec::new();
+        if let Some(council) = &mut self.council {
+            council.step(now, input, &mut outputs);
+        }
+        self.run_council_outputs(outputs)
+    }
+
+    fn run_council_outputs(&mut self, outputs: Vec<CouncilOutput>) -> Result<(), CouncilError> {
+        for output in outputs {
+            match output {
+                CouncilOutput::Persist(record) => {
+                    let record = CouncilRecord {
+                        hard_state: record.hard_state,
+                        entries: record.entries,
+                        conf_state: record.conf_state,
+                        snapshot: record.snapshot,
+                        compact_before: record.compact_before,
+                    };
+                    self.parts.store.council().persist(&record).map_err(CouncilError::Persist)?;
+                }
+                CouncilOutput::Send { to, bytes } => match self.node_of(to) {
+                    Some(node) => self.send(node, ControlMessage::Raft { from: self.seat, to, bytes }),
+                    None => tracing::debug!(seat = to.0, "no node known for this seat"),
+                },
+                CouncilOutput::Applied { .. } | CouncilOutput::StateReplaced => {
+                    self.next.push_back(Next::Coordinator(CoordinatorInput::LedgerChanged));
+                    self.dirty = true;
+                }
+                CouncilOutput::LeaderChanged { leader, term } => self.leader_changed(leader, term),
+                CouncilOutput::ProposalDropped(_) => tracing::debug!("proposal dropped: no coordinator yet"),
+                CouncilOutput::MessageRefused { from, reason } => {
+                    tracing::warn!(seat = from.0, reason, "council message refused");
+                }
+                CouncilOutput::Removed => {
+                    tracing::warn!("this node's seat was taken out of the council's group")
+                }
+                CouncilOutput::Poisoned => {
+                    tracing::error!("the council's group failed; taking it up again from disk");
+                    self.leader_changed(None, 0);
+                    self.council = Some(self.recover(self.seat)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn leader_changed(&mut self, leader: Option<SeatId>, term: u64) {
+        let leading = leader.is_some() && leader == Some(self.seat);
+        if leading && !self.leading {
+            self.next.push_back(Next::Coordinator(CoordinatorInput::Elected { term }));
+        } else if !leading && self.leading {
+            self.next.push_back(Next::Coordinator(CoordinatorInput::Deposed));
+        }
+        self.leading = leading;
+        let name = leader.and_then(|seat| self.node_of(seat)).map(|node| node.friendly_name());
+        tracing::info!(term, coordinator = name.as_deref().unwrap_or("none"), "coordinator changed");
+        self.registering.hurry();
+        self.register();
+        self.dirty = true;
+    }
+
+    fn step_coordinator(&mut self, input: CoordinatorInput) {
+        let now = self.now();
+        let empty = Ledger::default();
+        let ledger = self.council.as_ref().map_or(&empty, Council::replicated);
+        let mut outputs = Vec::new();
+        self.coordinator.step(now, ledger, input, &mut outputs);
+        for output in outputs {
+            match output {
+                CoordinatorOutput::Propose(command) => self.propose(&command),
+                CoordinatorOutput::Send { to, message } if to == self.parts.me.node => {
+                    tracing::debug!(?message, "coordinator's word to its own node");
+                }
+                CoordinatorOutput::Send { to, message } => self.send(to, message),
+                CoordinatorOutput::Broadcast(message) => {
+                    if let ControlMessage::Progress(progress) = &message {
+                        self.progress.send_replace(Some(progress.clone()));
+                    }
+                    self.parts.network.broadcast_control(message);
+                }
+                CoordinatorOutput::ChangeSeats { voters, learners } => {
+                    self.next.push_back(Next::Council(CouncilInput::ChangeSeats { voters, learners }));
+                }
+            }
+        }
+    }
+
+    /// Tells the coordinator about the group when that changed.
+    fn show_seats(&mut self) {
+        let Some(council) = &self.council else { return };
+        let (voters, learners) = (council.voters(), council.learners());
+        let caught_up: BTreeSet<SeatId> =
+            learners.iter().copied().filter(|&seat| council.is_caught_up(seat)).collect();
+        let shown = (voters.clone(), learners.clone(), caught_up.clone());
+        if shown != self.seats_shown {
+            self.seats_shown = shown;
+            self.dirty = true;
+            self.next.push_back(Next::Coordinator(CoordinatorInput::Seats { voters, learners, caught_up }));
+        }
+    }
+
+    fn publish(&self) {
+        let Some(council) = &self.council else { return };
+        let ledger = council.replicated();
+        let why = ledger
+            .jobs
+            .values()
+            .filter(|job| self.leading && matches!(job.status, JobStatus::Queued | JobStatus::Running))
+            .map(|job| (job.id, self.coordinator.why(ledger, job.id)))
+            .collect();
+        let mut live: BTreeSet<NodeId> = self.peers.keys().copied().collect();
+        live.insert(self.parts.me.node);
+        self.published.send_replace(Arc::new(Published {
+            ledger: ledger.clone(),
+            coordinator: self.coordinator_node(),
+            term: council.term(),
+            seat: self.seat,
+            voters: council.voters(),
+            learners: council.learners(),
+            live,
+            why,
+        }));
+    }
+
+    fn send(&self, to: NodeId, message: ControlMessage) {
+        // Consensus, registration and reports all survive a lost message.
+        if let Err(error) = self.parts.network.try_send_control(to, message) {
+            tracing::debug!(peer = %to.short(), %error, "control message not sent");
+        }
+    }
+
+    fn now(&self) -> Millis {
+        self.parts.clock.now()
+    }
+
+    fn ledger(&self) -> Option<&Ledger> {
+        self.council.as_ref().map(Council::replicated)
+    }
+
+    fn coordinator_node(&self) -> Option<NodeId> {
+        self.council.as_ref().and_then(Council::leader).and_then(|seat| self.node_of(seat))
+    }
+
+    fn node_of(&self, seat: SeatId) -> Option<NodeId> {
+        if seat == self.seat {
+            return Some(self.parts.me.node);
+        }
+        self.ledger()
+            .and_then(|ledger| ledger.node_of_seat(seat))
+            .or_else(|| self.said_seats.get(&seat).copied())
+    }
+
+    fn seat_of(&self, node: NodeId) -> Option<SeatId> {
+        self.ledger().and_then(|ledger| ledger.seat_of(node))
+    }
+}

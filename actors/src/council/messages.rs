@@ -1,0 +1,27 @@
+//! What the council's driver is told.
+
+use actix::prelude::*;
+use traind_p2p::Event;
+use traind_protocol::ledger::LedgerCommand;
+use traind_protocol::wire::control::Report;
+
+/// Inputs that may wait for the council's thread. The network waits while it is full.
+pub const COUNCIL_INBOX_MAX: usize = 1024;
+
+/// Inputs of the council's thread.
+#[derive(Debug)]
+pub enum CouncilInbox {
+    /// Something happened on the network.
+    Network(Event),
+    /// This node's own session reports; goes to the coordinator, which may be this node.
+    LocalReport(Report),
+    /// Somebody on this node wants the ledger changed. May be lost; whoever asked looks at the ledger and asks again.
+    Propose(LedgerCommand),
+    /// The daemon stops.
+    Stop,
+}
+
+/// Changes the ledger. `false` when the council is too busy to take it now.
+#[derive(Message, Debug)]
+#[rtype(result = "bool")]
+pub struct Propose(pub LedgerCommand);

@@ -1,0 +1,399 @@
+//! The driver of one session: runs the sync machine's outputs in order, between the network, the trainer and the store.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::sync::mpsc;
+use traind_averaging::check_result;
+use traind_protocol::ids::{Chain, Digest, Epoch, JobId, Life, NodeId};
+use traind_protocol::index_set::IndexSet;
+use traind_protocol::sync::{
+    SnapshotHead, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOptions, SyncOutput,
+};
+use traind_protocol::view::{Origin, View};
+use traind_protocol::wire::control::{ReportEvent, WorkCounters};
+
+use super::links::SessionLinks;
+use super::messages::{SessionDescription, SessionInput};
+use super::numbers::ExactNumbers;
+use super::reports::Reports;
+use super::trainer::{CancelBelow, CapturePurpose, TrainerCommand, TrainerError, TrainerEvent};
+
+/// Reports are repeated this often, in case one was lost with a connection. They are idempotent and small.
+const REPORTS_REPEAT_MS: u64 = 1000;
+
+/// Why a session ended before its job did.
+#[derive(Debug, Error)]
+pub enum SessionError {
+    /// The job's description does not give a session on this node.
+    #[error("the job cannot be started on this node: {reason}")]
+    Start {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The trainer ended.
+    #[error("the trainer of the job ended")]
+    Trainer(#[source] TrainerError),
+    /// The checkpoint that the view starts from cannot be read here.
+    #[error("the checkpoint of step {step} cannot be read: {reason}")]
+    Origin {
+        /// Its step.
+        step: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The sums of a step cannot be trusted.
+    #[error("the sums of the step are worthless: {reason}")]
+    Sums {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The trainer thread went away without a word.
+    #[error("the trainer thread of the job is gone")]
+    TrainerGone,
+    /// A bug: the session's own thread panicked.
+    #[error("the session panicked: {message}")]
+    Panicked {
+        /// The panic's message.
+        message: String,
+    },
+}
+
+/// What the driver needs to know about its job.
+#[derive(Clone, Debug)]
+pub struct SessionPlan {
+    /// Machine options.
+    pub sync: SyncOptions,
+    /// A checkpoint every so many steps.
+    pub checkpoint_every: u64,
+}
+
+/// One job on one node.
+pub struct SessionDriver {
+    plan: SessionPlan,
+    machine: SyncMachine<ExactNumbers>,
+    layout: traind_averaging::PartLayout,
+    links: SessionLinks,
+    trainer: mpsc::Sender<TrainerCommand>,
+    /// Commands that the trainer has no room for yet; bounded by what one step can ask for.
+    waiting: VecDeque<TrainerCommand>,
+    cancel_below: CancelBelow,
+    generation: u64,
+    reports: Reports,
+    work: WorkCounters,
+    lease_step: Option<u64>,
+    taken_over: IndexSet,
+    snapshots: BTreeMap<u64, (NodeId, SnapshotHead)>,
+    snapshot_requests: u64,
+    origin: Option<(u64, Chain)>,
+    finished: Option<(u64, Chain)>,
+    refused: BTreeMap<&'static str, u64>,
+}
+
+impl SessionDriver {
+    /// A driver whose machine is at step 0 and in no view.
+    #[must_use]
+    pub fn new(
+        plan: SessionPlan,
+        layout: traind_averaging::PartLayout,
+        links: SessionLinks,
+        trainer: mpsc::Sender<TrainerCommand>,
+        cancel_below: CancelBelow,
+    ) -> Self {
+        let machine = SyncMachine::new(plan.sync.clone(), ExactNumbers::new(layout.clone()));
+        let reports = Reports::new(plan.sync.job, plan.sync.me.boot);
+        Self {
+            plan,
+            machine,
+            layout,
+            links,
+            trainer,
+            waiting: VecDeque::new(),
+            cancel_below,
+            generation: 0,
+            reports,
+            work: WorkCounters::default(),
+            lease_step: None,
+            taken_over: IndexSet::new(),
+            snapshots: BTreeMap::new(),
+            snapshot_requests: 0,
+            origin: None,
+            finished: None,
+            refused: BTreeMap::new(),
+        }
+    }
+
+    /// Runs until it is told to stop.
+    ///
+    /// # Errors
+    /// When the trainer ends or the origin of a view cannot be read; the node then needs a new life.
+    pub async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<SessionInput>,
+        mut events: mpsc::Receiver<TrainerEvent>,
+    ) -> Result<(), SessionError> {
+        let mut repeat = tokio::time::interval(Duration::from_millis(REPORTS_REPEAT_MS));
+        repeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let trainer = self.trainer.clone();
+        loop {
+            tokio::select! {
+                biased;
+                event = events.recv() => self.trained(event.ok_or(SessionError::TrainerGone)?)?,
+                permit = trainer.reserve(), if !self.waiting.is_empty() => {
+                    let permit = permit.map_err(|_closed| SessionError::TrainerGone)?;
+                    if let Some(command) = self.waiting.pop_front() {
+                        permit.send(command);
+                    }
+                }
+                input = inbox.recv() => match input {
+                    None | Some(SessionInput::Stop) => return Ok(()),
+                    Some(input) => self.told(input)?,
+                },
+                _ = repeat.tick() => self.repeat_reports(),
+            }
+        }
+    }
+
+    fn told(&mut self, input: SessionInput) -> Result<(), SessionError> {
+        match input {
+            SessionInput::EnterView(view) => self.enter(view),
+            SessionInput::Frame { from, header, payload } => match SyncMessage::decode(&header, payload) {
+                Ok(message) => self.feed(SyncInput::Message { from, message }),
+                Err(error) => {
+                    tracing::debug!(peer = %from.short(), %error, "frame is no message of the sync step");
+                    self.refuse("frame does not decode");
+                    Ok(())
+                }
+            },
+            SessionInput::PathOpened(peer) => {
+                self.repeat_reports();
+                self.feed(SyncInput::PathOpened(peer))
+            }
+            SessionInput::RepeatReports => {
+                self.repeat_reports();
+                Ok(())
+            }
+            SessionInput::CheckpointWritten { step, chain, digest, bytes } => {
+                self.report(ReportEvent::CheckpointWritten { step, chain, digest, bytes });
+                Ok(())
+            }
+            SessionInput::Describe(reply) => {
+                // Whoever asked may have gone meanwhile.
+                let _ = reply.send(self.describe());
+                Ok(())
+            }
+            SessionInput::Stop => Ok(()),
+        }
+    }
+
+    fn enter(&mut self, view: View) -> Result<(), SessionError> {
+        self.reports.enter(view.incarnation, view.epoch);
+        self.feed(SyncInput::EnterView(view))?;
+        self.repeat_reports();
+        Ok(())
+    }
+
+    fn trained(&mut self, event: TrainerEvent) -> Result<(), SessionError> {
+        match event {
+            TrainerEvent::Computed { step, base, microbatch, contributions } => {
+                self.work.microbatches_computed += 1;
+                self.work.microbatches_taken_over += u64::from(self.taken_over.contains(microbatch));
+                self.feed(SyncInput::Computed { step, base, microbatch, contributions })
+            }
+            TrainerEvent::ComputeFailed { step, base, microbatch, samples, reason } => {
+                tracing::warn!(step, microbatch, ?samples, reason, "micro-batch gave no usable gradient");
+                self.report(ReportEvent::MicrobatchFailed { step, microbatch, samples, reason });
+                self.feed(SyncInput::ComputeFailed { step, base, microbatch })
+            }
+            TrainerEvent::Captured { purpose, state, digest } => {
+                self.captured(purpose, state, digest);
+                Ok(())
+            }
+            TrainerEvent::Restored => match self.origin.take() {
+                Some((step, chain)) => self.feed(SyncInput::OriginLoaded { step, chain }),
+                None => Ok(()),
+            },
+            TrainerEvent::Evaluated { digest, correct, total } => {
+                if let Some((step, chain)) = self.finished {
+                    let event = ReportEvent::Finished {
+                        step,
+                        chain,
+                        digest,
+                        test_correct: correct,
+                        test_total: total,
+                    };
+                    self.report(event);
+                }
+                Ok(())
+            }
+            TrainerEvent::Failed(error) => Err(SessionError::Trainer(error)),
+        }
+    }
+
+    fn captured(&mut self, purpose: CapturePurpose, state: Bytes, digest: Digest) {
+        match purpose {
+            CapturePurpose::Checkpoint { step, chain } => {
+                self.links.write_checkpoint(self.job(), step, chain, digest, state);
+            }
+            CapturePurpose::Snapshot { request } => {
+                if let Some((to, head)) = self.snapshots.remove(&request) {
+                    let message = head.into_message(state);
+                    self.send(to, &message);
+                }
+            }
+        }
+    }
+
+    fn feed(&mut self, input: SyncInput) -> Result<(), SessionError> {
+        let mut outputs = Vec::new();
+        self.machine.step(self.links.now(), input, &mut outputs);
+        if let Some(reason) = self.machine.numbers().broken() {
+            return Err(SessionError::Sums { reason });
+        }
+        for output in outputs {
+            self.execute(output)?;
+        }
+        Ok(())
+    }
+
+    fn execute(&mut self, output: SyncOutput) -> Result<(), SessionError> {
+        match output {
+            SyncOutput::Send { to, message } => self.send(to, &message),
+            SyncOutput::SendSnapshot { to, snapshot } => {
+                self.snapshot_requests += 1;
+                let request = self.snapshot_requests;
+                self.snapshots.insert(request, (to, snapshot));
+                self.command(TrainerCommand::Capture { purpose: CapturePurpose::Snapshot { request } });
+            }
+            SyncOutput::Compute { step, base, microbatches } => self.compute(step, base, microbatches),
+            SyncOutput::Apply { step, chain, results } => self.apply(step, chain, results),
+            SyncOutput::InstallState { state, .. } => {
+                self.command(TrainerCommand::Restore { state, digest: None });
+            }
+            SyncOutput::LoadOrigin(origin) => self.load_origin(origin)?,
+            SyncOutput::Synced { step, chain, .. } => self.report(ReportEvent::Synced { step, chain }),
+            SyncOutput::Applied { .. } => {}
+            SyncOutput::Finished { step, chain } => {
+                self.finished = Some((step, chain));
+                self.command(TrainerCommand::Evaluate);
+            }
+            SyncOutput::Evicted => {
+                tracing::warn!(job = %self.job().short(), "this node was taken out of the view");
+                self.reports.forget();
+            }
+            SyncOutput::NeedView { epoch } => self.links.view_is_late(epoch),
+            SyncOutput::Alarm { kind, with, step } => {
+                tracing::error!(?kind, peer = %with.short(), step, "replicas differ");
+            }
+            SyncOutput::Refused { from, reason } => {
+                tracing::debug!(peer = %from.short(), reason, "message of a peer refused");
+                self.refuse(reason);
+            }
+            SyncOutput::CancelCompute => {
+                self.generation += 1;
+                self.cancel_below.store(self.generation, Ordering::Release);
+            }
+        }
+        Ok(())
+    }
+
+    fn compute(&mut self, step: u64, base: Chain, microbatches: IndexSet) {
+        if self.lease_step == Some(step) {
+            self.taken_over.extend_from(&microbatches);
+        } else {
+            self.lease_step = Some(step);
+            self.taken_over = IndexSet::new();
+        }
+        let generation = self.generation;
+        self.command(TrainerCommand::Compute { step, base, microbatches, generation });
+    }
+
+    fn apply(&mut self, step: u64, chain: Chain, results: Vec<Bytes>) {
+        let loss = results
+            .first()
+            .and_then(|result| check_result(&self.layout, 0, result).ok())
+            .map_or(f64::NAN, |head| head.loss_mean);
+        let step = step + 1;
+        self.command(TrainerCommand::Apply { results });
+        if step % self.plan.checkpoint_every == 0 || step == self.plan.sync.steps {
+            let purpose = CapturePurpose::Checkpoint { step, chain };
+            self.command(TrainerCommand::Capture { purpose });
+        }
+        self.work.steps_applied += 1;
+        self.report(ReportEvent::Applied { step, chain, loss, work: self.work });
+    }
+
+    fn load_origin(&mut self, origin: Origin) -> Result<(), SessionError> {
+        let Origin::Checkpoint { step, chain, digest } = origin else { return Ok(()) };
+        let state = self
+            .links
+            .read_checkpoint(self.job(), step)
+            .map_err(|reason| SessionError::Origin { step, reason })?;
+        let restored = self.machine.restore_numbers(&state);
+        if !restored {
+            let reason = "its block exponents do not decode".to_owned();
+            return Err(SessionError::Origin { step, reason });
+        }
+        self.origin = Some((step, chain));
+        self.command(TrainerCommand::Restore { state, digest: Some(digest) });
+        Ok(())
+    }
+
+    fn send(&mut self, to: NodeId, message: &SyncMessage) {
+        let frame = message.encode();
+        if matches!(message.body, SyncBody::Contribution { .. } | SyncBody::Result { .. }) {
+            self.work.exchange_bytes_sent += frame.payload_bytes() as u64;
+        }
+        // A frame that cannot be queued is lost with its connection; PathOpened then tells the machine to say it again.
+        if let Err(error) = self.links.send(to, frame) {
+            tracing::debug!(peer = %to.short(), %error, "frame not sent");
+        }
+    }
+
+    fn command(&mut self, command: TrainerCommand) {
+        if self.waiting.is_empty() {
+            match self.trainer.try_send(command) {
+                Ok(()) => {}
+                Err(
+                    mpsc::error::TrySendError::Full(command) | mpsc::error::TrySendError::Closed(command),
+                ) => {
+                    self.waiting.push_back(command);
+                }
+            }
+        } else {
+            self.waiting.push_back(command);
+        }
+    }
+
+    fn report(&mut self, event: ReportEvent) {
+        let report = self.reports.record(event);
+        self.links.report(report);
+    }
+
+    fn repeat_reports(&self) {
+        for report in self.reports.repeat() {
+            self.links.report(report);
+        }
+    }
+
+    fn refuse(&mut self, reason: &'static str) {
+        *self.refused.entry(reason).or_default() += 1;
+    }
+
+    fn job(&self) -> JobId {
+        self.plan.sync.job
+    }
+
+    fn describe(&self) -> SessionDescription {
+        SessionDescription {
+            job: self.job(),
+            sync: self.machine.status(),
+            work: self.work,
+            refused: self.refused.iter().map(|(&reason, &count)| (reason, count)).collect(),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What a session is told, and what it tells.
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use traind_protocol::ids::{Chain, Digest, JobId, NodeId};
+use traind_protocol::sync::SyncStatus;
+use traind_protocol::view::View;
+use traind_protocol::wire::control::WorkCounters;
+
+/// Inputs of one session, in a queue of at most [`SESSION_INBOX_MAX`].
+///
+/// The network's reader waits while the queue is full, so a slow session slows its peers down and loses nothing.
+#[derive(Debug)]
+pub enum SessionInput {
+    /// The council committed a view of the job.
+    EnterView(View),
+    /// A frame of a peer's data connection.
+    Frame {
+        /// The authenticated sender.
+        from: NodeId,
+        /// Encoded header.
+        header: Bytes,
+        /// Payload.
+        payload: Bytes,
+    },
+    /// Our sending path to a peer is new: what was sent before may be lost.
+    PathOpened(NodeId),
+    /// Reports have to be said again: a new coordinator, or a new path to it.
+    RepeatReports,
+    /// A checkpoint is on disk.
+    CheckpointWritten {
+        /// Steps applied.
+        step: u64,
+        /// Its chain.
+        chain: Chain,
+        /// Its digest.
+        digest: Digest,
+        /// Length of the state.
+        bytes: u64,
+    },
+    /// What are you doing? The answer goes to the sender.
+    Describe(oneshot::Sender<SessionDescription>),
+    /// The job has ended or the daemon stops.
+    Stop,
+}
+
+/// Inputs that may wait for a session: a step's frames from 64 peers with a few parts each.
+pub const SESSION_INBOX_MAX: usize = 4096;
+
+/// Commands that may wait for a trainer; the driver keeps the rest, which the protocol bounds.
+pub const TRAINER_QUEUE_MAX: usize = 16;
+
+/// Events of a trainer that may wait for the driver: it computes no further ahead than this.
+pub const TRAINER_EVENTS_MAX: usize = 16;
+
+/// What a session is doing.
+#[derive(Clone, Debug)]
+pub struct SessionDescription {
+    /// The job.
+    pub job: JobId,
+    /// State of the sync machine, waits included.
+    pub sync: SyncStatus,
+    /// What this process did for the job.
+    pub work: WorkCounters,
+    /// Messages of peers that were refused, by reason.
+    pub refused: Vec<(&'static str, u64)>,
+}

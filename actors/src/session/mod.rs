@@ -1,0 +1,189 @@
+//! The session actor: starts a session when the council puts this node into a view, hands it the views that follow,
+//! stops it when the job ends.
+//!
+//! Hears: the published ledger. Tells: the session's thread, through its bounded queue. When a session fails the
+//! process ends, because a process that lost its state must not go on as the same life.
+
+mod driver;
+mod links;
+mod messages;
+mod numbers;
+mod reports;
+mod start;
+mod state;
+mod trainer;
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use tokio::sync::{mpsc, oneshot, watch};
+use traind_protocol::ids::{Epoch, JobId, Life, NodeId};
+use traind_protocol::ledger::{JobRecord, JobStatus};
+use traind_store::Store;
+
+pub use driver::SessionError;
+pub use messages::{SESSION_INBOX_MAX, SessionDescription, SessionInput};
+pub use start::{PlanError, plan_job};
+pub(crate) use trainer::{chain_of, panic_message};
+
+use crate::checkpoints::Checkpoints;
+use crate::clock::Clock;
+use crate::council::{CouncilInbox, Published};
+use crate::fatal::Fatal;
+
+/// Messages that may wait for this actor: ledger changes, which replace each other, and questions.
+const SESSIONS_MAILBOX_MAX: usize = 64;
+
+/// Where frames of the data connections go: the running session's queue, if there is one.
+pub type FrameSink = watch::Sender<Option<mpsc::Sender<SessionInput>>>;
+
+/// What sessions need of the daemon.
+pub struct SessionParts {
+    /// This process.
+    pub me: Life,
+    /// Device that training runs on.
+    pub device: String,
+    /// The daemon's clock.
+    pub clock: Clock,
+    /// The network.
+    pub network: traind_p2p::Handle,
+    /// The council's queue.
+    pub council: mpsc::Sender<CouncilInbox>,
+    /// The checkpoint writer.
+    pub checkpoints: Addr<Checkpoints>,
+    /// The store.
+    pub store: Arc<Store>,
+    /// Where frames are to go.
+    pub frames: FrameSink,
+    /// How the daemon learns that it cannot go on.
+    pub fatal: Fatal,
+}
+
+struct Running {
+    job: JobId,
+    epoch: Epoch,
+    coordinator: Option<NodeId>,
+    inbox: mpsc::Sender<SessionInput>,
+}
+
+/// Runs the session of the job that this node is a member of.
+pub struct Sessions {
+    parts: SessionParts,
+    running: Option<Running>,
+}
+
+impl Sessions {
+    /// No session yet.
+    #[must_use]
+    pub fn new(parts: SessionParts) -> Self {
+        Self { parts, running: None }
+    }
+
+    /// What the session has to be told now that the ledger is as published.
+    fn follow(&mut self, published: &Published) -> Vec<(mpsc::Sender<SessionInput>, SessionInput)> {
+        let mut told = Vec::new();
+        if let Some(running) = &self.running {
+            let ended =
+                published.ledger.jobs.get(&running.job).is_none_or(|job| job.status != JobStatus::Running);
+            if ended {
+                told.push((running.inbox.clone(), SessionInput::Stop));
+                self.running = None;
+                self.parts.frames.send_replace(None);
+            }
+        }
+        let Some(job) = published.ledger.running_job() else { return told };
+        let Some(view) = &job.view else { return told };
+        if self.running.is_none() && view.member(self.parts.me).is_some() {
+            self.start(job);
+        }
+        if let Some(running) = &mut self.running {
+            if running.epoch < view.epoch {
+                running.epoch = view.epoch;
+                told.push((running.inbox.clone(), SessionInput::EnterView(view.clone())));
+            }
+            if running.coordinator != published.coordinator {
+                running.coordinator = published.coordinator;
+                told.push((running.inbox.clone(), SessionInput::RepeatReports));
+            }
+        }
+        told
+    }
+
+    fn start(&mut self, job: &JobRecord) {
+        match start::session(&self.parts, job) {
+            Ok(inbox) => {
+                self.parts.frames.send_replace(Some(inbox.clone()));
+                self.running = Some(Running { job: job.id, epoch: Epoch(0), coordinator: None, inbox });
+            }
+            Err(error) => self.parts.fatal.raise("starting a session", &error),
+        }
+    }
+}
+
+impl Actor for Sessions {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(SESSIONS_MAILBOX_MAX);
+    }
+}
+
+/// The ledger changed, or who coordinates.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct LedgerPublished(pub Arc<Published>);
+
+impl Handler<LedgerPublished> for Sessions {
+    /// The mailbox waits until the session took its inputs, so views keep their order.
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, message: LedgerPublished, _context: &mut Self::Context) -> Self::Result {
+        let told = self.follow(&message.0);
+        let deliver = async move {
+            for (inbox, input) in told {
+                // A session that has ended needs no more inputs.
+                let _ = inbox.send(input).await;
+            }
+        };
+        AtomicResponse::new(Box::pin(deliver.into_actor(self)))
+    }
+}
+
+/// What is the session doing? `None` where there is none.
+#[derive(Message)]
+#[rtype(result = "Option<SessionDescription>")]
+pub struct DescribeSession;
+
+impl Handler<DescribeSession> for Sessions {
+    type Result = ResponseFuture<Option<SessionDescription>>;
+
+    fn handle(&mut self, _message: DescribeSession, _context: &mut Self::Context) -> Self::Result {
+        let inbox = self.running.as_ref().map(|running| running.inbox.clone());
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            inbox?.send(SessionInput::Describe(reply)).await.ok()?;
+            answer.await.ok()
+        })
+    }
+}
+
+/// The daemon stops: the session's threads end.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StopSession;
+
+impl Handler<StopSession> for Sessions {
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, _message: StopSession, _context: &mut Self::Context) -> Self::Result {
+        self.parts.frames.send_replace(None);
+        let inbox = self.running.take().map(|running| running.inbox);
+        let stop = async move {
+            if let Some(inbox) = inbox {
+                // A session that has ended needs no stop.
+                let _ = inbox.send(SessionInput::Stop).await;
+            }
+        };
+        AtomicResponse::new(Box::pin(stop.into_actor(self)))
+    }
+}

@@ -1,0 +1,84 @@
+//! The arithmetic of a step over the averaging crate, as the sync machine asks for it.
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
+use traind_averaging::{Accumulator, Grid, PartLayout, check_contribution, check_result};
+use traind_protocol::numbers::Numbers;
+
+use super::state;
+
+/// Exact sums in block fixed point.
+pub struct ExactNumbers {
+    layout: PartLayout,
+    grid: Grid,
+    /// What made the sums of this session worthless, if anything did.
+    broken: RefCell<Option<String>>,
+}
+
+impl ExactNumbers {
+    /// The arithmetic of a job whose gradient `layout` describes, at step 0.
+    #[must_use]
+    pub fn new(layout: PartLayout) -> Self {
+        let grid = Grid::new(&layout);
+        Self { layout, grid, broken: RefCell::new(None) }
+    }
+
+    /// Why this session must not go on: contributions, each well formed, whose sum leaves the exact range. Gradients
+    /// that large come from a lying or a broken member.
+    #[must_use]
+    pub fn broken(&self) -> Option<String> {
+        self.broken.borrow().clone()
+    }
+
+    fn accumulate(&self, part: u32, contributions: &[Bytes]) -> Accumulator {
+        let mut accumulator = Accumulator::new(self.layout.range(part).len());
+        for contribution in contributions {
+            if let Err(error) = accumulator.add(contribution) {
+                self.broken.replace(Some(format!("the sum of part {part} cannot be formed: {error}")));
+            }
+        }
+        accumulator
+    }
+}
+
+impl Numbers for ExactNumbers {
+    fn is_contribution(&self, part: u32, bytes: &[u8]) -> bool {
+        check_contribution(&self.layout, part, bytes).is_ok()
+    }
+
+    fn is_result(&self, part: u32, bytes: &[u8]) -> bool {
+        check_result(&self.layout, part, bytes).is_ok()
+    }
+
+    fn sum(&self, part: u32, contributions: &[Bytes]) -> Bytes {
+        match contributions {
+            [only] => only.clone(),
+            several => self.accumulate(part, several).encode().into(),
+        }
+    }
+
+    fn fold(&self, part: u32, contributions: &[Bytes]) -> Bytes {
+        self.grid.mean(part, &self.accumulate(part, contributions)).into()
+    }
+
+    fn advance(&mut self, results: &[Bytes]) {
+        for (part, result) in (0u32..).zip(results) {
+            if let Err(error) = self.grid.advance(part, result) {
+                self.broken.replace(Some(format!("the result of part {part} cannot be used: {error}")));
+            }
+        }
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> bool {
+        let restored =
+            state::split(bytes).ok().and_then(|parts| Grid::from_bytes(&self.layout, parts.grid).ok());
+        match restored {
+            Some(grid) => {
+                self.grid = grid;
+                true
+            }
+            None => false,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The whole state of a job at a step boundary, as bytes: what checkpoints hold and joiners receive.
+//!
+//! Layout: magic, length of the grid (u64 little endian), grid, training state. Everything that decides the future is
+//! in it and in the digest: block exponents, parameters, optimiser, step, seed.
+
+use bytes::Bytes;
+use thiserror::Error;
+use traind_averaging::Grid;
+use traind_protocol::ids::Digest;
+use traind_training::Session;
+
+const MAGIC: &[u8; 8] = b"TRNDST01";
+const HEAD_BYTES: usize = 16;
+
+/// Bytes that are no state of this job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("state is malformed: {what}")]
+pub struct MalformedState {
+    what: &'static str,
+}
+
+/// The parts of an encoded state.
+pub struct StateParts<'a> {
+    /// Encoded block exponents.
+    pub grid: &'a [u8],
+    /// Encoded training state.
+    pub training: &'a [u8],
+}
+
+/// Encodes the state that `grid` and `session` hold.
+#[must_use]
+pub fn encode(grid: &Grid, session: &Session) -> Bytes {
+    let grid = grid.to_bytes();
+    let training = session.state();
+    let mut bytes = Vec::with_capacity(HEAD_BYTES + grid.len() + training.len());
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&(grid.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&grid);
+    bytes.extend_from_slice(&training);
+    bytes.into()
+}
+
+/// Splits an encoded state.
+///
+/// # Errors
+/// When the head is not that of a state or lies about lengths.
+pub fn split(bytes: &[u8]) -> Result<StateParts<'_>, MalformedState> {
+    let (head, body) =
+        bytes.split_at_checked(HEAD_BYTES).ok_or(MalformedState { what: "shorter than its head" })?;
+    let (magic, length) = head.split_at(MAGIC.len());
+    if magic != MAGIC {
+        return Err(MalformedState { what: "not a state, or of another version" });
+    }
+    let length = <[u8; 8]>::try_from(length)
+        .map(u64::from_le_bytes)
+        .ok()
+        .and_then(|length| usize::try_from(length).ok());
+    let (grid, training) = length
+        .and_then(|length| body.split_at_checked(length))
+        .ok_or(MalformedState { what: "block exponents longer than the state" })?;
+    Ok(StateParts { grid, training })
+}
+
+/// BLAKE3 over everything that decides the future.
+#[must_use]
+pub fn digest(grid: &Grid, session: &Session) -> Digest {
+    let mut hasher = blake3::Hasher::new_derive_key("traind state digest v1");
+    let grid = grid.to_bytes();
+    hasher.update(&(grid.len() as u64).to_le_bytes());
+    hasher.update(&grid);
+    session.hash_into(&mut hasher);
+    Digest(*hasher.finalize().as_bytes())
+}

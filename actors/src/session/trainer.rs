@@ -1,0 +1,328 @@
+//! The trainer thread of a session: owns the model, computes micro-batches, applies results. It executes commands
+//! strictly in order, so a computation always sees the state that the machine meant.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::sync::mpsc;
+use traind_averaging::{Grid, PartLayout, decode_result};
+use traind_protocol::ids::{Chain, Digest};
+use traind_protocol::index_set::IndexSet;
+use traind_training::{Session, TrainingError};
+
+use super::state;
+
+/// What the trainer is told to do.
+#[derive(Debug)]
+pub enum TrainerCommand {
+    /// Compute the gradients of `microbatches` at the present state.
+    Compute {
+        /// Steps applied.
+        step: u64,
+        /// Chain of that state.
+        base: Chain,
+        /// Which ones.
+        microbatches: IndexSet,
+        /// Number of this command; [`CancelBelow`] skips older ones.
+        generation: u64,
+    },
+    /// One optimiser update with the results of all parts.
+    Apply {
+        /// Results, one per part.
+        results: Vec<Bytes>,
+    },
+    /// Encode the present state for `purpose`.
+    Capture {
+        /// Given back with the state.
+        purpose: CapturePurpose,
+    },
+    /// Replace the state.
+    Restore {
+        /// An encoded state.
+        state: Bytes,
+        /// The digest it must have, where one is known.
+        digest: Option<Digest>,
+    },
+    /// Test the present state on the held-out samples.
+    Evaluate,
+}
+
+/// Why a state is captured.
+#[derive(Debug)]
+pub enum CapturePurpose {
+    /// For a checkpoint of the state with this chain.
+    Checkpoint {
+        /// Steps applied.
+        step: u64,
+        /// Its chain.
+        chain: Chain,
+    },
+    /// For a joiner; the number finds the request again.
+    Snapshot {
+        /// Number of the request.
+        request: u64,
+    },
+}
+
+/// What the trainer tells.
+#[derive(Debug)]
+pub enum TrainerEvent {
+    /// A micro-batch's gradient, quantised, one contribution per part.
+    Computed {
+        /// Steps applied.
+        step: u64,
+        /// Chain of the state it was computed from.
+        base: Chain,
+        /// Index within the step.
+        microbatch: u32,
+        /// Encoded contributions.
+        contributions: Vec<Bytes>,
+    },
+    /// A micro-batch without a usable gradient.
+    ComputeFailed {
+        /// Steps applied.
+        step: u64,
+        /// Chain of the state.
+        base: Chain,
+        /// Index within the step.
+        microbatch: u32,
+        /// The ids of its samples.
+        samples: Vec<u32>,
+        /// What was wrong.
+        reason: String,
+    },
+    /// A state was encoded.
+    Captured {
+        /// Why.
+        purpose: CapturePurpose,
+        /// The state.
+        state: Bytes,
+        /// Its digest.
+        digest: Digest,
+    },
+    /// The state was replaced.
+    Restored,
+    /// The present state was tested.
+    Evaluated {
+        /// Its digest.
+        digest: Digest,
+        /// Right answers.
+        correct: u64,
+        /// Held-out samples.
+        total: u64,
+    },
+    /// The trainer cannot go on; its thread has ended.
+    Failed(TrainerError),
+}
+
+/// Why a trainer ended.
+#[derive(Debug, Error)]
+pub enum TrainerError {
+    /// The model or the optimiser failed.
+    #[error("training failed while {doing}")]
+    Training {
+        /// What it was doing.
+        doing: &'static str,
+        /// The cause.
+        #[source]
+        source: TrainingError,
+    },
+    /// A result that all members hold does not decode.
+    #[error("result of part {part} does not decode")]
+    Result {
+        /// Which part.
+        part: u32,
+        /// The cause.
+        #[source]
+        source: traind_averaging::CodecError,
+    },
+    /// A state to go on from is not one of this job.
+    #[error("state cannot be restored: {reason}")]
+    State {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A bug: the code panicked.
+    #[error("the trainer panicked while {doing}: {message}")]
+    Panicked {
+        /// What it was doing.
+        doing: &'static str,
+        /// The panic's message.
+        message: String,
+    },
+}
+
+/// Computations of a generation below this number are skipped.
+pub type CancelBelow = Arc<AtomicU64>;
+
+/// Everything the trainer thread owns.
+pub struct Trainer {
+    session: Session,
+    grid: Grid,
+    layout: PartLayout,
+    gradient: Vec<f32>,
+    cancel_below: CancelBelow,
+    events: mpsc::Sender<TrainerEvent>,
+}
+
+impl Trainer {
+    /// A trainer at step 0 of `session`.
+    #[must_use]
+    pub fn new(
+        session: Session,
+        layout: PartLayout,
+        cancel_below: CancelBelow,
+        events: mpsc::Sender<TrainerEvent>,
+    ) -> Self {
+        let grid = Grid::new(&layout);
+        let gradient = vec![0.0; layout.elements()];
+        Self { session, grid, layout, gradient, cancel_below, events }
+    }
+
+    /// Executes commands until the channel closes or something cannot go on.
+    pub fn run(mut self, mut commands: mpsc::Receiver<TrainerCommand>) {
+        while let Some(command) = commands.blocking_recv() {
+            let doing = doing(&command);
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.execute(command))).unwrap_or_else(|panic| {
+                Err(TrainerError::Panicked { doing, message: panic_message(&*panic) })
+            });
+            match outcome {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    // A closed channel means that the session has ended already and nobody needs to know.
+                    let _ = self.events.blocking_send(TrainerEvent::Failed(error));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// `Ok(false)` when nobody listens any more.
+    fn execute(&mut self, command: TrainerCommand) -> Result<bool, TrainerError> {
+        match command {
+            TrainerCommand::Compute { step, base, microbatches, generation } => {
+                Ok(self.compute(step, base, &microbatches, generation))
+            }
+            TrainerCommand::Apply { results } => self.apply(&results).map(|()| true),
+            TrainerCommand::Capture { purpose } => {
+                let state = state::encode(&self.grid, &self.session);
+                let digest = state::digest(&self.grid, &self.session);
+                Ok(self.tell(TrainerEvent::Captured { purpose, state, digest }))
+            }
+            TrainerCommand::Restore { state, digest } => {
+                self.restore(&state, digest)?;
+                Ok(self.tell(TrainerEvent::Restored))
+            }
+            TrainerCommand::Evaluate => {
+                let evaluation = self
+                    .session
+                    .evaluate()
+                    .map_err(|source| TrainerError::Training { doing: "testing the model", source })?;
+                let digest = state::digest(&self.grid, &self.session);
+                let (correct, total) = (evaluation.correct, evaluation.total);
+                Ok(self.tell(TrainerEvent::Evaluated { digest, correct, total }))
+            }
+        }
+    }
+
+    fn compute(&mut self, step: u64, base: Chain, microbatches: &IndexSet, generation: u64) -> bool {
+        for microbatch in microbatches.iter() {
+            if self.cancel_below.load(Ordering::Acquire) > generation {
+                return true;
+            }
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.contributions(microbatch)))
+                .unwrap_or_else(|panic| Err(format!("the computation panicked: {}", panic_message(&*panic))));
+            let event = match outcome {
+                Ok(contributions) => TrainerEvent::Computed { step, base, microbatch, contributions },
+                Err(reason) => {
+                    let samples = self.session.microbatch_samples(step, microbatch);
+                    TrainerEvent::ComputeFailed { step, base, microbatch, samples, reason }
+                }
+            };
+            if !self.tell(event) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn contributions(&mut self, microbatch: u32) -> Result<Vec<Bytes>, String> {
+        let outcome =
+            self.session.gradient(microbatch, &mut self.gradient).map_err(|error| chain_of(&error))?;
+        (0..self.layout.parts())
+            .map(|part| {
+                self.grid
+                    .quantise(part, &self.gradient, outcome.samples, outcome.loss_sum)
+                    .map(Bytes::from)
+                    .map_err(|error| chain_of(&error))
+            })
+            .collect()
+    }
+
+    fn apply(&mut self, results: &[Bytes]) -> Result<(), TrainerError> {
+        for (part, result) in (0u32..).zip(results) {
+            let range = self.layout.range(part);
+            decode_result(result, &mut self.gradient[range])
+                .map_err(|source| TrainerError::Result { part, source })?;
+            self.grid.advance(part, result).map_err(|source| TrainerError::Result { part, source })?;
+        }
+        self.session
+            .apply(&self.gradient)
+            .map_err(|source| TrainerError::Training { doing: "applying a step", source })
+    }
+
+    fn restore(&mut self, bytes: &[u8], expected: Option<Digest>) -> Result<(), TrainerError> {
+        let parts = state::split(bytes).map_err(|error| TrainerError::State { reason: error.to_string() })?;
+        let grid = Grid::from_bytes(&self.layout, parts.grid)
+            .map_err(|error| TrainerError::State { reason: chain_of(&error) })?;
+        self.session
+            .restore(parts.training)
+            .map_err(|source| TrainerError::Training { doing: "restoring a state", source })?;
+        self.grid = grid;
+        let found = state::digest(&self.grid, &self.session);
+        match expected {
+            Some(expected) if expected != found => Err(TrainerError::State {
+                reason: format!("its digest is {found}, the ledger names {expected}"),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn tell(&self, event: TrainerEvent) -> bool {
+        self.events.blocking_send(event).is_ok()
+    }
+}
+
+fn doing(command: &TrainerCommand) -> &'static str {
+    match command {
+        TrainerCommand::Compute { .. } => "computing gradients",
+        TrainerCommand::Apply { .. } => "applying a step",
+        TrainerCommand::Capture { .. } => "capturing the state",
+        TrainerCommand::Restore { .. } => "restoring a state",
+        TrainerCommand::Evaluate => "testing the model",
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// The message of a panic, where it has one.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}

@@ -1,0 +1,144 @@
+//! Starts the actors of one node and stops them in reverse.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+use traind_p2p::{DataEvent, Event};
+use traind_protocol::ids::{Life, NodeId, SwarmId};
+use traind_protocol::ledger::{JobStatus, LedgerCommand};
+use traind_protocol::wire::control::Registration;
+use traind_store::Store;
+
+use crate::checkpoints::{Checkpoints, KeepCheckpoints};
+use crate::clock::Clock;
+use crate::council::{
+    COUNCIL_INBOX_MAX, CouncilActor, CouncilError, CouncilParts, CouncilView, Propose, Published, StopCouncil,
+};
+use crate::fatal::Fatal;
+use crate::network::{NetworkActor, Reachability, forward_events, route_frames};
+use crate::session::{
+    DescribeSession, LedgerPublished, SessionDescription, SessionParts, Sessions, StopSession,
+};
+
+/// What the composition root has opened before the actors start.
+pub struct Parts {
+    /// This process.
+    pub me: Life,
+    /// What this node tells when it registers.
+    pub registration: Registration,
+    /// The swarm to found, for the first node of one.
+    pub found: Option<SwarmId>,
+    /// The network.
+    pub network: traind_p2p::Handle,
+    /// Its events.
+    pub events: mpsc::Receiver<Event>,
+    /// Its frames.
+    pub data: mpsc::Receiver<DataEvent>,
+    /// The store.
+    pub store: Arc<Store>,
+    /// How the daemon learns that it cannot go on.
+    pub fatal: Fatal,
+}
+
+/// Why the actors did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The council.
+    #[error("starting the council")]
+    Council(#[from] CouncilError),
+    /// A thread.
+    #[error("starting a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// The running actors of one node.
+#[derive(Clone)]
+pub struct NodeActors {
+    /// This node.
+    pub node: NodeId,
+    /// Ledger, council and progress, to watch.
+    pub view: CouncilView,
+    /// Addresses, to watch.
+    pub reachability: watch::Receiver<Reachability>,
+    council: Addr<CouncilActor>,
+    sessions: Addr<Sessions>,
+}
+
+/// Starts all actors on the current actix system.
+///
+/// # Errors
+/// When the council's log cannot be taken up or a thread cannot be started.
+pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
+    let clock = Clock::start();
+    let (inbox, inputs) = mpsc::channel(COUNCIL_INBOX_MAX);
+    let council_parts = CouncilParts {
+        me: parts.me,
+        registration: parts.registration.clone(),
+        found: parts.found,
+        clock,
+        network: parts.network.clone(),
+        store: Arc::clone(&parts.store),
+        fatal: parts.fatal.clone(),
+    };
+    let (council, view) = CouncilActor::open(council_parts, inbox.clone(), inputs)?;
+    let council = council.start();
+    let checkpoints = Checkpoints::new(Arc::clone(&parts.store)).map_err(StartError::Thread)?.start();
+    let (network, reachability) = NetworkActor::new(inbox.clone(), Arc::clone(&parts.store));
+    let (frames, frames_seen) = watch::channel(None);
+    let sessions = Sessions::new(SessionParts {
+        me: parts.me,
+        device: parts.registration.device,
+        clock,
+        network: parts.network,
+        council: inbox,
+        checkpoints: checkpoints.clone(),
+        store: parts.store,
+        frames,
+        fatal: parts.fatal,
+    })
+    .start();
+    actix::spawn(forward_events(parts.events, network.start()));
+    route_frames(parts.data, frames_seen).map_err(StartError::Thread)?;
+    actix::spawn(follow_ledger(view.published.clone(), sessions.clone(), checkpoints));
+    Ok(NodeActors { node: parts.me.node, view, reachability, council, sessions })
+}
+
+/// Tells the actors that act on the ledger whenever it changed.
+async fn follow_ledger(
+    mut published: watch::Receiver<Arc<Published>>,
+    sessions: Addr<Sessions>,
+    checkpoints: Addr<Checkpoints>,
+) {
+    loop {
+        let now = published.borrow_and_update().clone();
+        for job in now.ledger.jobs.values().filter(|job| job.status == JobStatus::Running) {
+            let steps = job.checkpoints.iter().map(|entry| entry.step).collect();
+            // Left out when the store is busy: the next change of the ledger asks again.
+            let _ = checkpoints.try_send(KeepCheckpoints { job: job.id, steps });
+        }
+        if sessions.send(LedgerPublished(now)).await.is_err() || published.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+impl NodeActors {
+    /// Puts a change to the council. It may be lost: look at the ledger and ask again.
+    pub async fn propose(&self, command: LedgerCommand) -> bool {
+        self.council.send(Propose(command)).await.unwrap_or(false)
+    }
+
+    /// What the session of this node is doing, if it has one.
+    pub async fn describe_session(&self) -> Option<SessionDescription> {
+        self.sessions.send(DescribeSession).await.ok().flatten()
+    }
+
+    /// Stops sessions, then the council. The network is the composition root's to stop.
+    pub async fn stop(&self) {
+        // An actor that is gone has nothing left to stop.
+        let _ = self.sessions.send(StopSession).await;
+        let _ = self.council.send(StopCouncil).await;
+    }
+}

@@ -1,0 +1,12 @@
+//! `traind` and `trainctl` for the integration tests: they get no other package's binaries, so this one calls the
+//! daemon's library. With [`traind::cli::DAEMON_ARGUMENT`] first it is the daemon, else `trainctl`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1).peekable();
+    if arguments.next_if(|first| first == traind::cli::DAEMON_ARGUMENT).is_some() {
+        return traind::cli::daemon_main(arguments);
+    }
+    traind::trainctl::main(arguments)
+}

@@ -1,0 +1,177 @@
+//! One daemon as a child process.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use traind::control::Client;
+use traind::control::api::{Request, Response};
+use traind::ready::ReadyLine;
+
+/// How long a daemon may take to stop by itself, and to say that it is ready.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How to start a daemon.
+#[derive(Clone, Debug)]
+pub struct DaemonOptions {
+    /// The binary of the kit.
+    pub binary: PathBuf,
+    /// Its data directory, kept over restarts.
+    pub data_dir: PathBuf,
+    /// Addresses of peers; none founds a swarm.
+    pub peers: Vec<String>,
+    /// Address to listen on.
+    pub listen: String,
+}
+
+/// A running daemon. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Daemon {
+    options: DaemonOptions,
+    child: Child,
+    ready: ReadyLine,
+}
+
+impl Daemon {
+    /// Starts a daemon and waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// When it ends instead; its log is in `DATA_DIR.log`.
+    pub async fn start(options: DaemonOptions) -> anyhow::Result<Self> {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(options.data_dir.with_extension("log"))
+            .context("opening the daemon's log")?;
+        let mut command = Command::new(&options.binary);
+        command
+            .args([traind::cli::DAEMON_ARGUMENT, "--dev", "--exit-with-stdin", "--threads", "1"])
+            .args(["--listen", &options.listen])
+            .arg("--data-dir")
+            .arg(&options.data_dir)
+            .env(
+                "TRAIND_LOG__LEVEL",
+                std::env::var("TRAIND_LOG__LEVEL").unwrap_or_else(|_unset| "info".to_owned()),
+            )
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log);
+        for peer in &options.peers {
+            command.args(["--peer", peer]);
+        }
+        let mut child = command.spawn().context("starting a daemon")?;
+        let stdout = child.stdout.take().context("the daemon's output")?;
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            BufReader::new(stdout).read_line(&mut line).map(|_length| line)
+        });
+        let line = tokio::time::timeout(PATIENCE, reading)
+            .await
+            .context("waiting for a daemon to be ready")???;
+        let ready = serde_json::from_str(&line).with_context(|| {
+            let log = std::fs::read_to_string(options.data_dir.with_extension("log")).unwrap_or_default();
+            format!("the daemon is not ready, its log says:\n{log}")
+        })?;
+        Ok(Self { options, child, ready })
+    }
+
+    /// A client of its control socket.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(&self.ready.socket)
+    }
+
+    /// Asks it.
+    ///
+    /// # Errors
+    /// When it refuses or does not answer.
+    pub async fn ask(&self, request: Request) -> anyhow::Result<Response> {
+        self.client().call(&request).await.with_context(|| format!("asking {request:?}"))
+    }
+
+    /// Its node id, in hexadecimal.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.ready.node
+    }
+
+    /// An address that others can dial.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.ready.address
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.options.data_dir
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL, and waits until the process is gone.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub fn kill(mut self) -> anyhow::Result<DaemonOptions> {
+        self.child.kill().context("killing a daemon")?;
+        self.child.wait().context("waiting for a killed daemon")?;
+        Ok(self.restart_options())
+    }
+
+    /// SIGTERM, and waits until the process has ended by itself.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn terminate(mut self) -> anyhow::Result<(ExitStatus, DaemonOptions)> {
+        let pid =
+            i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("the daemon's process id")?;
+        kill_process(pid, Signal::TERM).context("asking a daemon to stop")?;
+        let options = self.restart_options();
+        let waiting = tokio::task::spawn_blocking(move || self.child.wait());
+        let status =
+            tokio::time::timeout(PATIENCE, waiting).await.context("waiting for a daemon to stop")???;
+        Ok((status, options))
+    }
+
+    /// How to start it again where it was: same directory, same address.
+    #[must_use]
+    pub fn restart_options(&self) -> DaemonOptions {
+        let listen = self.ready.address.split("/p2p/").next().unwrap_or_default().to_owned();
+        DaemonOptions { listen, ..self.options.clone() }
+    }
+
+    /// Everything it logged so far.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn log(&self) -> anyhow::Result<String> {
+        std::fs::read_to_string(self.options.data_dir.with_extension("log")).context("reading a daemon's log")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a daemon that is expected to end at once, and gives its exit code and what it said.
+///
+/// # Errors
+/// When it becomes ready instead.
+pub async fn start_refused(options: DaemonOptions) -> anyhow::Result<String> {
+    match Daemon::start(options).await {
+        Ok(_daemon) => bail!("the daemon became ready"),
+        Err(error) => Ok(format!("{error:#}")),
+    }
+}

@@ -1,0 +1,10 @@
+//! Real daemons on loopback.
+
+mod bad_input;
+mod digests;
+mod division;
+mod lifecycle;
+mod queue;
+
+/// The kit's binary, which is the daemon and `trainctl`.
+const KIT: &str = env!("CARGO_BIN_EXE_traind-kit");
