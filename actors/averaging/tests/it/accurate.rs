@@ -88,14 +88,15 @@ fn every_block_is_within_a_millionth_of_the_mean_in_f64() {
 fn a_block_that_all_but_vanished_may_return_at_full_size() {
     let layout = PartLayout::new(512).unwrap();
     let mut grid = Grid::new(&layout);
-    for size in [1.0, 1e-30, 1.0, 0.0, 8000.0, 1e-20, 1.0] {
-        let gradient = vec![size; 512];
+    // By 2^-8 a step, so that the grid could follow far below its floor; then back at once, and once more.
+    let shrinking = (0..16).map(|step| 2f32.powi(-8 * step));
+    for size in shrinking.clone().chain([8000.0, 0.0, 8000.0]).chain(shrinking).chain([8000.0]) {
         let mut sum = Accumulator::new(512);
-        sum.add(&grid.quantise(0, &gradient, 1, 0.0).unwrap()).unwrap();
+        sum.add(&grid.quantise(0, &[size; 512], 1, 0.0).unwrap()).unwrap();
         let result = grid.mean(0, &sum);
         let mut mean = vec![0f32; 512];
         decode_result(&result, &mut mean).unwrap();
-        let expected = if size < 1e-15 { 0.0 } else { size };
+        let expected = if size < 2f32.powi(-40) { 0.0 } else { size };
         assert_eq!(mean, vec![expected; 512]);
         grid.advance(0, &result).unwrap();
     }
