@@ -1,1 +1,32 @@
 //! Models, data, optimisers and digests over candle. Knows no peers.
+//!
+//! A [`Session`] holds the state of one job: parameters, momentum, step. [`Session::gradient`] computes the gradient
+//! of one micro-batch at the current state, always in the same shape; [`Session::apply`] makes one optimiser
+//! update from the mean gradient. Everything is a pure function of the [`JobSpec`] and the mean gradients applied so
+//! far: the initial parameters and the order of samples come from the seed through a counter-based generator, and
+//! neither the number of threads nor the process changes a bit. Unlike processors may: see [`numeric_class`].
+
+mod counter_rng;
+mod data;
+mod evaluation;
+mod layers;
+mod models;
+mod numeric_class;
+mod parameter_layout;
+mod session;
+mod sgd;
+mod spec;
+mod state;
+mod threads;
+mod training_error;
+
+pub use evaluation::Evaluation;
+pub use numeric_class::numeric_class;
+pub use parameter_layout::{ParameterLayout, ParameterPlace};
+pub use session::{MicrobatchOutcome, Session};
+pub use spec::{
+    BatchSpec, CheckpointSpec, DataSpec, JobSpec, ModelSpec, NodesSpec, OptimiserSpec, Problem, SpecError,
+};
+pub use state::{StateError, state_bytes};
+pub use threads::{ThreadSetting, set_threads};
+pub use training_error::TrainingError;

@@ -1,0 +1,83 @@
+//! The bytes of a result: the mean gradient over one part, which every member applies.
+//!
+//! `samples: u64, loss mean: f64, values: f32 each`, little endian.
+
+use crate::contribution::SAMPLES_MAX;
+use crate::{CodecError, PartLayout};
+
+/// Bytes before the values: samples and the mean of the loss.
+const HEADER_BYTES: usize = 16;
+
+/// What a result says about its step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ResultHeader {
+    /// Samples (or tokens) in the mean.
+    pub samples: u64,
+    /// Mean of their losses.
+    pub loss_mean: f64,
+}
+
+/// Checks that `bytes`, from a peer, is a well-formed result of `part`: length, ranges, all values finite.
+///
+/// # Errors
+/// Names what is wrong.
+pub fn check_result(layout: &PartLayout, part: u32, bytes: &[u8]) -> Result<ResultHeader, CodecError> {
+    if part >= layout.parts() {
+        return Err(CodecError::NoSuchPart { part, parts: layout.parts() });
+    }
+    Ok(parse(layout.range(part).len(), bytes)?.0)
+}
+
+/// Writes the values of a result to `out`, one part of the flat mean gradient.
+///
+/// # Errors
+/// When the bytes are no result of a part of `out`'s length; then `out` is as it was.
+pub fn decode_result(bytes: &[u8], out: &mut [f32]) -> Result<ResultHeader, CodecError> {
+    let (header, values) = parse(out.len(), bytes)?;
+    for (element, value) in out.iter_mut().zip(values) {
+        *element = f32::from_le_bytes(*value);
+    }
+    Ok(header)
+}
+
+/// Encodes a result from values that are finite.
+pub(crate) fn encode(header: ResultHeader, values: impl ExactSizeIterator<Item = f32>) -> Vec<u8> {
+    let mut bytes = vec![0; HEADER_BYTES + 4 * values.len()];
+    bytes[..8].copy_from_slice(&header.samples.to_le_bytes());
+    bytes[8..HEADER_BYTES].copy_from_slice(&header.loss_mean.to_le_bytes());
+    let room = bytes[HEADER_BYTES..].as_chunks_mut::<4>().0;
+    for (bytes, value) in room.iter_mut().zip(values) {
+        *bytes = value.to_le_bytes();
+    }
+    bytes
+}
+
+/// The checked header and values of a result of `elements`.
+pub(crate) fn parse(elements: usize, bytes: &[u8]) -> Result<(ResultHeader, &[[u8; 4]]), CodecError> {
+    let expected = HEADER_BYTES + 4 * elements;
+    if bytes.len() != expected {
+        return Err(CodecError::Length { expected, found: bytes.len() });
+    }
+    let (words, _) = bytes[..HEADER_BYTES].as_chunks::<8>();
+    let header =
+        ResultHeader { samples: u64::from_le_bytes(words[0]), loss_mean: f64::from_le_bytes(words[1]) };
+    if header.samples > SAMPLES_MAX {
+        return Err(CodecError::Samples);
+    }
+    if !header.loss_mean.is_finite() {
+        return Err(CodecError::Loss);
+    }
+    let values = bytes[HEADER_BYTES..].as_chunks::<4>().0;
+    // Branch-free first: the magnitude bits of infinities and NaN are the largest.
+    let largest = values.iter().fold(0, |largest, value| largest.max(magnitude(*value)));
+    if largest >= f32::INFINITY.to_bits() {
+        let element = values.iter().position(|value| !f32::from_le_bytes(*value).is_finite()).unwrap_or(0);
+        return Err(CodecError::NotFinite { element });
+    }
+    Ok((header, values))
+}
+
+/// The bits of a value without its sign: ordered as the magnitudes are.
+pub(crate) fn magnitude(value: [u8; 4]) -> u32 {
+    u32::from_le_bytes(value) & (u32::MAX >> 1)
+}

@@ -1,0 +1,123 @@
+//! The data directory of a node: one process at a time, one version of the format.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Seek, Write};
+use std::path::{Path, PathBuf};
+
+use crate::{StoreError, durable_file};
+
+/// Version of the layout below the data directory. A directory of another version is refused untouched.
+pub const FORMAT_VERSION: u32 = 1;
+
+const FORMAT_FILE: &str = "FORMAT";
+const LOCK_FILE: &str = "lock";
+/// What the format file says before its version.
+const FORMAT_WORD: &str = "traind-data";
+/// Bytes of the format and the lock file at most; both are one short line.
+const SMALL_FILE_BYTES_MAX: u64 = 256;
+
+/// A directory that this process alone uses until the value is dropped or the process ends.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    /// The kernel releases the lock with the last handle, however the process ends.
+    _lock: File,
+}
+
+impl DataDir {
+    /// Opens the directory, or makes it with mode 0700.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`], [`StoreError::OtherVersion`] and [`StoreError::NotADataDirectory`] leave every byte as it
+    /// was; else the file system's.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        if path.exists() {
+            check_format(path)?;
+        } else {
+            durable_file::create_directory(path)?;
+        }
+        let lock = lock(path)?;
+        // Again under the lock: another process may have made the directory just now.
+        if !check_format(path)? {
+            let line = format!("{FORMAT_WORD} {FORMAT_VERSION}\n");
+            durable_file::write(path, FORMAT_FILE, line.as_bytes())?;
+            durable_file::sync_directory(path)?;
+        }
+        Ok(Self { path: path.to_path_buf(), _lock: lock })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the node's key is kept.
+    #[must_use]
+    pub fn identity_path(&self) -> PathBuf {
+        self.path.join("identity")
+    }
+
+    pub(crate) fn index_path(&self) -> PathBuf {
+        self.path.join("index")
+    }
+
+    pub(crate) fn sequence_path(&self) -> PathBuf {
+        self.path.join("sequence")
+    }
+
+    pub(crate) fn chunks_path(&self) -> PathBuf {
+        self.path.join("chunks")
+    }
+
+    pub(crate) fn manifests_path(&self) -> PathBuf {
+        self.path.join("manifests")
+    }
+}
+
+/// Whether the directory has our format; `false` for one that is new.
+fn check_format(path: &Path) -> Result<bool, StoreError> {
+    if let Some(bytes) = durable_file::read(&path.join(FORMAT_FILE), SMALL_FILE_BYTES_MAX)? {
+        let text = String::from_utf8_lossy(&bytes);
+        let found = text.trim();
+        if found.strip_prefix(FORMAT_WORD).map(str::trim) == Some(&FORMAT_VERSION.to_string()) {
+            return Ok(true);
+        }
+        let found = format!("{found:?}");
+        return Err(StoreError::OtherVersion { path: path.to_path_buf(), found, supported: FORMAT_VERSION });
+    }
+    // What a first start leaves when it is cut short, and what a file system of its own has.
+    let unfinished = format!("{FORMAT_FILE}{}", durable_file::UNFINISHED);
+    let new = durable_file::names(path)?
+        .iter()
+        .all(|name| [LOCK_FILE, &unfinished, "lost+found"].contains(&name.as_str()));
+    if new { Ok(false) } else { Err(StoreError::NotADataDirectory { path: path.to_path_buf() }) }
+}
+
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let lock_path = path.join(LOCK_FILE);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&lock_path)
+        .map_err(StoreError::file("open", &lock_path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let holder = durable_file::read(&lock_path, SMALL_FILE_BYTES_MAX).ok().flatten();
+            let pid = holder.and_then(|bytes| String::from_utf8(bytes).ok()?.trim().parse().ok());
+            return Err(StoreError::Locked { path: path.to_path_buf(), pid });
+        }
+        Err(TryLockError::Error(source)) => {
+            return Err(StoreError::File { operation: "lock", path: lock_path, source });
+        }
+    }
+    // For people and for the error of the next process; nothing depends on it.
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(StoreError::file("write", &lock_path))?;
+    Ok(file)
+}

@@ -1,0 +1,131 @@
+//! The store of a node.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use traind_protocol::ids::{Chain, Digest, JobId};
+
+use crate::checkpoints::Checkpoints;
+use crate::council_log::CouncilLog;
+use crate::data_dir::DataDir;
+use crate::index::Index;
+use crate::local_values::LocalValues;
+use crate::{CheckpointRecord, StoreError};
+
+/// Everything a node keeps on disk. All methods block and are durable when they return.
+pub struct Store {
+    council: CouncilLog,
+    checkpoints: Checkpoints,
+    local: LocalValues,
+    /// Last, so that the lock outlives the files it guards.
+    data_dir: DataDir,
+}
+
+impl Store {
+    /// Opens the data directory at `path`, or makes it; rebuilds the index of checkpoints from their manifests where the
+    /// two differ, and sweeps what a crash left half done.
+    ///
+    /// # Errors
+    /// Those of [`DataDir::open`]; [`StoreError::RecordsLost`] when the council's log or local values are damaged, gone
+    /// or older than they were; else the file system's and the index's.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let data_dir = DataDir::open(path)?;
+        let index = Arc::new(Index::open(&data_dir)?);
+        Ok(Self {
+            council: CouncilLog::new(Arc::clone(&index)),
+            checkpoints: Checkpoints::open(&data_dir, Arc::clone(&index))?,
+            local: LocalValues::open(index)?,
+            data_dir,
+        })
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.data_dir.path()
+    }
+
+    /// Where the node's key is kept.
+    #[must_use]
+    pub fn identity_path(&self) -> PathBuf {
+        self.data_dir.identity_path()
+    }
+
+    /// The council's log.
+    #[must_use]
+    pub fn council(&self) -> &CouncilLog {
+        &self.council
+    }
+
+    /// Writes the `state` of `job` after `step`. A checkpoint of the same step is replaced.
+    ///
+    /// # Errors
+    /// When the disk is full or fails; then there is no such checkpoint, or still the former one.
+    pub fn write_checkpoint(
+        &self,
+        job: JobId,
+        step: u64,
+        chain: Chain,
+        digest: Digest,
+        state: &[u8],
+    ) -> Result<CheckpointRecord, StoreError> {
+        self.checkpoints.write(job, step, chain, digest, state)
+    }
+
+    /// Reads a checkpoint and verifies the BLAKE3 and length of every file it consists of. Whether the state has the
+    /// record's digest is the reader's to check.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchCheckpoint`], or [`StoreError::Damaged`] with the file's name.
+    pub fn read_checkpoint(&self, job: JobId, step: u64) -> Result<(CheckpointRecord, Vec<u8>), StoreError> {
+        self.checkpoints.read(job, step)
+    }
+
+    /// The checkpoints of a job, or of all, by job and step.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub fn list_checkpoints(&self, job: Option<JobId>) -> Result<Vec<CheckpointRecord>, StoreError> {
+        self.checkpoints.list(job)
+    }
+
+    /// Deletes all checkpoints of `job` but those at the steps in `keep`; says how many were deleted.
+    ///
+    /// # Errors
+    /// When the file system or the index fails; what is left is whole.
+    pub fn retain(&self, job: JobId, keep: &[u64]) -> Result<usize, StoreError> {
+        self.checkpoints.retain(job, keep)
+    }
+
+    /// Keeps a small value of this node.
+    ///
+    /// # Errors
+    /// When key or value are too long, or the index fails.
+    pub fn put_local(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.local.put(key, value)
+    }
+
+    /// A value kept by [`Self::put_local`].
+    ///
+    /// # Errors
+    /// When the index fails or the value is not what was written.
+    pub fn get_local(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.local.get(key)
+    }
+
+    /// Notes that a peer was met at `address`. Beyond [`crate::PEERS_REMEMBERED_MAX`] the one met longest ago is forgotten.
+    ///
+    /// # Errors
+    /// When the address is too long, or the index fails.
+    pub fn remember_peer(&self, address: &str) -> Result<(), StoreError> {
+        self.local.remember_peer(address)
+    }
+
+    /// Addresses of peers, the one met last first.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub fn remembered_peers(&self) -> Result<Vec<String>, StoreError> {
+        self.local.remembered_peers()
+    }
+}

@@ -1,0 +1,101 @@
+//! Where each parameter lies in the flat vector.
+
+use crate::models::ParameterDeclaration;
+
+/// One parameter's place in the flat vector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterPlace {
+    /// Its name, as PyTorch would call it, e.g. `conv1.weight`.
+    pub name: String,
+    /// Its shape; row-major.
+    pub shape: Vec<usize>,
+    /// Index of its first element in the flat vector.
+    pub offset: usize,
+    /// How many elements it has: the product of its shape.
+    pub elements: usize,
+}
+
+impl ParameterPlace {
+    /// The elements of this parameter within the flat vector.
+    #[must_use]
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.offset..self.offset + self.elements
+    }
+}
+
+/// All parameters of a model in the byte order of their names: the order in which gradients and states are
+/// flattened, the same on every node whatever order the model declares them in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterLayout {
+    places: Vec<ParameterPlace>,
+    elements: usize,
+}
+
+impl ParameterLayout {
+    pub(crate) fn new(declarations: &[ParameterDeclaration]) -> Self {
+        let mut sorted: Vec<&ParameterDeclaration> = declarations.iter().collect();
+        sorted.sort_by_key(|declaration| declaration.name);
+        let mut elements = 0;
+        let places = sorted
+            .into_iter()
+            .map(|declaration| {
+                let place = ParameterPlace {
+                    name: declaration.name.to_owned(),
+                    shape: declaration.shape.clone(),
+                    offset: elements,
+                    elements: declaration.shape.iter().product(),
+                };
+                elements += place.elements;
+                place
+            })
+            .collect();
+        Self { places, elements }
+    }
+
+    /// Length of the flat vector.
+    #[must_use]
+    pub fn elements(&self) -> usize {
+        self.elements
+    }
+
+    /// The parameters in the order of the flat vector.
+    #[must_use]
+    pub fn places(&self) -> &[ParameterPlace] {
+        &self.places
+    }
+
+    /// The parameter that holds element `index` of the flat vector; `None` beyond its end.
+    #[must_use]
+    pub fn parameter_at(&self, index: usize) -> Option<&ParameterPlace> {
+        self.places.iter().find(|place| place.range().contains(&index))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::ModelSpec;
+
+    #[test]
+    fn parameters_lie_in_the_byte_order_of_their_names_without_gaps() {
+        let layout = ParameterLayout::new(&ModelSpec::Lenet.declarations());
+        let mut end = 0;
+        for pair in layout.places().windows(2) {
+            assert!(pair[0].name.as_bytes() < pair[1].name.as_bytes());
+        }
+        for place in layout.places() {
+            assert_eq!(place.offset, end);
+            end = place.range().end;
+            assert_eq!(layout.parameter_at(place.offset), Some(place));
+            assert_eq!(layout.parameter_at(end - 1), Some(place));
+        }
+        assert_eq!(end, layout.elements());
+        assert_eq!(layout.parameter_at(end), None);
+    }
+
+    /// 6·25 + 6 + 16·150 + 16 + 120·400 + 120 + 84·120 + 84 + 10·84 + 10.
+    #[test]
+    fn lenet_has_61_706_parameters() {
+        assert_eq!(ParameterLayout::new(&ModelSpec::Lenet.declarations()).elements(), 61_706);
+    }
+}

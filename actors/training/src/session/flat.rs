@@ -1,0 +1,96 @@
+//! Between candle's tensors and the flat vector.
+
+use candle_core::{Device, Result, Storage, Tensor, Var, backprop::GradStore};
+
+use crate::{parameter_layout::ParameterLayout, training_error::TrainingError};
+
+/// One variable per parameter, in the order of `layout`, with the values of `flat`.
+pub(super) fn variables(layout: &ParameterLayout, flat: &[f32]) -> Result<Vec<Var>> {
+    let places = layout.places().iter();
+    places
+        .map(|place| Var::from_slice(&flat[place.range()], place.shape.as_slice(), &Device::Cpu))
+        .collect()
+}
+
+/// Gives the variables the values of `flat`.
+pub(super) fn assign(layout: &ParameterLayout, flat: &[f32], variables: &[Var]) -> Result<()> {
+    for (place, variable) in layout.places().iter().zip(variables) {
+        variable.set(&Tensor::from_slice(&flat[place.range()], place.shape.as_slice(), &Device::Cpu)?)?;
+    }
+    Ok(())
+}
+
+/// Writes the gradient of each variable to its place in `out`.
+///
+/// # Errors
+/// [`TrainingError::NoGradient`] with all the parameters that the backward pass did not reach: candle leaves them out
+/// without a word, whether the model forgot them or an operation has no backward pass.
+pub(super) fn collect(
+    gradients: &GradStore,
+    variables: &[Var],
+    layout: &ParameterLayout,
+    out: &mut [f32],
+) -> std::result::Result<(), TrainingError> {
+    let places = layout.places();
+    let missing = places.iter().zip(variables).filter(|(_, variable)| gradients.get(variable).is_none());
+    let missing: Vec<String> = missing.map(|(place, _)| place.name.clone()).collect();
+    if !missing.is_empty() {
+        return Err(TrainingError::NoGradient { parameters: missing });
+    }
+    for (place, variable) in places.iter().zip(variables) {
+        if let Some(gradient) = gradients.get(variable) {
+            copy(gradient, &mut out[place.range()]).map_err(TrainingError::compute("flat gradient"))?;
+        }
+    }
+    Ok(())
+}
+
+fn copy(tensor: &Tensor, out: &mut [f32]) -> Result<()> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(storage), Some((start, end))) if end - start == out.len() => {
+            out.copy_from_slice(&storage.as_slice::<f32>()?[start..end]);
+            Ok(())
+        }
+        _ => candle_core::bail!("a gradient of shape {:?} for {} elements", layout.shape(), out.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::ParameterDeclaration;
+
+    fn layout() -> ParameterLayout {
+        let declaration =
+            |name, shape: &[usize]| ParameterDeclaration { name, shape: shape.to_vec(), bound: 1.0 };
+        ParameterLayout::new(&[declaration("b", &[2]), declaration("a", &[2, 2]), declaration("c", &[1])])
+    }
+
+    /// c is cut off, as by an operation without a backward pass; b is never used.
+    #[test]
+    fn parameters_that_the_loss_does_not_reach_are_named() {
+        let layout = layout();
+        let variables = variables(&layout, &[1.0; 7]).unwrap();
+        let used = variables[0].sum_all().unwrap();
+        let cut = variables[2].as_tensor().detach().sum_all().unwrap();
+        let gradients = (used + cut).unwrap().backward().unwrap();
+        let error = collect(&gradients, &variables, &layout, &mut [0.0; 7]).unwrap_err();
+        assert_eq!(error.to_string(), "2 of the model's parameters get no gradient: b, c");
+    }
+
+    #[test]
+    fn gradients_and_values_go_to_their_places() {
+        let layout = layout();
+        let variables = variables(&layout, &[0.0; 7]).unwrap();
+        assign(&layout, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], &variables).unwrap();
+        // Half the sum of squares of everything, a through its transpose: each gradient is its value.
+        let square = |tensor: &Tensor| (tensor.sqr().unwrap().sum_all().unwrap() * 0.5).unwrap();
+        let loss = square(&variables[0].t().unwrap().contiguous().unwrap());
+        let loss = ((loss + square(&variables[1])).unwrap() + square(&variables[2])).unwrap();
+        let mut out = [0.0; 7];
+        collect(&loss.backward().unwrap(), &variables, &layout, &mut out).unwrap();
+        assert_eq!(out, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    }
+}

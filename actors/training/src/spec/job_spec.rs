@@ -1,0 +1,216 @@
+//! A job: what is trained, on what, and how. The result is a function of it alone.
+
+use std::ops::Range;
+
+use serde::Serialize;
+use toml::de::DeTable;
+
+use super::{
+    spec_error::{Problem, SpecError},
+    table_reader::{TableReader, line_of},
+};
+
+/// Longest job file, in bytes: a hundred times a file that states every key.
+const TEXT_BYTES_MAX: usize = 64 * 1024;
+/// Longest name: it must fit a table's column and a file name.
+const NAME_CHARACTERS_MAX: usize = 64;
+/// TOML promises integers up to 2^63 - 1.
+const SEEDS: Range<u64> = 0..1 << 63;
+/// Steps of the longest job: 30 years at one a second; sample positions stay below 2^63 with the largest batch.
+pub(crate) const STEPS: Range<u64> = 1..1_000_000_001;
+/// Micro-batches of a step: one bit each in the sets that nodes exchange.
+const MICRO_BATCHES: Range<u32> = 1..1025;
+/// Samples of a micro-batch: its activations must fit the memory of a small node.
+const MICRO_BATCH_SIZES: Range<u32> = 1..4097;
+/// Checkpoints kept: each is a whole copy of the state.
+const CHECKPOINTS_KEPT: Range<u32> = 1..1001;
+/// Nodes of a job: more than micro-batches would have nothing to do.
+const NODES: Range<u32> = 1..1025;
+
+const ROOT_KEYS: [&str; 9] =
+    ["name", "seed", "steps", "model", "data", "batch", "optimiser", "checkpoint", "nodes"];
+
+/// A checked job description.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct JobSpec {
+    /// For people: 1 to 64 of `a-z`, `0-9`, `-`.
+    pub name: String,
+    /// Decides the initial parameters and the order of samples. Default 0.
+    pub seed: u64,
+    /// Optimiser updates, 1 to 10^9.
+    pub steps: u64,
+    /// What is trained.
+    pub model: ModelSpec,
+    /// What it is trained on.
+    pub data: DataSpec,
+    /// The global batch of a step.
+    pub batch: BatchSpec,
+    /// How a mean gradient changes the parameters.
+    pub optimiser: OptimiserSpec,
+    /// When the state is saved.
+    pub checkpoint: CheckpointSpec,
+    /// How many nodes may take part.
+    pub nodes: NodesSpec,
+}
+
+/// The models this program knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelSpec {
+    /// LeNet-5 with ReLU and max pooling: 1×32×32 images, 10 classes.
+    Lenet,
+}
+
+/// The data sets this program knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataSpec {
+    /// 1,797 handwritten digits, embedded, scaled to 1×32×32.
+    Digits,
+}
+
+/// The global batch: `micro_batches × micro_batch_size` samples a step, whatever the number of nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct BatchSpec {
+    /// Micro-batches of a step, 1 to 1024: the unit that is leased to nodes. Default 12.
+    pub micro_batches: u32,
+    /// Samples of a micro-batch, 1 to 4096. Default 8.
+    pub micro_batch_size: u32,
+}
+
+/// Optimisers and their constants.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum OptimiserSpec {
+    /// Stochastic gradient descent with momentum, as PyTorch defines it.
+    Sgd {
+        /// Finite and above 0. Default 0.05.
+        learning_rate: f64,
+        /// From 0 to below 1. Default 0.9.
+        momentum: f64,
+        /// From 0 to 1, added to the gradient times the parameter. Default 0.
+        weight_decay: f64,
+    },
+}
+
+/// When the state is saved and how long it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct CheckpointSpec {
+    /// Steps between checkpoints, 1 to 10^9. Default 50.
+    pub every_steps: u64,
+    /// The newest so many are kept, 1 to 1000. Default 3.
+    pub keep: u32,
+}
+
+/// How many nodes may take part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct NodesSpec {
+    /// The job waits for so many, 1 to 1024. Default 1.
+    pub min: u32,
+    /// No more than so many, `min` to 1024. Default 16.
+    pub max: u32,
+}
+
+impl JobSpec {
+    /// Reads a job file.
+    ///
+    /// # Errors
+    /// The first mistake, with its line, its key and what is allowed: text that is no TOML, an unknown or missing key, a
+    /// value of another type or out of its range.
+    pub fn parse(text: &str) -> Result<Self, SpecError> {
+        let whole_text =
+            |at: usize, problem| SpecError { line: line_of(text, at), key: String::new(), problem, allowed: "a job file in TOML of at most 64 KiB".to_owned() };
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(whole_text(0, Problem::NotAllowed(format!("{} bytes long", text.len()))));
+        }
+        let table = DeTable::parse(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            whole_text(at, Problem::Syntax(error.message().to_owned()))
+        })?;
+        let root = TableReader::root(text, table.get_ref(), &ROOT_KEYS)?;
+        Ok(Self {
+            name: root.string(
+                "name",
+                parse_name,
+                "1 to 64 characters of a-z, 0-9 and -",
+                None,
+            )?,
+            seed: root.integer("seed", SEEDS, Some(0))?,
+            steps: root.integer("steps", STEPS, None)?,
+            model: root.string("model", |name| (name == "lenet").then_some(ModelSpec::Lenet), "\"lenet\"", None)?,
+            data: root.string("data", |name| (name == "digits").then_some(DataSpec::Digits), "\"digits\"", None)?,
+            batch: BatchSpec::read(&root)?,
+            optimiser: OptimiserSpec::read(&root)?,
+            checkpoint: CheckpointSpec::read(&root)?,
+            nodes: NodesSpec::read(&root)?,
+        })
+    }
+
+    /// Samples of a step: the global batch.
+    #[must_use]
+    pub fn batch_samples(&self) -> u64 {
+        u64::from(self.batch.micro_batches) * u64::from(self.batch.micro_batch_size)
+    }
+}
+
+fn parse_name(name: &str) -> Option<String> {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    ((1..=NAME_CHARACTERS_MAX).contains(&name.len()) && name.bytes().all(is_allowed)).then(|| name.to_owned())
+}
+
+impl BatchSpec {
+    fn read(root: &TableReader<'_>) -> Result<Self, SpecError> {
+        let table = root.section("batch", &["micro_batches", "micro_batch_size"])?;
+        Ok(Self {
+            micro_batches: table.integer_u32("micro_batches", MICRO_BATCHES, 12)?,
+            micro_batch_size: table.integer_u32("micro_batch_size", MICRO_BATCH_SIZES, 8)?,
+        })
+    }
+}
+
+impl OptimiserSpec {
+    fn read(root: &TableReader<'_>) -> Result<Self, SpecError> {
+        let table =
+            root.section("optimiser", &["kind", "learning_rate", "momentum", "weight_decay"])?;
+        table.string("kind", |kind| (kind == "sgd").then_some(()), "\"sgd\"", Some(()))?;
+        // The update computes in f32: the learning rate must be a normal number there too.
+        let is_rate = |rate: f64| (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&rate);
+        Ok(Self::Sgd {
+            learning_rate: table.number("learning_rate", is_rate, "a finite number above 0", 0.05)?,
+            momentum: table.number(
+                "momentum",
+                |momentum| (0.0..1.0).contains(&momentum) && (momentum as f32) < 1.0,
+                "a number from 0 to below 1",
+                0.9,
+            )?,
+            weight_decay: table.number(
+                "weight_decay",
+                |decay| (0.0..=1.0).contains(&decay),
+                "a number from 0 to 1",
+                0.0,
+            )?,
+        })
+    }
+}
+
+impl CheckpointSpec {
+    fn read(root: &TableReader<'_>) -> Result<Self, SpecError> {
+        let table = root.section("checkpoint", &["every_steps", "keep"])?;
+        Ok(Self {
+            every_steps: table.integer("every_steps", STEPS, Some(50))?,
+            keep: table.integer_u32("keep", CHECKPOINTS_KEPT, 3)?,
+        })
+    }
+}
+
+impl NodesSpec {
+    fn read(root: &TableReader<'_>) -> Result<Self, SpecError> {
+        let table = root.section("nodes", &["min", "max"])?;
+        let min = table.integer_u32("min", NODES, 1)?;
+        let max = table.integer_u32("max", NODES, min.max(16))?;
+        if min > max {
+            return Err(table.conflict("min", min.to_string(), &format!("at most nodes.max, which is {max}")));
+        }
+        Ok(Self { min, max })
+    }
+}

@@ -1,0 +1,175 @@
+//! Reads one TOML table key by key and says exactly what is wrong, and where.
+
+use std::ops::Range;
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::spec_error::{Problem, SpecError};
+
+/// Most edits (insertions, deletions, replacements, swaps) between an unknown key and the one it was meant to be.
+const EDITS_MAX: usize = 3;
+
+/// A table of the file whose keys are all known.
+pub(super) struct TableReader<'a> {
+    text: &'a str,
+    /// Path of the table: empty for the whole file.
+    path: &'static str,
+    start: usize,
+    table: Option<&'a DeTable<'a>>,
+}
+
+impl<'a> TableReader<'a> {
+    /// The whole file; a key that is not in `known` is refused.
+    pub(super) fn root(
+        text: &'a str,
+        table: &'a DeTable<'a>,
+        known: &[&'static str],
+    ) -> Result<Self, SpecError> {
+        let reader = Self { text, path: "", start: 0, table: Some(table) };
+        reader.refuse_unknown(known)?;
+        Ok(reader)
+    }
+
+    /// The table under `key`; if it is absent every key in it has its default.
+    pub(super) fn section(&self, key: &'static str, known: &[&'static str]) -> Result<Self, SpecError> {
+        let reader = match self.get(key) {
+            None => Self { text: self.text, path: key, start: self.start, table: None },
+            Some(value) => match value.get_ref() {
+                DeValue::Table(table) => {
+                    Self { text: self.text, path: key, start: value.span().start, table: Some(table) }
+                }
+                other => return Err(self.wrong_type(key, value.span(), other, "a table")),
+            },
+        };
+        reader.refuse_unknown(known)?;
+        Ok(reader)
+    }
+
+    /// A whole number in `range`.
+    pub(super) fn integer(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        default: Option<u64>,
+    ) -> Result<u64, SpecError> {
+        let allowed = format!("a whole number from {} to {}", range.start, range.end - 1);
+        let Some(value) = self.get(key) else {
+            return default.ok_or_else(|| self.missing(key, &allowed));
+        };
+        let DeValue::Integer(integer) = value.get_ref() else {
+            return Err(self.wrong_type(key, value.span(), value.get_ref(), &allowed));
+        };
+        match u64::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(number) if range.contains(&number) => Ok(number),
+            _ => Err(self.not_allowed(key, value.span(), integer.to_string(), &allowed)),
+        }
+    }
+
+    /// [`Self::integer`] for ranges within u32.
+    pub(super) fn integer_u32(&self, key: &str, range: Range<u32>, default: u32) -> Result<u32, SpecError> {
+        let range = u64::from(range.start)..u64::from(range.end);
+        let number = self.integer(key, range, Some(u64::from(default)))?;
+        Ok(u32::try_from(number).expect("the range lies within u32"))
+    }
+
+    /// A number for which `is_allowed`; a whole number is a number too.
+    pub(super) fn number(
+        &self,
+        key: &str,
+        is_allowed: impl Fn(f64) -> bool,
+        allowed: &str,
+        default: f64,
+    ) -> Result<f64, SpecError> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        let (text, number) = match value.get_ref() {
+            DeValue::Float(float) => (float.to_string(), float.as_str().parse::<f64>().ok()),
+            DeValue::Integer(integer) => {
+                let number = i64::from_str_radix(integer.as_str(), integer.radix()).ok();
+                (integer.to_string(), number.map(|number| number as f64))
+            }
+            other => return Err(self.wrong_type(key, value.span(), other, allowed)),
+        };
+        match number {
+            Some(number) if is_allowed(number) => Ok(number),
+            _ => Err(self.not_allowed(key, value.span(), text, allowed)),
+        }
+    }
+
+    /// A string that `parse` accepts.
+    pub(super) fn string<T>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Option<T>,
+        allowed: &str,
+        default: Option<T>,
+    ) -> Result<T, SpecError> {
+        let Some(value) = self.get(key) else {
+            return default.ok_or_else(|| self.missing(key, allowed));
+        };
+        let DeValue::String(string) = value.get_ref() else {
+            return Err(self.wrong_type(key, value.span(), value.get_ref(), allowed));
+        };
+        parse(string).ok_or_else(|| self.not_allowed(key, value.span(), format!("{string:?}"), allowed))
+    }
+
+    /// An error at a key whose value is well-formed but does not fit another key's.
+    pub(super) fn conflict(&self, key: &str, value: String, allowed: &str) -> SpecError {
+        let span = self.get(key).map_or(self.start..self.start, Spanned::span);
+        self.not_allowed(key, span, value, allowed)
+    }
+
+    fn get(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.table?.get(key)
+    }
+
+    fn refuse_unknown(&self, known: &[&'static str]) -> Result<(), SpecError> {
+        // The table is ordered by key; the first mistake in the file is the one to report.
+        let keys = self.table.into_iter().flat_map(DeTable::keys);
+        let unknown = keys.filter(|key| !known.contains(&key.get_ref().as_ref()));
+        let Some(key) = unknown.min_by_key(|key| key.span().start) else { return Ok(()) };
+        let likeness = |candidate: &&&str| strsim::damerau_levenshtein(key.get_ref(), candidate);
+        let meant = known
+            .iter()
+            .min_by_key(likeness)
+            .filter(|candidate| likeness(candidate) <= EDITS_MAX.min(candidate.len() / 2))
+            .map(|candidate| self.path_of(candidate));
+        Err(SpecError {
+            line: self.line(key.span().start),
+            key: self.path_of(key.get_ref()),
+            problem: Problem::UnknownKey { meant },
+            allowed: known.join(", "),
+        })
+    }
+
+    fn missing(&self, key: &str, allowed: &str) -> SpecError {
+        self.error(key, self.start, Problem::Missing, allowed)
+    }
+
+    fn wrong_type(&self, key: &str, span: Range<usize>, found: &DeValue<'_>, allowed: &str) -> SpecError {
+        self.error(key, span.start, Problem::WrongType(found.type_str()), allowed)
+    }
+
+    fn not_allowed(&self, key: &str, span: Range<usize>, value: String, allowed: &str) -> SpecError {
+        self.error(key, span.start, Problem::NotAllowed(value), allowed)
+    }
+
+    fn error(&self, key: &str, at: usize, problem: Problem, allowed: &str) -> SpecError {
+        SpecError { line: self.line(at), key: self.path_of(key), problem, allowed: allowed.to_owned() }
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    fn line(&self, at: usize) -> usize {
+        line_of(self.text, at)
+    }
+}
+
+/// The line, from 1, that byte `at` of `text` lies on.
+pub(super) fn line_of(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
+}

@@ -1,0 +1,214 @@
+//! Job files, good and bad.
+
+use super::{BatchSpec, CheckpointSpec, DataSpec, JobSpec, ModelSpec, NodesSpec, OptimiserSpec, Problem, SpecError};
+
+const EVERY_KEY: &str = r#"name = "lenet-digits"
+seed = 42
+steps = 400
+model = "lenet"
+data = "digits"
+[batch]
+micro_batches = 6
+micro_batch_size = 16
+[optimiser]
+kind = "sgd"
+learning_rate = 0.01
+momentum = 0.5
+weight_decay = 0.001
+[checkpoint]
+every_steps = 20
+keep = 5
+[nodes]
+min = 2
+max = 4
+"#;
+
+const REQUIRED_KEYS: &str = "name = \"a\"\nsteps = 1\nmodel = \"lenet\"\ndata = \"digits\"\n";
+
+fn error(text: &str) -> SpecError {
+    JobSpec::parse(text).expect_err("this job file has a mistake")
+}
+
+/// The error when `line` replaces the line of `EVERY_KEY` that starts with the same key, and that line's number.
+fn error_with(line: &str) -> (SpecError, usize) {
+    let key = line.split_whitespace().next().unwrap();
+    let at = EVERY_KEY.lines().position(|other| other.split_whitespace().next() == Some(key)).unwrap();
+    let mut lines: Vec<&str> = EVERY_KEY.lines().collect();
+    lines[at] = line;
+    (error(&lines.join("\n")), at + 1)
+}
+
+#[test]
+fn every_key_is_read() {
+    let spec = JobSpec::parse(EVERY_KEY).unwrap();
+    assert_eq!(
+        spec,
+        JobSpec {
+            name: "lenet-digits".to_owned(),
+            seed: 42,
+            steps: 400,
+            model: ModelSpec::Lenet,
+            data: DataSpec::Digits,
+            batch: BatchSpec { micro_batches: 6, micro_batch_size: 16 },
+            optimiser: OptimiserSpec::Sgd { learning_rate: 0.01, momentum: 0.5, weight_decay: 0.001 },
+            checkpoint: CheckpointSpec { every_steps: 20, keep: 5 },
+            nodes: NodesSpec { min: 2, max: 4 },
+        }
+    );
+    assert_eq!(spec.batch_samples(), 96);
+}
+
+#[test]
+fn four_keys_suffice() {
+    let spec = JobSpec::parse(REQUIRED_KEYS).unwrap();
+    assert_eq!(spec.seed, 0);
+    assert_eq!(spec.batch, BatchSpec { micro_batches: 12, micro_batch_size: 8 });
+    assert_eq!(
+        spec.optimiser,
+        OptimiserSpec::Sgd { learning_rate: 0.05, momentum: 0.9, weight_decay: 0.0 }
+    );
+    assert_eq!(spec.checkpoint, CheckpointSpec { every_steps: 50, keep: 3 });
+    assert_eq!(spec.nodes, NodesSpec { min: 1, max: 16 });
+}
+
+#[test]
+fn what_is_written_reads_back() {
+    for text in [EVERY_KEY, REQUIRED_KEYS] {
+        let spec = JobSpec::parse(text).unwrap();
+        assert_eq!(JobSpec::parse(&toml::to_string(&spec).unwrap()), Ok(spec));
+    }
+}
+
+#[test]
+fn text_that_is_no_toml_is_refused_with_its_line() {
+    let found = error("name = \"a\"\nsteps = = 3\n");
+    assert_eq!(found.line, 2);
+    assert!(matches!(found.problem, Problem::Syntax(_)));
+    assert!(found.to_string().starts_with("line 2: not valid TOML: "), "{found}");
+    let twice = error(&format!("{REQUIRED_KEYS}steps = 2\n"));
+    assert_eq!(twice.line, 5);
+    let long = error(&"#".repeat(64 * 1024 + 1));
+    assert!(matches!(long.problem, Problem::NotAllowed(_)));
+}
+
+#[test]
+fn an_unknown_key_is_refused_and_the_likely_one_named() {
+    for (wrong, line, key, meant) in [
+        ("stepz = 4", 5, "stepz", Some("steps")),
+        ("[optimizer]", 5, "optimizer", Some("optimiser")),
+        ("[batch]\nmicrobatches = 4", 6, "batch.microbatches", Some("batch.micro_batches")),
+        ("[optimiser]\nlr = 0.1", 6, "optimiser.lr", None),
+        ("[nodes]\n\nmni = 3", 7, "nodes.mni", Some("nodes.min")),
+        ("checkpoint.evry_steps = 3", 5, "checkpoint.evry_steps", Some("checkpoint.every_steps")),
+        ("colour = 3", 5, "colour", None),
+    ] {
+        let found = error(&format!("{REQUIRED_KEYS}{wrong}\n"));
+        let problem = Problem::UnknownKey { meant: meant.map(str::to_owned) };
+        assert_eq!((found.line, found.key.as_str(), &found.problem), (line, key, &problem), "{wrong}");
+    }
+    let found = error(&format!("{REQUIRED_KEYS}[nodes]\nmaxx = 3\n"));
+    assert_eq!(
+        found.to_string(),
+        "line 6: unknown key `nodes.maxx`, did you mean `nodes.max`? (allowed: min, max)"
+    );
+}
+
+#[test]
+fn a_missing_key_is_named() {
+    for key in ["name", "steps", "model", "data"] {
+        let lines: Vec<&str> = REQUIRED_KEYS.lines().filter(|line| !line.starts_with(key)).collect();
+        let found = error(&lines.join("\n"));
+        assert_eq!((found.line, found.key.as_str(), found.problem), (1, key, Problem::Missing));
+    }
+    assert_eq!(
+        error("").to_string(),
+        "line 1: `name` is missing (allowed: 1 to 64 characters of a-z, 0-9 and -)"
+    );
+}
+
+#[test]
+fn a_value_of_another_type_is_refused() {
+    for (line, key, found_type) in [
+        ("name = 3", "name", "integer"),
+        ("seed = \"42\"", "seed", "string"),
+        ("steps = 1.5", "steps", "float"),
+        ("model = [\"lenet\"]", "model", "array"),
+        ("micro_batches = true", "batch.micro_batches", "boolean"),
+        ("learning_rate = \"fast\"", "optimiser.learning_rate", "string"),
+        ("max = 2.0", "nodes.max", "float"),
+    ] {
+        let (found, at) = error_with(line);
+        assert_eq!(found.problem, Problem::WrongType(found_type), "{line}");
+        assert_eq!((found.key.as_str(), found.line), (key, at), "{line}");
+    }
+    let found = error(&format!("{REQUIRED_KEYS}batch = 3\n"));
+    assert_eq!(found.to_string(), "line 5: `batch` is of type integer (allowed: a table)");
+}
+
+#[test]
+fn a_value_out_of_range_is_refused() {
+    let long_name = format!("name = \"{}\"", "a".repeat(65));
+    for (line, key) in [
+        ("name = \"\"", "name"),
+        ("name = \"Lenet\"", "name"),
+        ("name = \"../x\"", "name"),
+        (long_name.as_str(), "name"),
+        ("seed = -1", "seed"),
+        ("seed = 9223372036854775808", "seed"),
+        ("steps = 0", "steps"),
+        ("steps = 1000000001", "steps"),
+        ("model = \"gpt\"", "model"),
+        ("data = \"mnist\"", "data"),
+        ("micro_batches = 0", "batch.micro_batches"),
+        ("micro_batches = 1025", "batch.micro_batches"),
+        ("micro_batch_size = 0", "batch.micro_batch_size"),
+        ("micro_batch_size = 4097", "batch.micro_batch_size"),
+        ("kind = \"adam\"", "optimiser.kind"),
+        ("learning_rate = 0", "optimiser.learning_rate"),
+        ("learning_rate = -0.1", "optimiser.learning_rate"),
+        ("learning_rate = inf", "optimiser.learning_rate"),
+        ("learning_rate = nan", "optimiser.learning_rate"),
+        ("learning_rate = 1e-60", "optimiser.learning_rate"),
+        ("momentum = 1.0", "optimiser.momentum"),
+        ("momentum = 0.99999999999", "optimiser.momentum"),
+        ("momentum = -0.1", "optimiser.momentum"),
+        ("weight_decay = -0.1", "optimiser.weight_decay"),
+        ("weight_decay = 1.5", "optimiser.weight_decay"),
+        ("every_steps = 0", "checkpoint.every_steps"),
+        ("keep = 0", "checkpoint.keep"),
+        ("keep = 1001", "checkpoint.keep"),
+        ("min = 0", "nodes.min"),
+        ("max = 1025", "nodes.max"),
+        ("min = 5", "nodes.min"),
+    ] {
+        let (found, at) = error_with(line);
+        assert!(matches!(found.problem, Problem::NotAllowed(_)), "{line}: {found}");
+        assert_eq!((found.key.as_str(), found.line), (key, at), "{line}");
+    }
+    assert_eq!(
+        error_with("micro_batches = 2_000").0.to_string(),
+        "line 7: `batch.micro_batches` is 2000 (allowed: a whole number from 1 to 1024)"
+    );
+}
+
+#[test]
+fn the_ends_of_ranges_and_whole_numbers_for_numbers_are_allowed() {
+    for (from, to) in [
+        ("steps = 400", "steps = 1000000000"),
+        ("seed = 42", "seed = 9223372036854775807"),
+        ("micro_batches = 6", "micro_batches = 1024"),
+        ("micro_batch_size = 16", "micro_batch_size = 4096"),
+        ("learning_rate = 0.01", "learning_rate = 1"),
+        ("momentum = 0.5", "momentum = 0"),
+        ("max = 4", "max = 1024"),
+        ("min = 2", "min = 4"),
+    ] {
+        JobSpec::parse(&EVERY_KEY.replace(from, to)).unwrap();
+    }
+}
+
+#[test]
+fn min_nodes_above_the_default_raise_the_default_of_max() {
+    let spec = JobSpec::parse(&format!("{REQUIRED_KEYS}[nodes]\nmin = 20\n")).unwrap();
+    assert_eq!(spec.nodes, NodesSpec { min: 20, max: 20 });
+}

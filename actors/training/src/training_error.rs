@@ -1,0 +1,89 @@
+//! What can go wrong in training.
+
+use std::error::Error as StdError;
+
+use thiserror::Error;
+
+use crate::state::StateError;
+
+/// A failure of a [`Session`](crate::Session). None of them changes its state.
+#[derive(Debug, Error)]
+pub enum TrainingError {
+    /// A device that this build cannot use.
+    #[error("unknown device {device:?}, this build knows \"cpu\"")]
+    UnknownDevice {
+        /// As it was asked for.
+        device: String,
+    },
+    /// The data set is not what it should be.
+    #[error("cannot load the data set {name}")]
+    DataSet {
+        /// Its name in job files.
+        name: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// The tensor library refused an operation.
+    #[error("cannot compute the {operation}")]
+    Compute {
+        /// What was being computed.
+        operation: &'static str,
+        /// Why it failed.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// Parameters that the loss does not depend on: they would stay as they are while the loss still falls.
+    #[error("{} of the model's parameters get no gradient: {}", .parameters.len(), .parameters.join(", "))]
+    NoGradient {
+        /// Their names.
+        parameters: Vec<String>,
+    },
+    /// A number that is infinite or NaN.
+    #[error("the {what} is not finite at step {step}{}", where_of(.microbatch, .samples))]
+    NotFinite {
+        /// Which number, e.g. `loss` or `gradient of conv1.weight`.
+        what: String,
+        /// The step at which it was computed.
+        step: u64,
+        /// The micro-batch, where it is one's.
+        microbatch: Option<u32>,
+        /// The ids of that micro-batch's samples.
+        samples: Vec<u32>,
+    },
+    /// A micro-batch that the job does not have.
+    #[error("no micro-batch {microbatch}: a step has {micro_batches}")]
+    NoSuchMicrobatch {
+        /// Its number, from 0.
+        microbatch: u32,
+        /// How many there are.
+        micro_batches: u32,
+    },
+    /// A flat vector of another length than the layout's.
+    #[error("the {what} has {found} elements instead of {expected}")]
+    Length {
+        /// Which vector.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// The layout's.
+        expected: usize,
+    },
+    /// Bytes that are no state of this job.
+    #[error("cannot restore the state")]
+    Restore(#[source] StateError),
+}
+
+fn where_of(microbatch: &Option<u32>, samples: &[u32]) -> String {
+    match microbatch {
+        Some(microbatch) => format!(", micro-batch {microbatch}, samples {samples:?}"),
+        None => String::new(),
+    }
+}
+
+impl TrainingError {
+    /// Wraps a failure of the tensor library.
+    pub(crate) fn compute(operation: &'static str) -> impl Fn(candle_core::Error) -> Self {
+        move |source| Self::Compute { operation, source: Box::new(source) }
+    }
+}
