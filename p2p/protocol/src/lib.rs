@@ -3,8 +3,10 @@
 //! Sans-IO: no socket, no clock, no randomness. Every machine is `step(now, input, &mut outputs)`; its driver runs the
 //! outputs in order and makes each `Persist` durable before any `Send` behind it.
 
+pub mod coordinator;
 pub mod ids;
 pub mod index_set;
+pub mod ledger;
 pub mod numbers;
 pub mod replicated;
 pub mod view;

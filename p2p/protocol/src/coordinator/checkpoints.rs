@@ -1,0 +1,107 @@
+//! Checkpoints that members wrote: recorded once they are known to be of a stable state, many holders at once.
+
+use std::collections::BTreeSet;
+
+use super::input_output::CoordinatorOutput;
+use super::limits::{CHECKPOINT_BATCH_MS, CHECKPOINTS_PENDING_MAX};
+use super::machine::{Coordinator, Pass};
+use super::proposals::ProposalKey;
+use super::reports::JobReports;
+use crate::ids::{Chain, Digest, Millis, NodeId};
+use crate::ledger::{CheckpointEntry, JobRecord, LedgerCommand};
+use crate::view::View;
+
+/// A checkpoint that some members wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PendingCheckpoint {
+    first_at: Millis,
+    bytes: u64,
+    holders: BTreeSet<NodeId>,
+}
+
+impl JobReports {
+    pub(super) fn checkpoint_written(
+        &mut self,
+        now: Millis,
+        node: NodeId,
+        state: (u64, Chain, Digest),
+        bytes: u64,
+    ) {
+        let fresh = || PendingCheckpoint { first_at: now, bytes, holders: BTreeSet::new() };
+        self.checkpoints.entry(state).or_insert_with(fresh).holders.insert(node);
+        if self.checkpoints.len() > CHECKPOINTS_PENDING_MAX {
+            self.checkpoints.pop_first();
+        }
+    }
+}
+
+impl Coordinator {
+    /// Records checkpoints of stable steps. `at_once`: do not wait for other holders, the job is about to end.
+    pub(super) fn decide_checkpoints(
+        &mut self,
+        pass: &mut Pass<'_>,
+        job: &JobRecord,
+        view: &View,
+        at_once: bool,
+    ) {
+        let Some(reports) = &mut self.reports else { return };
+        let is_known = |state: &(u64, Chain, Digest), pending: &PendingCheckpoint| {
+            let keep = job.plan.checkpoint_keep as usize;
+            let outdated = job.checkpoints.len() >= keep
+                && job.checkpoints.first().is_some_and(|oldest| state.0 < oldest.step);
+            outdated
+                || job.checkpoints.iter().any(|entry| {
+                    (entry.step, entry.chain, entry.digest) == *state
+                        && pending.holders.is_subset(&entry.holders)
+                })
+        };
+        reports.checkpoints.retain(|state, pending| !is_known(state, pending));
+        let mut due = Vec::new();
+        for (state, pending) in &reports.checkpoints {
+            let is_stable = |node: &&NodeId| reports.is_stable_state(**node, state.0, state.1);
+            let holders: BTreeSet<NodeId> = pending.holders.iter().filter(is_stable).copied().collect();
+            if state.0 > reports.stable.0 || holders.is_empty() {
+                continue;
+            }
+            let is_complete = view.members.iter().all(|member| holders.contains(&member.node));
+            let batch_ends_at = pending.first_at.plus(CHECKPOINT_BATCH_MS);
+            if at_once || is_complete || pass.now >= batch_ends_at {
+                due.push((*state, pending.bytes, holders));
+            } else {
+                pass.wake_at(batch_ends_at);
+            }
+        }
+        for ((step, chain, digest), bytes, holders) in due {
+            if step > job.committed_to().0 && !self.commit_stable(pass, job) {
+                continue;
+            }
+            let recorded = job.checkpoints.iter().find(|entry| entry.step == step);
+            let key = ProposalKey::Checkpoint(job.id, step, recorded.map_or(0, |entry| entry.holders.len()));
+            if self.proposals.is_due(pass.now, key) {
+                let entry = CheckpointEntry { step, chain, digest, bytes, holders };
+                let command = LedgerCommand::RecordCheckpoint { job: job.id, entry };
+                pass.out.push(CoordinatorOutput::Propose(command));
+            }
+        }
+    }
+
+    /// Makes the ledger show the stable steps. Whether it does, or will before anything proposed from now on.
+    pub(super) fn commit_stable(&mut self, pass: &mut Pass<'_>, job: &JobRecord) -> bool {
+        let Some(reports) = &self.reports else { return false };
+        let (to, chain, epoch) = reports.stable;
+        let (from, _) = job.committed_to();
+        if to <= from {
+            return true;
+        }
+        if pass.steps_proposed == Some(to) {
+            return true;
+        }
+        if !self.proposals.is_due(pass.now, ProposalKey::Steps(job.id, from)) {
+            return false;
+        }
+        pass.steps_proposed = Some(to);
+        let command = LedgerCommand::CommitSteps { job: job.id, from, to, epoch, chain };
+        pass.out.push(CoordinatorOutput::Propose(command));
+        true
+    }
+}

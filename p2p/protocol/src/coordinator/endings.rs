@@ -1,0 +1,66 @@
+//! The end of a job: all members hold the final state and agree on it, or they do not.
+
+use super::input_output::CoordinatorOutput;
+use super::machine::{Coordinator, Pass};
+use super::proposals::ProposalKey;
+use super::reports::FinishedState;
+use crate::ids::NodeId;
+use crate::ledger::{JobRecord, JobResult, LedgerCommand};
+use crate::view::View;
+
+impl Coordinator {
+    /// Ends the job if every member of its newest view has finished. Whether it is to end.
+    pub(super) fn decide_finish(&mut self, pass: &mut Pass<'_>, job: &JobRecord, view: &View) -> bool {
+        let Some(reports) = &mut self.reports else { return false };
+        let finished: Vec<(NodeId, FinishedState)> = view
+            .members
+            .iter()
+            .filter_map(|member| {
+                let state = reports.finished.get(&(member.life(), member.tenure))?;
+                Some((member.node, *state))
+            })
+            .collect();
+        if finished.len() < view.members.len() {
+            return false;
+        }
+        let Some((_, state)) = finished.first().copied() else { return false };
+        let same = |other: &FinishedState| (other.chain, other.digest) == (state.chain, state.digest);
+        if !finished.iter().all(|(_, other)| same(other)) {
+            self.end(pass, LedgerCommand::FailJob { job: job.id, reason: disagreement(&finished) }, job);
+            return true;
+        }
+        let step = job.plan.steps;
+        if reports.stable.0 < step {
+            reports.set_stable(step, state.chain, view.epoch);
+        }
+        let loss = reports.loss_at(step).unwrap_or(f64::NAN);
+        self.decide_checkpoints(pass, job, view, true);
+        if self.commit_stable(pass, job) {
+            let FinishedState { chain, digest, test_correct, test_total } = state;
+            let result = JobResult { step, chain, digest, loss, test_correct, test_total };
+            self.end(pass, LedgerCommand::FinishJob { job: job.id, result }, job);
+        }
+        true
+    }
+
+    fn end(&mut self, pass: &mut Pass<'_>, command: LedgerCommand, job: &JobRecord) {
+        if self.proposals.is_due(pass.now, ProposalKey::End(job.id)) {
+            pass.out.push(CoordinatorOutput::Propose(command));
+        }
+    }
+}
+
+fn disagreement(finished: &[(NodeId, FinishedState)]) -> String {
+    let words: Vec<String> = finished
+        .iter()
+        .map(|(node, state)| {
+            format!(
+                "{} has digest {} (chain {})",
+                node.friendly_name(),
+                state.digest.short(),
+                state.chain.short()
+            )
+        })
+        .collect();
+    format!("members finished with different states: {}", words.join(", "))
+}

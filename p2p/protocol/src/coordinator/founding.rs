@@ -1,0 +1,144 @@
+//! Views that found a lineage: the first of a job, and the one after all members with the state were lost.
+
+use std::collections::BTreeMap;
+
+use super::input_output::CoordinatorOutput;
+use super::limits::{FOUNDING_GRACE_MS, ORIGIN_GRACE_MS, SILENCE_GRACE_MS};
+use super::liveness::Fate;
+use super::machine::{Coordinator, Pass};
+use super::plan_view::{FoundingFacts, plan_founding_view};
+use super::proposals::ProposalKey;
+use crate::ids::{Boot, Epoch, Incarnation, JobId, Life, Millis, NodeId};
+use crate::ledger::{JobRecord, LedgerCommand};
+use crate::view::{Origin, View};
+
+type Usable = BTreeMap<NodeId, (Boot, Millis)>;
+
+impl Coordinator {
+    /// Starts the next job of the queue that has enough nodes.
+    pub(super) fn decide_start(&mut self, pass: &mut Pass<'_>) {
+        let usable = self.liveness.usable(pass.ledger);
+        let Some(job) = pass.ledger.next_job(usable.len()) else { return };
+        let facts = FoundingFacts {
+            job: job.id,
+            plan: &job.plan,
+            incarnation: Incarnation(1),
+            epoch: Epoch(1),
+            origin: Origin::Seed,
+            lives: by_seat(pass, &usable),
+        };
+        let members = usable.len().min(job.plan.members_max());
+        let reason = format!("started on {members} of {} nodes", usable.len());
+        self.propose_founding(pass, &facts, reason, 0);
+    }
+
+    /// No member of `view` that has the state is left. Waits a little for nodes to come back, then founds the next
+    /// lineage from the best checkpoint.
+    pub(super) fn decide_founding(&mut self, pass: &mut Pass<'_>, job: &JobRecord, view: &View) {
+        let lost = match self.lineage_lost {
+            Some((id, epoch, since)) if (id, epoch) == (job.id, view.epoch) => since,
+            _ => pass.now,
+        };
+        self.lineage_lost = Some((job.id, view.epoch, lost));
+        let usable = self.liveness.usable(pass.ledger);
+        let missing: Vec<String> = view
+            .members
+            .iter()
+            .filter(|member| !usable.contains_key(&member.node))
+            .map(|member| member.node.friendly_name())
+            .collect();
+        let may_be_ahead = view.members.iter().any(|member| {
+            job.is_synced(member)
+                && matches!(self.liveness.fate(pass.ledger, member.life()), Fate::Silent { .. })
+        });
+        let grace_ms = if may_be_ahead { SILENCE_GRACE_MS } else { FOUNDING_GRACE_MS };
+        let grace_end = lost.plus(grace_ms);
+        if pass.now < grace_end && (may_be_ahead || !missing.is_empty()) {
+            let what =
+                format!("no member with the state is left: waits for {} to come back", missing.join(", "));
+            self.wait(pass, what, lost, Some(grace_end));
+            return;
+        }
+        let origin_grace_end = lost.plus(ORIGIN_GRACE_MS);
+        let Some((origin, holders)) = choose_origin(job, &usable, pass.now >= origin_grace_end) else {
+            let newest = job.checkpoints.last();
+            let names: Vec<String> =
+                newest.iter().flat_map(|entry| &entry.holders).map(NodeId::friendly_name).collect();
+            let what = format!(
+                "all members died: waits for a holder of the checkpoint of step {} ({})",
+                newest.map_or(0, |entry| entry.step),
+                names.join(", ")
+            );
+            let until = Some(origin_grace_end).filter(|end| pass.now < *end);
+            self.wait(pass, what, lost, until);
+            return;
+        };
+        let facts = FoundingFacts {
+            job: job.id,
+            plan: &job.plan,
+            incarnation: Incarnation(view.incarnation.0 + 1),
+            epoch: view.epoch.next(),
+            origin,
+            lives: by_seat(pass, &holders),
+        };
+        let stable = self.reports.as_ref().map_or(job.committed_to().0, |reports| reports.stable.0);
+        self.propose_founding(pass, &facts, founding_reason(&origin, stable), stable);
+    }
+
+    fn propose_founding(
+        &mut self,
+        pass: &mut Pass<'_>,
+        facts: &FoundingFacts<'_>,
+        reason: String,
+        stable_step: u64,
+    ) {
+        if self.proposals.is_due(pass.now, ProposalKey::View(facts.job, facts.epoch))
+            && let Some(view) = plan_founding_view(facts)
+        {
+            let command = LedgerCommand::CommitView { view, reason, stable_step };
+            pass.out.push(CoordinatorOutput::Propose(command));
+        }
+    }
+
+    /// The lineage of `job` has a live member with the state.
+    pub(super) fn lineage_lives(&mut self, job: JobId) {
+        if self.lineage_lost.is_some_and(|(id, _, _)| id == job) {
+            self.lineage_lost = None;
+        }
+    }
+}
+
+/// Lives of `nodes` in the order of their seats: who came first takes part first.
+pub(super) fn by_seat(pass: &Pass<'_>, nodes: &Usable) -> Vec<Life> {
+    let mut lives: Vec<Life> =
+        nodes.iter().map(|(node, (boot, _))| Life { node: *node, boot: *boot }).collect();
+    lives.sort_by_key(|life| (pass.ledger.seat_of(life.node), life.node));
+    lives
+}
+
+/// Where a new lineage starts, and on which nodes: the newest checkpoint, an older one only if `older_too`, the seed
+/// only if there is none at all.
+fn choose_origin(job: &JobRecord, usable: &Usable, older_too: bool) -> Option<(Origin, Usable)> {
+    if job.checkpoints.is_empty() {
+        return Some((Origin::Seed, usable.clone()));
+    }
+    let candidates = job.checkpoints.iter().rev().take(if older_too { usize::MAX } else { 1 });
+    candidates
+        .map(|entry| {
+            let mut holders = usable.clone();
+            holders.retain(|node, _| entry.holders.contains(node));
+            let origin = Origin::Checkpoint { step: entry.step, chain: entry.chain, digest: entry.digest };
+            (origin, holders)
+        })
+        .find(|(_, holders)| !holders.is_empty())
+}
+
+fn founding_reason(origin: &Origin, stable: u64) -> String {
+    let (start, step) = match origin {
+        Origin::Seed => ("the seed".to_owned(), 0),
+        Origin::Checkpoint { step, .. } => (format!("the checkpoint of step {step}"), *step),
+    };
+    let undone =
+        if stable > step { format!("; steps {step} to {stable} are done again") } else { String::new() };
+    format!("no member with the state is left: starts again from {start}{undone}")
+}

@@ -1,0 +1,78 @@
+//! Who computes which micro-batches and who reduces which parts.
+
+use std::cmp::Reverse;
+
+use crate::ids::NodeId;
+use crate::view::{Member, View};
+
+/// Contiguous ranges, as equal as possible, over the members at positions `workers`.
+pub(super) fn equal_leases(microbatches: u32, workers: &[u16]) -> Vec<u16> {
+    let (count, total) = (microbatches as usize, workers.len());
+    let share = |position: usize| count * position / total;
+    workers
+        .iter()
+        .enumerate()
+        .flat_map(|(position, worker)| vec![*worker; share(position + 1) - share(position)])
+        .collect()
+}
+
+/// Live members keep their ranges; those of the others are handed out in runs so that the loads become as equal as
+/// they can. `workers` are positions in `members`.
+pub(super) fn split_leases(previous: &View, members: &[Member], workers: &[u16]) -> Vec<u16> {
+    let stays = |holder: NodeId| {
+        workers.iter().copied().find(|worker| {
+            let member = &members[usize::from(*worker)];
+            member.node == holder && previous.members.contains(member)
+        })
+    };
+    let mut leases: Vec<Option<u16>> = (0u32..)
+        .zip(&previous.leases)
+        .map(|(index, _)| previous.lease_holder(index).and_then(stays))
+        .collect();
+    let mut loads: Vec<(u16, usize, usize)> = workers
+        .iter()
+        .map(|worker| (*worker, leases.iter().filter(|lease| **lease == Some(*worker)).count(), 0))
+        .collect();
+    for _ in 0..leases.iter().filter(|lease| lease.is_none()).count() {
+        let least = loads.iter_mut().min_by_key(|(worker, load, more)| (*load + *more, *worker));
+        if let Some((_, _, more)) = least {
+            *more += 1;
+        }
+    }
+    let mut runs = loads.iter().flat_map(|(worker, _, more)| vec![*worker; *more]);
+    for lease in leases.iter_mut().filter(|lease| lease.is_none()) {
+        *lease = runs.next();
+    }
+    leases.into_iter().flatten().collect()
+}
+
+/// Takes micro-batches away from members that failed to compute them, where anybody else can.
+pub(super) fn avoid(leases: &mut [u16], members: &[Member], workers: &[u16], avoided: &[(u32, NodeId)]) {
+    for (microbatch, node) in avoided {
+        let Some(holder) = leases.get(*microbatch as usize).copied() else { continue };
+        if members[usize::from(holder)].node != *node {
+            continue;
+        }
+        let load = |worker: u16| leases.iter().filter(|lease| **lease == worker).count();
+        let other = workers.iter().copied().filter(|worker| *worker != holder).min_by_key(|w| (load(*w), *w));
+        if let Some(other) = other {
+            leases[*microbatch as usize] = other;
+        }
+    }
+}
+
+/// Owners by rendezvous hashing: the part goes to the member with the highest hash of (node, part), so only the parts
+/// of a member that leaves move, and a member that comes takes only its own. Thaler and Ravishankar, "A name-based
+/// mapping scheme for rendezvous", 1996.
+pub(super) fn rendezvous_owners(parts: u32, members: &[Member], workers: &[u16]) -> Vec<u16> {
+    let score = |part: u32, worker: u16| {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&members[usize::from(worker)].node.0).update(&part.to_le_bytes());
+        *hasher.finalize().as_bytes()
+    };
+    (0..parts)
+        .filter_map(|part| {
+            workers.iter().copied().max_by_key(|worker| (score(part, *worker), Reverse(*worker)))
+        })
+        .collect()
+}

@@ -1,0 +1,65 @@
+//! Every limit and delay of the coordinator.
+
+/// Peers whose connections are followed: the registered nodes and as many that are not admitted.
+pub const PEERS_MAX: usize = 2 * crate::ledger::limits::NODES_MAX;
+
+/// Registrations that wait for their commit: one for each node.
+pub const REGISTRATIONS_PENDING_MAX: usize = crate::ledger::limits::NODES_MAX;
+
+/// Reports held because the ledger is not as far as the reporting member: a few of each node.
+pub const REPORTS_EARLY_MAX: usize = 4 * crate::ledger::limits::NODES_MAX;
+
+/// After this a proposal that the ledger does not show is made again, ms: several round trips of the council.
+pub const PROPOSAL_RETRY_MS: u64 = 500;
+
+/// After a rejection proposals are made again from this age on, ms: one that is always rejected costs 20 a second.
+pub const REJECTION_RETRY_MS: u64 = 50;
+
+/// A dead voter that no live node can replace keeps its vote for so long, ms: a restart takes less.
+pub const DEAD_VOTER_GRACE_MS: u64 = 3_000;
+
+/// A node that this coordinator has never seen counts as alive for so long after the election, ms: connections to all
+/// nodes are made well within it.
+pub const UNSEEN_GRACE_MS: u64 = 1_000;
+
+/// When all members of a job are dead, the others get so long to come back before those here found it anew, ms.
+pub const FOUNDING_GRACE_MS: u64 = 1_000;
+
+/// The same where a member with the state is only silent, ms: it may be alive and ahead.
+pub const SILENCE_GRACE_MS: u64 = 10_000;
+
+/// So long the holders of the newest checkpoint are waited for before an older one is taken, ms.
+pub const ORIGIN_GRACE_MS: u64 = 3_000;
+
+/// Nodes that register within this time join in one view, ms: a view change costs about one round trip.
+pub const JOIN_BATCH_MS: u64 = 100;
+
+/// A joiner that has no state after this time holds up the others and is removed, ms. A state of 1 GiB at 35 MB/s.
+pub const JOINER_SYNC_MS_MAX: u64 = 30_000;
+
+/// A joiner that was removed because it was too slow is admitted again after this time, ms.
+pub const JOINER_RETRY_MS: u64 = 60_000;
+
+/// Checkpoints that members wrote at about the same time are recorded together, ms after the first.
+pub const CHECKPOINT_BATCH_MS: u64 = 500;
+
+/// Checkpoints that wait to be recorded: more than two are in flight only if reports contradict each other.
+pub const CHECKPOINTS_PENDING_MAX: usize = 16;
+
+/// Failed micro-batches that wait to be recorded.
+pub const FAILURES_PENDING_MAX: usize = 2 * crate::ledger::limits::FAILED_MICROBATCHES_MAX;
+
+/// Least time from one progress message to the next, ms.
+pub const PROGRESS_INTERVAL_MS: u64 = 200;
+
+/// Steps remembered of each member: members are at most one step apart, reports of the quick ones a few more.
+pub const APPLIED_HISTORY_MAX: usize = 64;
+
+/// Chains of stable steps remembered, to compare checkpoints with: writing one may take so many steps.
+pub const STABLE_CHAINS_MAX: usize = 4096;
+
+/// Work counters remembered, by process, the dead ones included.
+pub const WORK_ENTRIES_MAX: usize = 4 * crate::ledger::limits::NODES_MAX;
+
+/// Waits that are shown.
+pub const WAITS_MAX: usize = 64;

@@ -1,0 +1,194 @@
+//! The machine: facts in, one pass of decisions, outputs out.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::input_output::{CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
+use super::liveness::{Liveness, Loss};
+use super::progress::ProgressState;
+use super::proposals::{ProposalKey, Proposals};
+use super::reports::JobReports;
+use super::seats::SeatsSeen;
+use super::views::Admissions;
+use super::why::Wait;
+use crate::ids::{Epoch, JobId, Life, Millis, NodeId};
+use crate::ledger::Ledger;
+use crate::wire::control::{Registration, Report};
+
+/// Follows who is alive on every node; on the council's leader it also decides.
+#[derive(Debug)]
+pub struct Coordinator {
+    pub(super) me: NodeId,
+    pub(super) options: CoordinatorOptions,
+    pub(super) now: Millis,
+    /// When this node became coordinator; `None` while it is not.
+    pub(super) elected_at: Option<Millis>,
+    pub(super) liveness: Liveness,
+    pub(super) registrations: BTreeMap<NodeId, Registration>,
+    pub(super) proposals: Proposals,
+    pub(super) seats: Option<SeatsSeen>,
+    pub(super) reports: Option<JobReports>,
+    /// Reports on views that the ledger does not show yet, at most [`super::limits::REPORTS_EARLY_MAX`], the newest.
+    pub(super) reports_early: VecDeque<(NodeId, Report)>,
+    pub(super) admissions: Admissions,
+    /// The view of a job whose members with the state are all lost, and since when.
+    pub(super) lineage_lost: Option<(JobId, Epoch, Millis)>,
+    pub(super) progress: ProgressState,
+    pub(super) waits: Vec<Wait>,
+    rejections_seen: u64,
+    deadline: Option<Millis>,
+}
+
+/// One pass of decisions.
+pub(super) struct Pass<'a> {
+    pub(super) now: Millis,
+    pub(super) ledger: &'a Ledger,
+    pub(super) out: &'a mut Vec<CoordinatorOutput>,
+    /// Where the steps end that were proposed in this pass.
+    pub(super) steps_proposed: Option<u64>,
+    wake: Option<Millis>,
+}
+
+impl Pass<'_> {
+    /// Asks for another pass at `at`.
+    pub(super) fn wake_at(&mut self, at: Millis) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+    }
+}
+
+impl Coordinator {
+    /// The coordinator on node `me`, which has no other node in sight.
+    #[must_use]
+    pub fn new(me: NodeId, options: CoordinatorOptions) -> Self {
+        let life = Life { node: me, boot: options.registration.boot };
+        Self {
+            me,
+            options,
+            now: Millis(0),
+            elected_at: None,
+            liveness: Liveness::new(life),
+            registrations: BTreeMap::new(),
+            proposals: Proposals::default(),
+            seats: None,
+            reports: None,
+            reports_early: VecDeque::new(),
+            admissions: Admissions::default(),
+            lineage_lost: None,
+            progress: ProgressState::default(),
+            waits: Vec::new(),
+            rejections_seen: 0,
+            deadline: None,
+        }
+    }
+
+    /// Takes note of `input` at `now` and, on the council's leader, decides what `ledger` lacks.
+    pub fn step(
+        &mut self,
+        now: Millis,
+        ledger: &Ledger,
+        input: CoordinatorInput,
+        out: &mut Vec<CoordinatorOutput>,
+    ) {
+        self.now = now;
+        match input {
+            CoordinatorInput::Elected { term: _ } => self.start(now, ledger),
+            CoordinatorInput::Deposed => self.stop(),
+            CoordinatorInput::PeerJoined { node, boot } => self.liveness.joined(now, node, boot),
+            CoordinatorInput::PeerLost { node, boot, death_is_certain, reason } => {
+                self.liveness.lost(node, Loss { boot, at: now, is_certain: death_is_certain, reason });
+            }
+            CoordinatorInput::Register { from, registration } => self.register(from, registration),
+            CoordinatorInput::Report { from, report } => self.hold(from, report),
+            CoordinatorInput::ProgressHeard { progress } => {
+                if self.elected_at.is_none() {
+                    self.progress.latest = Some(progress);
+                }
+            }
+            CoordinatorInput::Seats { voters, learners, caught_up } => {
+                let seen = SeatsSeen { voters, learners, caught_up };
+                if self.seats.as_ref() != Some(&seen) {
+                    self.proposals.forget(ProposalKey::Seats);
+                }
+                self.seats = Some(seen);
+            }
+            CoordinatorInput::LedgerChanged | CoordinatorInput::Tick => {}
+        }
+        self.deadline = None;
+        if self.elected_at.is_some() {
+            self.pass(now, ledger, out);
+        }
+    }
+
+    /// When to step with [`CoordinatorInput::Tick`] if nothing else happens before; `None` for never.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Millis> {
+        self.deadline
+    }
+
+    fn start(&mut self, now: Millis, ledger: &Ledger) {
+        if self.elected_at.is_none() {
+            self.elected_at = Some(now);
+            self.rejections_seen = ledger.rejections_total;
+            self.progress.is_due = true;
+        }
+    }
+
+    /// Forgets everything that only a coordinator needs.
+    fn stop(&mut self) {
+        self.elected_at = None;
+        self.registrations.clear();
+        self.proposals.clear();
+        self.reports = None;
+        self.reports_early.clear();
+        self.admissions = Admissions::default();
+        self.lineage_lost = None;
+        self.waits.clear();
+    }
+
+    fn pass(&mut self, now: Millis, ledger: &Ledger, out: &mut Vec<CoordinatorOutput>) {
+        let mut pass = Pass { now, ledger, out, steps_proposed: None, wake: None };
+        self.waits.clear();
+        self.proposals.begin_pass();
+        if self.rejections_seen != ledger.rejections_total {
+            self.rejections_seen = ledger.rejections_total;
+            self.proposals.rejected(now);
+        }
+        self.decide_registrations(&mut pass);
+        self.decide_seats(&mut pass);
+        self.decide_job(&mut pass);
+        self.decide_progress(&mut pass);
+        self.proposals.end_pass();
+        if let Some(retry_at) = self.proposals.deadline() {
+            pass.wake_at(retry_at);
+        }
+        self.deadline = pass.wake;
+    }
+
+    fn decide_job(&mut self, pass: &mut Pass<'_>) {
+        let running = pass.ledger.running_job();
+        let followed = self.reports.as_ref().map(|reports| reports.job);
+        if followed.is_some() && followed != running.map(|job| job.id) {
+            self.tell_end(pass);
+        }
+        let Some((job, view)) = running.and_then(|job| Some((job, job.view.as_ref()?))) else {
+            self.admissions = Admissions::default();
+            self.decide_start(pass);
+            return;
+        };
+        let same_lineage =
+            self.reports.as_ref().is_some_and(|reports| reports.incarnation == view.incarnation);
+        if !same_lineage {
+            if let Some(reports) = &self.reports {
+                self.progress.latest = Some(reports.word(view.epoch));
+            }
+            self.reports = Some(JobReports::new(pass.now, job, view, self.progress.latest.as_ref()));
+            self.progress.is_due = true;
+        }
+        self.read_reports(pass, job.id, view);
+        self.propose_synced(pass, job);
+        if self.decide_failures(pass, job) || self.decide_finish(pass, job, view) {
+            return;
+        }
+        self.decide_checkpoints(pass, job, view, false);
+        self.decide_view(pass, job, view);
+    }
+}

@@ -1,0 +1,35 @@
+//! The coordinator: looks at the ledger, at who is alive and at what members report, and proposes what comes next.
+//!
+//! It runs on every node and decides only on the council's leader. It holds nothing that its successor needs: a new
+//! one starts from the ledger, and members send their latest reports again. Every pass derives from the facts what
+//! the ledger should show and proposes the difference, so lost and rejected proposals need no bookkeeping beyond a
+//! time of retry.
+
+mod checkpoints;
+mod endings;
+mod failures;
+mod founding;
+mod input_output;
+mod leases;
+pub mod limits;
+mod liveness;
+mod machine;
+mod member_reports;
+mod plan_seats;
+mod plan_view;
+mod progress;
+mod proposals;
+mod registrations;
+mod report_intake;
+mod reports;
+mod seats;
+mod views;
+mod why;
+
+pub use input_output::{CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
+pub use machine::Coordinator;
+pub use plan_seats::{SeatFacts, SeatPlan, council_size, plan_seats};
+pub use plan_view::{FoundingFacts, ViewChangeFacts, plan_founding_view, plan_next_view};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! The next view of a job: a pure function of the one before and of who stays and comes.
+
+use std::collections::BTreeSet;
+
+use super::leases::{avoid, equal_leases, rendezvous_owners, split_leases};
+use crate::ids::{Epoch, Incarnation, JobId, Life, NodeId};
+use crate::ledger::JobPlan;
+use crate::view::{Member, Origin, View};
+
+/// What decides about the next view of a lineage.
+#[derive(Clone, Debug)]
+pub struct ViewChangeFacts<'a> {
+    /// The job's figures.
+    pub plan: &'a JobPlan,
+    /// The newest view.
+    pub previous: &'a View,
+    /// Lives and tenures that have the state.
+    pub synced: &'a BTreeSet<(Life, Epoch)>,
+    /// Members of `previous` that stay.
+    pub staying: Vec<Member>,
+    /// Lives to be admitted, in order of preference; those beyond the job's limit stay spares.
+    pub joining: Vec<Life>,
+    /// Micro-batches and the nodes that must not compute them if others can.
+    pub avoided: Vec<(u32, NodeId)>,
+}
+
+/// What founds a lineage.
+#[derive(Clone, Debug)]
+pub struct FoundingFacts<'a> {
+    /// The job.
+    pub job: JobId,
+    /// Its figures.
+    pub plan: &'a JobPlan,
+    /// The new lineage.
+    pub incarnation: Incarnation,
+    /// The epoch after the last one.
+    pub epoch: Epoch,
+    /// Where it starts.
+    pub origin: Origin,
+    /// The founders, in order of preference; those beyond the job's limit stay spares.
+    pub lives: Vec<Life>,
+}
+
+/// The view after `facts.previous`, or `None` if nobody who stays has the state (continuity).
+///
+/// Members with the state share leases and parts; a joiner has none before it is synced. While nobody is idle only the
+/// ranges of those who left are handed out, so that within a step the ranges of live members do not change.
+#[must_use]
+pub fn plan_next_view(facts: &ViewChangeFacts<'_>) -> Option<View> {
+    let (members, workers, leases) = plan_leases(facts)?;
+    let owners = rendezvous_owners(facts.plan.parts, &members, &workers);
+    Some(View { epoch: facts.previous.epoch.next(), members, leases, owners, ..*facts.previous })
+}
+
+/// Members of the next view, the positions of those that share the work, and who gets which micro-batch. Much cheaper
+/// than the owners.
+pub(super) fn plan_leases(facts: &ViewChangeFacts<'_>) -> Option<(Vec<Member>, Vec<u16>, Vec<u16>)> {
+    let epoch = facts.previous.epoch.next();
+    let room = facts.plan.members_max().saturating_sub(facts.staying.len());
+    let joining = facts.joining.iter().take(room);
+    let mut members = facts.staying.clone();
+    members.extend(joining.map(|life| Member { node: life.node, boot: life.boot, tenure: epoch }));
+    members.sort_unstable();
+    let workers: Vec<u16> = (0u16..)
+        .zip(&members)
+        .filter(|(_, member)| facts.synced.contains(&(member.life(), member.tenure)))
+        .map(|(position, _)| position)
+        .collect();
+    if workers.is_empty() {
+        return None;
+    }
+    let is_idle = |worker: &u16| facts.previous.lease(members[usize::from(*worker)].node).is_empty();
+    let mut leases = if workers.iter().any(is_idle) {
+        equal_leases(facts.plan.microbatches, &workers)
+    } else {
+        split_leases(facts.previous, &members, &workers)
+    };
+    avoid(&mut leases, &members, &workers, &facts.avoided);
+    Some((members, workers, leases))
+}
+
+/// The first view of a lineage, or `None` without a founder. All founders have work.
+#[must_use]
+pub fn plan_founding_view(facts: &FoundingFacts<'_>) -> Option<View> {
+    let lives = facts.lives.iter().take(facts.plan.members_max());
+    let mut members: Vec<Member> =
+        lives.map(|life| Member { node: life.node, boot: life.boot, tenure: facts.epoch }).collect();
+    members.sort_unstable();
+    let workers: Vec<u16> = (0u16..).zip(&members).map(|(position, _)| position).collect();
+    if workers.is_empty() {
+        return None;
+    }
+    Some(View {
+        job: facts.job,
+        incarnation: facts.incarnation,
+        epoch: facts.epoch,
+        founding_epoch: facts.epoch,
+        origin: facts.origin,
+        leases: equal_leases(facts.plan.microbatches, &workers),
+        owners: rendezvous_owners(facts.plan.parts, &members, &workers),
+        members,
+    })
+}

@@ -1,0 +1,78 @@
+//! Telling everyone how far the running job is.
+
+use super::input_output::CoordinatorOutput;
+use super::limits::PROGRESS_INTERVAL_MS;
+use super::machine::{Coordinator, Pass};
+use super::reports::JobReports;
+use crate::ids::{Epoch, JobId, Millis};
+use crate::ledger::JobStatus;
+use crate::wire::control::{ControlMessage, Progress};
+
+/// The latest word on a job.
+#[derive(Debug, Default)]
+pub(super) struct ProgressState {
+    /// What was told or, by another coordinator, heard.
+    pub(super) latest: Option<Progress>,
+    /// When this coordinator told it.
+    sent_at: Option<Millis>,
+    /// Something has changed since.
+    pub(super) is_due: bool,
+}
+
+impl Coordinator {
+    /// How far `job` is, by this coordinator's last word or the last one heard. At most 200 ms old while it runs.
+    #[must_use]
+    pub fn progress(&self, job: JobId) -> Option<&Progress> {
+        self.progress.latest.as_ref().filter(|progress| progress.job == job)
+    }
+
+    /// Tells the progress if it has changed and the last time is long enough ago.
+    pub(super) fn decide_progress(&mut self, pass: &mut Pass<'_>) {
+        let due_at = self.progress.sent_at.map_or(Millis(0), |sent_at| sent_at.plus(PROGRESS_INTERVAL_MS));
+        if !self.progress.is_due {
+            return;
+        }
+        if pass.now < due_at {
+            pass.wake_at(due_at);
+            return;
+        }
+        let epoch = pass.ledger.running_job().and_then(|job| job.view.as_ref()).map(|view| view.epoch);
+        if let (Some(reports), Some(epoch)) = (&self.reports, epoch) {
+            let word = reports.word(epoch);
+            self.tell(pass, word);
+        }
+    }
+
+    /// The last word on a job that has ended, at once.
+    pub(super) fn tell_end(&mut self, pass: &mut Pass<'_>) {
+        let Some(reports) = self.reports.take() else { return };
+        let Some(job) = pass.ledger.jobs.get(&reports.job) else { return };
+        let epoch = job.view.as_ref().map_or(Epoch(0), |view| view.epoch);
+        let mut word = reports.word(epoch);
+        if let (JobStatus::Done, Some(result)) = (&job.status, &job.result) {
+            word.stable_step = result.step;
+        }
+        self.tell(pass, word);
+    }
+
+    fn tell(&mut self, pass: &mut Pass<'_>, progress: Progress) {
+        self.progress.latest = Some(progress.clone());
+        self.progress.sent_at = Some(pass.now);
+        self.progress.is_due = false;
+        pass.out.push(CoordinatorOutput::Broadcast(ControlMessage::Progress(progress)));
+    }
+}
+
+impl JobReports {
+    /// The progress message of a job in view `epoch`.
+    pub(super) fn word(&self, epoch: Epoch) -> Progress {
+        Progress {
+            job: self.job,
+            incarnation: self.incarnation,
+            epoch,
+            stable_step: self.stable.0,
+            losses: self.losses.iter().copied().collect(),
+            work: self.work.iter().map(|((node, boot), (work, _))| (*node, *boot, *work)).collect(),
+        }
+    }
+}

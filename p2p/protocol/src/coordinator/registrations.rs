@@ -1,0 +1,70 @@
+//! Admitting nodes and their new processes.
+
+use super::input_output::CoordinatorOutput;
+use super::limits::REGISTRATIONS_PENDING_MAX;
+use super::machine::{Coordinator, Pass};
+use super::proposals::ProposalKey;
+use crate::ids::NodeId;
+use crate::ledger::limits::NODES_MAX;
+use crate::ledger::{Ledger, LedgerCommand};
+use crate::wire::control::{ControlMessage, Registration};
+
+impl Coordinator {
+    pub(super) fn register(&mut self, from: NodeId, registration: Registration) {
+        let has_room = self.registrations.len() < REGISTRATIONS_PENDING_MAX;
+        if from != self.me && (has_room || self.registrations.contains_key(&from)) {
+            self.registrations.insert(from, registration);
+        }
+    }
+
+    /// Proposes what is new and answers what is done. This node comes first: the founder's seat is the first one.
+    pub(super) fn decide_registrations(&mut self, pass: &mut Pass<'_>) {
+        let mine = self.options.registration.clone();
+        if pass.ledger.nodes.get(&self.me).is_none_or(|record| record.boot != mine.boot) {
+            self.propose_registration(pass, self.me, mine);
+        }
+        if !pass.ledger.nodes.contains_key(&self.me) {
+            return;
+        }
+        for (node, registration) in std::mem::take(&mut self.registrations) {
+            let known = pass.ledger.nodes.get(&node);
+            if let Some(record) = known.filter(|record| record.boot == registration.boot) {
+                let message = ControlMessage::Registered { seat: record.seat, boot: record.boot };
+                pass.out.push(CoordinatorOutput::Send { to: node, message });
+                continue;
+            }
+            // A process that is gone asks again when it is back.
+            if self.liveness.boot(node) != Some(registration.boot) {
+                continue;
+            }
+            if known.is_none() && pass.ledger.nodes.len() >= NODES_MAX {
+                self.make_room(pass);
+            } else {
+                self.propose_registration(pass, node, registration.clone());
+            }
+            self.registrations.insert(node, registration);
+        }
+    }
+
+    fn propose_registration(&mut self, pass: &mut Pass<'_>, node: NodeId, registration: Registration) {
+        if self.proposals.is_due(pass.now, ProposalKey::Register(node, registration.boot)) {
+            let command = LedgerCommand::RegisterNode { node, registration };
+            pass.out.push(CoordinatorOutput::Propose(command));
+        }
+    }
+
+    /// Forgets the node that registered longest ago among those that are not here and take part in nothing.
+    fn make_room(&mut self, pass: &mut Pass<'_>) {
+        let Some(node) = longest_gone(pass.ledger, |node| self.liveness.is_connected(node)) else { return };
+        if self.proposals.is_due(pass.now, ProposalKey::Forget(node)) {
+            pass.out.push(CoordinatorOutput::Propose(LedgerCommand::ForgetNode { node }));
+        }
+    }
+}
+
+fn longest_gone(ledger: &Ledger, is_connected: impl Fn(NodeId) -> bool) -> Option<NodeId> {
+    let view = ledger.running_job().and_then(|job| job.view.as_ref());
+    let takes_part = |node: NodeId| view.is_some_and(|view| view.member_on(node).is_some());
+    let gone = ledger.nodes.values().filter(|record| !is_connected(record.node) && !takes_part(record.node));
+    gone.min_by_key(|record| record.seat).map(|record| record.node)
+}

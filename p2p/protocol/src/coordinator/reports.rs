@@ -1,0 +1,239 @@
+//! What the members of the running job have reported, and what follows from all of it together.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::checkpoints::PendingCheckpoint;
+use super::failures::PendingFailure;
+use super::limits::{STABLE_CHAINS_MAX, WORK_ENTRIES_MAX};
+use super::member_reports::{AppliedStep, MemberReports};
+use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, Life, Millis, NodeId};
+use crate::ledger::JobRecord;
+use crate::view::View;
+use crate::wire::control::{PROGRESS_LOSSES_MAX, Progress, Report, ReportEvent, WorkCounters};
+
+/// A member's word on its final state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FinishedState {
+    pub(super) chain: Chain,
+    pub(super) digest: Digest,
+    pub(super) test_correct: u64,
+    pub(super) test_total: u64,
+}
+
+/// Reports on one lineage of one job.
+#[derive(Clone, Debug)]
+pub(super) struct JobReports {
+    pub(super) job: JobId,
+    pub(super) incarnation: Incarnation,
+    steps: u64,
+    /// The view that `members` are of.
+    epoch: Epoch,
+    /// Members of the newest view.
+    pub(super) members: BTreeMap<NodeId, MemberReports>,
+    /// Lives and tenures of the newest view that have the state.
+    pub(super) synced: BTreeSet<(Life, Epoch)>,
+    /// Final states, by life and tenure of the newest view.
+    pub(super) finished: BTreeMap<(Life, Epoch), FinishedState>,
+    /// Steps applied by every member of one view, with the chain after them and that view's epoch.
+    pub(super) stable: (u64, Chain, Epoch),
+    /// Chains after earlier stable steps, at most [`STABLE_CHAINS_MAX`].
+    chains: BTreeMap<u64, Chain>,
+    /// Losses of the latest stable steps.
+    pub(super) losses: VecDeque<(u64, f64)>,
+    /// Counters by process with the time of the last word.
+    pub(super) work: BTreeMap<(NodeId, Boot), (WorkCounters, Millis)>,
+    pub(super) checkpoints: BTreeMap<(u64, Chain, Digest), PendingCheckpoint>,
+    pub(super) failures: BTreeMap<(u64, u32), PendingFailure>,
+    /// Two members with different chains after the same step: a broken node. Nothing is stable any more.
+    pub(super) divergence: Option<String>,
+}
+
+impl JobReports {
+    /// Starts from the ledger; `heard` is the former coordinator's last word, for losses and counters.
+    pub(super) fn new(now: Millis, job: &JobRecord, view: &View, heard: Option<&Progress>) -> Self {
+        let (step, chain) = job.committed_to();
+        let epoch = job.committed.last().map_or(view.founding_epoch, |range| range.epoch);
+        let mut reports = Self {
+            job: job.id,
+            incarnation: view.incarnation,
+            steps: job.plan.steps,
+            epoch: Epoch(0),
+            members: BTreeMap::new(),
+            synced: BTreeSet::new(),
+            finished: BTreeMap::new(),
+            stable: (step, chain, epoch),
+            chains: BTreeMap::from([(step, chain)]),
+            losses: VecDeque::new(),
+            work: BTreeMap::new(),
+            checkpoints: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            divergence: None,
+        };
+        if let Some(heard) = heard.filter(|heard| heard.job == job.id) {
+            reports.work =
+                heard.work.iter().map(|(node, boot, work)| ((*node, *boot), (*work, now))).collect();
+            if heard.incarnation == view.incarnation {
+                reports.losses = heard.losses.iter().copied().take(PROGRESS_LOSSES_MAX).collect();
+            }
+        }
+        reports
+    }
+
+    /// Keeps what members of `view` have said in the tenure that they have there.
+    pub(super) fn enter(&mut self, now: Millis, view: &View) {
+        if self.epoch == view.epoch {
+            return;
+        }
+        self.epoch = view.epoch;
+        let is_member =
+            |life: Life, tenure: Epoch| view.member(life).is_some_and(|member| member.tenure == tenure);
+        self.members.retain(|node, known| is_member(Life { node: *node, boot: known.boot }, known.tenure));
+        for member in &view.members {
+            let fresh = || MemberReports::new(now, member.boot, member.tenure);
+            self.members.entry(member.node).or_insert_with(fresh);
+        }
+        self.synced.retain(|(life, tenure)| is_member(*life, *tenure));
+        self.finished.retain(|(life, tenure), _| is_member(*life, *tenure));
+        self.failures.retain(|_, failure| view.member_on(failure.node).is_some());
+    }
+
+    /// Takes note of a report of a member of `view`. Reports of other lives, lineages and earlier tenures change
+    /// nothing; neither do those of later epochs, which the caller keeps.
+    pub(super) fn receive(&mut self, now: Millis, view: &View, from: NodeId, report: Report) {
+        let life = Life { node: from, boot: report.boot };
+        let Some(member) = view.member(life) else { return };
+        if report.incarnation != view.incarnation || report.epoch < member.tenure || report.epoch > view.epoch
+        {
+            return;
+        }
+        let (epoch, tenure) = (report.epoch, member.tenure);
+        match report.event {
+            ReportEvent::Synced { step, chain } => {
+                self.synced.insert((life, tenure));
+                self.applied(now, view, from, step, AppliedStep { epoch, chain, loss: None });
+            }
+            ReportEvent::Applied { step, chain, loss, work } => {
+                self.synced.insert((life, tenure));
+                self.count_work(now, life, work);
+                let loss = Some(loss).filter(|loss| loss.is_finite());
+                self.applied(now, view, from, step, AppliedStep { epoch, chain, loss });
+            }
+            ReportEvent::CheckpointWritten { step, chain, digest, bytes } => {
+                self.checkpoint_written(now, from, (step, chain, digest), bytes);
+            }
+            ReportEvent::Finished { step, chain, digest, test_correct, test_total } => {
+                if step == self.steps {
+                    self.synced.insert((life, tenure));
+                    let state = FinishedState { chain, digest, test_correct, test_total };
+                    self.finished.insert((life, tenure), state);
+                }
+            }
+            ReportEvent::MicrobatchFailed { step, microbatch, samples, reason } => {
+                self.microbatch_failed((step, microbatch), PendingFailure::new(from, epoch, samples, reason));
+            }
+        }
+    }
+
+    fn applied(&mut self, now: Millis, view: &View, node: NodeId, step: u64, applied: AppliedStep) {
+        if step > self.steps {
+            return;
+        }
+        let contradicts = self.members.iter().find_map(|(other, known)| {
+            let chain = known.chain(step)?;
+            (chain != applied.chain).then_some((*other, chain))
+        });
+        if let Some((other, chain)) = contradicts {
+            self.divergence.get_or_insert(format!(
+                "members diverged after step {step}: {} has chain {}, {} has {}",
+                node.friendly_name(),
+                applied.chain.short(),
+                other.friendly_name(),
+                chain.short(),
+            ));
+            return;
+        }
+        if let Some(member) = self.members.get_mut(&node)
+            && member.record(now, step, applied)
+        {
+            self.advance_stable(view);
+        }
+    }
+
+    /// Stable is what every member of the newest view said in that view to have applied.
+    fn advance_stable(&mut self, view: &View) {
+        if self.divergence.is_some() {
+            return;
+        }
+        let in_this_view = |member: &MemberReports, step: u64| {
+            member.applied.get(&step).is_some_and(|applied| applied.epoch == view.epoch)
+        };
+        let Some(step) = self.members.values().filter_map(MemberReports::step).min() else { return };
+        let everywhere =
+            (self.stable.0 + 1..=step).rev().take(super::limits::APPLIED_HISTORY_MAX).find(|step| {
+                view.members.iter().all(|member| {
+                    self.members.get(&member.node).is_some_and(|reports| in_this_view(reports, *step))
+                })
+            });
+        let Some(step) = everywhere else { return };
+        let chain = view.members.first().and_then(|member| self.members.get(&member.node)?.chain(step));
+        if let Some(chain) = chain {
+            self.set_stable(step, chain, view.epoch);
+        }
+    }
+
+    /// Everything up to `step` is stable.
+    pub(super) fn set_stable(&mut self, step: u64, chain: Chain, epoch: Epoch) {
+        let known = self.members.values().flat_map(|member| member.applied.range(self.stable.0 + 1..=step));
+        let mut passed: BTreeMap<u64, (Chain, Option<f64>)> = BTreeMap::new();
+        for (step, applied) in known {
+            let entry = passed.entry(*step).or_insert((applied.chain, None));
+            entry.1 = entry.1.or(applied.loss);
+        }
+        passed.entry(step).or_insert((chain, None));
+        for (step, (chain, loss)) in passed {
+            self.chains.insert(step, chain);
+            if let Some(loss) = loss {
+                self.losses.push_back((step, loss));
+            }
+        }
+        while self.chains.len() > STABLE_CHAINS_MAX {
+            self.chains.pop_first();
+        }
+        while self.losses.len() > PROGRESS_LOSSES_MAX {
+            self.losses.pop_front();
+        }
+        self.stable = (step, chain, epoch);
+        self.failures.retain(|(failed, _), _| *failed >= step);
+    }
+
+    /// Whether the state of `step` with `chain` on `node` is a stable one. Where the chain of that step is not known
+    /// any more, a member whose chain agrees later has it among its ancestors.
+    pub(super) fn is_stable_state(&self, node: NodeId, step: u64, chain: Chain) -> bool {
+        let (stable, stable_chain, _) = self.stable;
+        match self.chains.get(&step) {
+            Some(known) => *known == chain,
+            None => {
+                step <= stable
+                    && self
+                        .members
+                        .get(&node)
+                        .is_some_and(|member| member.chain(stable) == Some(stable_chain))
+            }
+        }
+    }
+
+    /// The loss of the last step, from any member.
+    pub(super) fn loss_at(&self, step: u64) -> Option<f64> {
+        let stable = self.losses.iter().find(|(known, _)| *known == step).map(|(_, loss)| *loss);
+        stable.or_else(|| self.members.values().find_map(|member| member.applied.get(&step)?.loss))
+    }
+
+    fn count_work(&mut self, now: Millis, life: Life, work: WorkCounters) {
+        let key = (life.node, life.boot);
+        if !self.work.contains_key(&key) && self.work.len() >= WORK_ENTRIES_MAX {
+            let oldest = self.work.iter().min_by_key(|(key, (_, at))| (*at, **key)).map(|(key, _)| *key);
+            oldest.map(|oldest| self.work.remove(&oldest));
+        }
+        self.work.insert(key, (work, now));
+    }
+}

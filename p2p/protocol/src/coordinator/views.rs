@@ -1,0 +1,185 @@
+//! Views after the first: who leaves, who comes, who gets work.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::founding::by_seat;
+use super::input_output::CoordinatorOutput;
+use super::limits::{JOIN_BATCH_MS, JOINER_RETRY_MS, JOINER_SYNC_MS_MAX, UNSEEN_GRACE_MS};
+use super::liveness::Fate;
+use super::machine::{Coordinator, Pass};
+use super::plan_view::{ViewChangeFacts, plan_leases, plan_next_view};
+use super::proposals::ProposalKey;
+use crate::ids::{Epoch, Life, Millis, NodeId};
+use crate::ledger::{JobRecord, LedgerCommand};
+use crate::view::{Member, View};
+
+/// Nodes that come and go.
+#[derive(Debug, Default)]
+pub(super) struct Admissions {
+    /// Members that have no state yet, with the time since when.
+    unsynced: BTreeMap<(Life, Epoch), Millis>,
+    /// Nodes that were too slow to fetch the state, with the time until when they stay outside.
+    refused: BTreeMap<NodeId, Millis>,
+    /// Nodes that may join, with the time since when.
+    joinable: BTreeMap<Life, Millis>,
+}
+
+impl Coordinator {
+    /// Proposes the next view if anything calls for one.
+    pub(super) fn decide_view(&mut self, pass: &mut Pass<'_>, job: &JobRecord, view: &View) {
+        let (staying, mut reasons) = self.staying(pass, job, view);
+        if !staying.iter().any(|member| job.is_synced(member)) {
+            self.decide_founding(pass, job, view);
+            return;
+        }
+        self.lineage_lives(job.id);
+        let joinable = self.joinable(pass, job, &staying);
+        let is_joining = |node: NodeId| joinable.iter().any(|life| life.node == node);
+        let avoided: Vec<(u32, NodeId)> =
+            job.failed_microbatches.iter().map(|failure| (failure.microbatch, failure.node)).collect();
+        let mut facts = ViewChangeFacts {
+            plan: &job.plan,
+            previous: view,
+            synced: &job.synced,
+            staying,
+            joining: Vec::new(),
+            avoided,
+        };
+        let newly = newly_working(&facts);
+        reasons.extend(
+            newly.iter().map(|node| format!("{} has the state and takes work", node.friendly_name())),
+        );
+        for failure in job.failed_microbatches.iter().filter(|failure| failure.epoch == view.epoch) {
+            reasons.push(format!(
+                "micro-batch {} of step {} failed on {}: {}",
+                failure.microbatch,
+                failure.step,
+                failure.node.friendly_name(),
+                failure.reason
+            ));
+        }
+        if !reasons.is_empty() || self.joiners_are_due(pass, job, &facts.staying, &joinable) {
+            let room = job.plan.members_max().saturating_sub(facts.staying.len());
+            facts.joining = joinable.iter().copied().take(room).collect();
+        }
+        let came_back = |node: NodeId| view.member_on(node).is_some() && is_joining(node);
+        for life in &facts.joining {
+            let verb = if came_back(life.node) { "came back" } else { "joined" };
+            reasons.push(format!("{} {verb}", life.node.friendly_name()));
+        }
+        if reasons.is_empty() {
+            return;
+        }
+        self.commit_stable(pass, job);
+        if !self.proposals.is_due(pass.now, ProposalKey::View(job.id, view.epoch.next())) {
+            return;
+        }
+        if let Some(next) = plan_next_view(&facts) {
+            let stable_step = self.reports.as_ref().map_or(0, |reports| reports.stable.0);
+            let command = LedgerCommand::CommitView { view: next, reason: reasons.join("; "), stable_step };
+            pass.out.push(CoordinatorOutput::Propose(command));
+        }
+    }
+
+    /// Members of `view` that stay, and in words why each of the others does not.
+    fn staying(&mut self, pass: &mut Pass<'_>, job: &JobRecord, view: &View) -> (Vec<Member>, Vec<String>) {
+        let members: BTreeSet<_> = view.members.iter().map(|member| (member.life(), member.tenure)).collect();
+        self.admissions.unsynced.retain(|member, _| members.contains(member) && !job.synced.contains(member));
+        let unseen_until = self.elected_at.unwrap_or_default().plus(UNSEEN_GRACE_MS);
+        let (mut staying, mut reasons) = (Vec::new(), Vec::new());
+        for member in &view.members {
+            let name = member.node.friendly_name();
+            match self.liveness.fate(pass.ledger, member.life()) {
+                Fate::Alive if self.is_too_slow(pass, job, member) => {
+                    reasons.push(format!("{name} had no state after {} s", JOINER_SYNC_MS_MAX / 1000));
+                }
+                Fate::Alive => staying.push(*member),
+                Fate::Unseen if pass.now < unseen_until => {
+                    let since = self.elected_at.unwrap_or_default();
+                    self.wait(pass, format!("waits for a connection to {name}"), since, Some(unseen_until));
+                    staying.push(*member);
+                }
+                Fate::Unseen => reasons.push(format!("{name} did not connect")),
+                Fate::Silent { reason } => reasons.push(format!("{name} was lost: {reason}")),
+                Fate::Dead { reason } => reasons.push(format!("{name} died: {reason}")),
+            }
+        }
+        (staying, reasons)
+    }
+
+    /// A joiner counts in the barrier, so one that never gets the state would hold up the others for ever.
+    fn is_too_slow(&mut self, pass: &mut Pass<'_>, job: &JobRecord, member: &Member) -> bool {
+        if job.is_synced(member) {
+            return false;
+        }
+        let key = (member.life(), member.tenure);
+        let since = *self.admissions.unsynced.entry(key).or_insert(pass.now);
+        let deadline = since.plus(JOINER_SYNC_MS_MAX);
+        if pass.now >= deadline {
+            self.admissions.refused.insert(member.node, pass.now.plus(JOINER_RETRY_MS));
+            return true;
+        }
+        let what = format!("{} fetches the state", member.node.friendly_name());
+        self.wait(pass, what, since, Some(deadline));
+        false
+    }
+
+    /// Lives outside that may join, in the order of their seats. Nobody joins a job that is about to end.
+    fn joinable(&mut self, pass: &mut Pass<'_>, job: &JobRecord, staying: &[Member]) -> Vec<Life> {
+        let now = pass.now;
+        self.admissions.refused.retain(|_, until| now < *until);
+        let is_ending = self.reports.as_ref().is_some_and(|reports| !reports.finished.is_empty());
+        let mut outside = self.liveness.usable(pass.ledger);
+        outside.retain(|node, _| {
+            staying.iter().all(|member| member.node != *node) && !self.admissions.refused.contains_key(node)
+        });
+        let has_room = staying.len() < job.plan.members_max();
+        let lives = if is_ending || !has_room { Vec::new() } else { by_seat(pass, &outside) };
+        self.admissions.joinable.retain(|life, _| lives.contains(life));
+        for life in &lives {
+            self.admissions.joinable.entry(*life).or_insert(now);
+        }
+        lives
+    }
+
+    /// Joiners come in batches, and not while earlier ones fetch the state: a view change would make those ask anew.
+    fn joiners_are_due(
+        &mut self,
+        pass: &mut Pass<'_>,
+        job: &JobRecord,
+        staying: &[Member],
+        joinable: &[Life],
+    ) -> bool {
+        let Some(first) = self.admissions.joinable.values().min().copied() else { return false };
+        let names: Vec<String> = joinable.iter().map(|life| life.node.friendly_name()).collect();
+        if staying.iter().any(|member| !job.is_synced(member)) {
+            let what = format!("{} may join when the latest joiners have the state", names.join(", "));
+            self.wait(pass, what, first, None);
+            return false;
+        }
+        let batch_end = first.plus(JOIN_BATCH_MS);
+        if pass.now < batch_end {
+            self.wait(pass, format!("{} is about to join", names.join(", ")), first, Some(batch_end));
+            return false;
+        }
+        true
+    }
+}
+
+/// Members that have the state and no lease, and would get one in the next view.
+fn newly_working(facts: &ViewChangeFacts<'_>) -> Vec<NodeId> {
+    let leased: BTreeSet<u16> = facts.previous.leases.iter().copied().collect();
+    let is_idle = |member: &Member| {
+        let position = facts.previous.members.iter().position(|other| other == member);
+        position.and_then(|position| u16::try_from(position).ok()).is_some_and(|p| !leased.contains(&p))
+    };
+    let has_state = |member: &Member| facts.synced.contains(&(member.life(), member.tenure));
+    let idle: Vec<&Member> =
+        facts.staying.iter().filter(|member| has_state(member) && is_idle(member)).collect();
+    if idle.is_empty() {
+        return Vec::new();
+    }
+    let Some((members, _, leases)) = plan_leases(facts) else { return Vec::new() };
+    let works = |member: &Member| leases.iter().any(|position| members[usize::from(*position)] == *member);
+    idle.into_iter().filter(|member| works(member)).map(|member| member.node).collect()
+}

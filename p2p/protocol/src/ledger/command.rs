@@ -1,0 +1,177 @@
+//! What may be proposed to the council.
+
+use serde::{Deserialize, Serialize};
+
+use super::job_plan::JobPlan;
+use super::job_record::{CheckpointEntry, JobResult};
+use super::limits::LEDGER_COMMAND_BYTES_MAX;
+use crate::ids::{Chain, Epoch, JobId, Life, NodeId};
+use crate::view::View;
+use crate::wire::control::Registration;
+use crate::wire::{DecodeError, decode, encode};
+
+/// A change of the ledger. Each is checked when it is applied, whoever proposed it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum LedgerCommand {
+    /// Admit a node or take note of its new process.
+    RegisterNode {
+        /// The node.
+        node: NodeId,
+        /// What it said about itself.
+        registration: Registration,
+    },
+    /// Forget a node that takes part in nothing. Its seat is never given again.
+    ForgetNode {
+        /// The node.
+        node: NodeId,
+    },
+    /// Put a job into the queue. The same submission twice is one job.
+    SubmitJob {
+        /// The job.
+        id: JobId,
+        /// Its name.
+        name: String,
+        /// Its specification.
+        spec_toml: String,
+        /// Its figures.
+        plan: JobPlan,
+        /// The node where it was submitted.
+        by: NodeId,
+    },
+    /// End a job without a result.
+    CancelJob {
+        /// The job.
+        job: JobId,
+        /// The node where that was asked for.
+        by: NodeId,
+    },
+    /// Make `view` the newest one of its job.
+    CommitView {
+        /// The view; its epoch is the previous one plus one.
+        view: View,
+        /// Why.
+        reason: String,
+        /// Stable steps known at this time.
+        stable_step: u64,
+    },
+    /// A member of the newest view has the state.
+    RecordSynced {
+        /// The job.
+        job: JobId,
+        /// The member's process.
+        life: Life,
+        /// Its tenure.
+        tenure: Epoch,
+    },
+    /// Steps `from..to` are stable.
+    CommitSteps {
+        /// The job.
+        job: JobId,
+        /// Steps committed before.
+        from: u64,
+        /// Steps committed after.
+        to: u64,
+        /// The view whose members all applied `to`.
+        epoch: Epoch,
+        /// Chain after `to` steps.
+        chain: Chain,
+    },
+    /// A stable state is on the disks of `entry.holders`; holders of an entry already there are added to it.
+    RecordCheckpoint {
+        /// The job.
+        job: JobId,
+        /// The checkpoint.
+        entry: CheckpointEntry,
+    },
+    /// A checkpoint, or one node's copy of it, is no more.
+    DropCheckpoint {
+        /// The job.
+        job: JobId,
+        /// Its step.
+        step: u64,
+        /// The node that lost its copy; `None` for all.
+        holder: Option<NodeId>,
+    },
+    /// A micro-batch failed for the first time.
+    FailMicrobatch {
+        /// The job.
+        job: JobId,
+        /// Steps applied before it.
+        step: u64,
+        /// Its index within the step.
+        microbatch: u32,
+        /// Ids of its samples.
+        samples: Vec<u32>,
+        /// The node that computed it.
+        node: NodeId,
+        /// What was wrong.
+        reason: String,
+    },
+    /// All steps are done and all members agree on the result.
+    FinishJob {
+        /// The job.
+        job: JobId,
+        /// What came out.
+        result: JobResult,
+    },
+    /// The job cannot go on.
+    FailJob {
+        /// The job.
+        job: JobId,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl LedgerCommand {
+    /// The bytes that go into the council's log.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// The command in `bytes`.
+    ///
+    /// # Errors
+    /// When `bytes` is longer than [`LEDGER_COMMAND_BYTES_MAX`] or no command.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode(bytes, LEDGER_COMMAND_BYTES_MAX)
+    }
+
+    /// The command's name.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::RegisterNode { .. } => "register node",
+            Self::ForgetNode { .. } => "forget node",
+            Self::SubmitJob { .. } => "submit job",
+            Self::CancelJob { .. } => "cancel job",
+            Self::CommitView { .. } => "commit view",
+            Self::RecordSynced { .. } => "record synced",
+            Self::CommitSteps { .. } => "commit steps",
+            Self::RecordCheckpoint { .. } => "record checkpoint",
+            Self::DropCheckpoint { .. } => "drop checkpoint",
+            Self::FailMicrobatch { .. } => "fail micro-batch",
+            Self::FinishJob { .. } => "finish job",
+            Self::FailJob { .. } => "fail job",
+        }
+    }
+
+    /// The job that it is about.
+    #[must_use]
+    pub fn job(&self) -> Option<JobId> {
+        match self {
+            Self::RegisterNode { .. } | Self::ForgetNode { .. } => None,
+            Self::SubmitJob { id, .. } => Some(*id),
+            Self::CommitView { view, .. } => Some(view.job),
+            Self::CancelJob { job, .. }
+            | Self::RecordSynced { job, .. }
+            | Self::CommitSteps { job, .. }
+            | Self::RecordCheckpoint { job, .. }
+            | Self::DropCheckpoint { job, .. }
+            | Self::FailMicrobatch { job, .. }
+            | Self::FinishJob { job, .. }
+            | Self::FailJob { job, .. } => Some(*job),
+        }
+    }
+}

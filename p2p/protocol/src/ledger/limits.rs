@@ -1,0 +1,71 @@
+//! Every limit of the ledger. Together they keep a snapshot below the longest control message (8 MiB): finished jobs
+//! 4 MiB, queued ones 2 MiB, the running one and the nodes less than 1 MiB.
+
+/// Registered nodes: the largest swarm that one council follows; each has a seat in the consensus group.
+pub const NODES_MAX: usize = 64;
+
+/// Jobs, finished ones included. The oldest finished ones are forgotten first.
+pub const JOBS_MAX: usize = 1000;
+
+/// Longest job specification, bytes of TOML: real ones have one or two KiB.
+pub const SPEC_BYTES_MAX: usize = 64 << 10;
+
+/// Longest name of a job, bytes: a line in a table.
+pub const JOB_NAME_BYTES_MAX: usize = 128;
+
+/// Names and specifications of all jobs that have not ended, bytes.
+pub const OPEN_JOBS_BYTES_MAX: usize = 2 << 20;
+
+/// Encoded records of all jobs that have ended, bytes. The oldest are forgotten beyond it.
+pub const ENDED_JOBS_BYTES_MAX: usize = 4 << 20;
+
+/// Micro-batches of a step: a view names the holder of each.
+pub const MICROBATCHES_MAX: u32 = 4096;
+
+/// Samples in a micro-batch: more do not fit a device.
+pub const MICROBATCH_SIZE_MAX: u32 = 1 << 20;
+
+/// Parts of the gradient: a view names the owner of each.
+pub const PARTS_MAX: u32 = 4096;
+
+/// Steps of a job: three years at 10,000 steps a second, and far from any overflow.
+pub const STEPS_MAX: u64 = 1 << 40;
+
+/// Checkpoints kept of one job.
+pub const CHECKPOINT_KEEP_MAX: u32 = 64;
+
+/// View changes remembered of a job, newest kept: 64 of them with 64 members each take 0.2 MiB.
+pub const VIEW_CHANGES_MAX: usize = 64;
+
+/// Ranges of committed steps of a job. Beyond it the two oldest become one, which forgets in which of two views
+/// the older steps were committed, never that they were.
+pub const COMMITTED_RANGES_MAX: usize = 1024;
+
+/// Failed micro-batches remembered within one step: one that fails twice ends the job, so a few are enough.
+pub const FAILED_MICROBATCHES_MAX: usize = 16;
+
+/// Sample ids kept of a failed micro-batch: enough to look for the culprit.
+pub const FAILED_SAMPLES_MAX: usize = 256;
+
+/// Longest reason kept in words, bytes; longer ones are cut.
+pub const REASON_BYTES_MAX: usize = 2048;
+
+/// Longest numeric class and device of a node, bytes each.
+pub const NODE_TEXT_BYTES_MAX: usize = 256;
+
+/// Rejected commands remembered for those who proposed them, newest kept.
+pub const REJECTIONS_MAX: usize = 32;
+
+/// Longest encoded command, bytes: a specification of 64 KiB, or a view with 4,096 leases and as many owners.
+pub const LEDGER_COMMAND_BYTES_MAX: usize = 128 << 10;
+
+/// Longest snapshot that is restored, bytes: what fits into a control message.
+pub const LEDGER_SNAPSHOT_BYTES_MAX: usize = crate::wire::control::CONTROL_BYTES_MAX;
+
+/// `text` cut to at most `bytes_max` bytes at the border of a character.
+pub(crate) fn cut(text: &mut String, bytes_max: usize) {
+    if text.len() > bytes_max {
+        let end = (0..=bytes_max).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+        text.truncate(end);
+    }
+}

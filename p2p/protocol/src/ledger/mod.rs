@@ -1,0 +1,99 @@
+//! The ledger: nodes, jobs, views, checkpoints and ranges of committed steps, never an entry per step.
+//!
+//! Every node applies the same commands in the same order. A command is checked here whoever proposed it, so that no
+//! coordinator, however late or confused, can break V1 (one view per epoch, epochs only grow) or the continuity rule
+//! (a view keeps one synced member of the view before it).
+
+mod apply;
+mod apply_view;
+mod command;
+mod job_plan;
+mod job_record;
+pub mod limits;
+mod node_record;
+mod queue;
+mod record_steps;
+mod rejected;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{JobId, NodeId, SeatId};
+use crate::replicated::Replicated;
+use crate::wire::{DecodeError, decode, encode};
+
+pub use command::LedgerCommand;
+pub use job_plan::JobPlan;
+pub use job_record::{
+    CheckpointEntry, CommittedRange, JobRecord, JobResult, JobStatus, MicrobatchFailure, ViewChange,
+};
+pub use node_record::NodeRecord;
+pub use rejected::{Rejected, Rejection};
+
+/// What the council replicates.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Admitted nodes, at most [`limits::NODES_MAX`].
+    pub nodes: BTreeMap<NodeId, NodeRecord>,
+    /// Jobs, at most [`limits::JOBS_MAX`].
+    pub jobs: BTreeMap<JobId, JobRecord>,
+    /// The latest rejected commands, oldest first, at most [`limits::REJECTIONS_MAX`].
+    pub rejections: VecDeque<Rejection>,
+    /// Commands rejected since the first one.
+    pub rejections_total: u64,
+    /// Seats given so far; the next node gets the number after it, the first one seat 1.
+    seats_given: u64,
+    /// Jobs submitted so far: their order in the queue. Not the log index, which starts anew with a new council.
+    jobs_submitted: u64,
+}
+
+impl Ledger {
+    /// The seat of `node`, if it is registered.
+    #[must_use]
+    pub fn seat_of(&self, node: NodeId) -> Option<SeatId> {
+        self.nodes.get(&node).map(|record| record.seat)
+    }
+
+    /// The node in `seat`.
+    #[must_use]
+    pub fn node_of_seat(&self, seat: SeatId) -> Option<NodeId> {
+        self.nodes.values().find(|record| record.seat == seat).map(|record| record.node)
+    }
+
+    fn reject(&mut self, index: u64, command: &str, job: Option<JobId>, reason: String) {
+        self.rejections_total += 1;
+        if self.rejections.len() >= limits::REJECTIONS_MAX {
+            self.rejections.pop_front();
+        }
+        self.rejections.push_back(Rejection { index, command: command.to_owned(), job, reason });
+    }
+}
+
+impl Replicated for Ledger {
+    fn apply(&mut self, index: u64, command: &[u8]) {
+        match LedgerCommand::decode(command) {
+            Ok(command) => {
+                let (kind, job) = (command.kind(), command.job());
+                if let Err(rejected) = self.apply_command(index, command) {
+                    self.reject(index, kind, job, rejected.to_string());
+                }
+            }
+            Err(error) => self.reject(index, "unknown", None, error.to_string()),
+        }
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        *self = decode(bytes, limits::LEDGER_SNAPSHOT_BYTES_MAX)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! Committed steps, checkpoints, failed micro-batches.
+
+use super::limits::{FAILED_MICROBATCHES_MAX, FAILED_SAMPLES_MAX, REASON_BYTES_MAX, cut};
+use super::{CheckpointEntry, CommittedRange, Ledger, MicrobatchFailure, Rejected};
+use crate::ids::{Chain, Epoch, JobId, NodeId};
+
+impl Ledger {
+    pub(super) fn commit_steps(
+        &mut self,
+        job: JobId,
+        from: u64,
+        to: u64,
+        epoch: Epoch,
+        chain: Chain,
+    ) -> Result<(), Rejected> {
+        let record = self.running_mut(job)?;
+        let (committed, _) = record.committed_to();
+        let of_this_lineage =
+            record.view.as_ref().is_some_and(|view| view.founding_epoch <= epoch && epoch <= view.epoch);
+        let epoch_grows = record.committed.last().is_none_or(|last| last.epoch <= epoch);
+        if from != committed || to <= from || to > record.plan.steps || !of_this_lineage || !epoch_grows {
+            return Err(Rejected::StepsNotNext { committed, from });
+        }
+        record.push_committed(CommittedRange { from_step: from, to_step: to, epoch, chain });
+        record.failed_microbatches.retain(|failure| failure.step >= to);
+        Ok(())
+    }
+
+    pub(super) fn record_checkpoint(&mut self, job: JobId, entry: CheckpointEntry) -> Result<(), Rejected> {
+        for &node in &entry.holders {
+            if !self.nodes.contains_key(&node) {
+                return Err(Rejected::NodeNotRegistered { node });
+            }
+        }
+        let record = self.job_mut(job)?;
+        let step = entry.step;
+        let refuse = |what| Err(Rejected::CheckpointRefused { step, what });
+        let Some(range) =
+            record.committed.iter().find(|range| range.from_step < step && step <= range.to_step)
+        else {
+            return refuse("the step is not committed");
+        };
+        if range.to_step == step && range.chain != entry.chain {
+            return refuse("another chain is committed");
+        }
+        if entry.holders.is_empty() {
+            return refuse("nobody holds it");
+        }
+        let keep = record.plan.checkpoint_keep as usize;
+        match record.checkpoints.binary_search_by_key(&step, |known| known.step) {
+            Ok(position) => {
+                let known = &mut record.checkpoints[position];
+                if (known.chain, known.digest, known.bytes) != (entry.chain, entry.digest, entry.bytes) {
+                    return refuse("another state of this step is known");
+                }
+                known.holders.extend(entry.holders);
+            }
+            Err(0) if record.checkpoints.len() >= keep => return refuse("older than all that are kept"),
+            Err(position) => {
+                record.checkpoints.insert(position, entry);
+                let surplus = record.checkpoints.len().saturating_sub(keep);
+                record.checkpoints.drain(..surplus);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn drop_checkpoint(
+        &mut self,
+        job: JobId,
+        step: u64,
+        holder: Option<NodeId>,
+    ) -> Result<(), Rejected> {
+        let record = self.job_mut(job)?;
+        let Ok(position) = record.checkpoints.binary_search_by_key(&step, |known| known.step) else {
+            return Err(Rejected::CheckpointRefused { step, what: "it is not in the ledger" });
+        };
+        let holders = &mut record.checkpoints[position].holders;
+        match holder {
+            Some(node) => {
+                holders.remove(&node);
+            }
+            None => holders.clear(),
+        }
+        if holders.is_empty() {
+            record.checkpoints.remove(position);
+        }
+        Ok(())
+    }
+
+    pub(super) fn fail_microbatch(
+        &mut self,
+        job: JobId,
+        (step, microbatch): (u64, u32),
+        mut samples: Vec<u32>,
+        node: NodeId,
+        mut reason: String,
+    ) -> Result<(), Rejected> {
+        let record = self.running_mut(job)?;
+        let known = record.failure_of(step, microbatch).is_some();
+        let newest = record.failed_microbatches.iter().map(|failure| failure.step).max();
+        let past = step < record.committed_to().0 || newest.is_some_and(|newest| step < newest);
+        if known || past || microbatch >= record.plan.microbatches {
+            return Err(Rejected::FailureNotNew { step, microbatch });
+        }
+        record.failed_microbatches.retain(|failure| failure.step == step);
+        if record.failed_microbatches.len() >= FAILED_MICROBATCHES_MAX {
+            return Err(Rejected::LimitReached {
+                what: "failed micro-batches of a step",
+                max: FAILED_MICROBATCHES_MAX,
+            });
+        }
+        samples.truncate(FAILED_SAMPLES_MAX);
+        cut(&mut reason, REASON_BYTES_MAX);
+        let epoch = record.view.as_ref().map_or(Epoch(0), |view| view.epoch);
+        record.failed_microbatches.push(MicrobatchFailure { step, microbatch, samples, node, reason, epoch });
+        Ok(())
+    }
+}
