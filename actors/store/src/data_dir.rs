@@ -35,6 +35,8 @@ impl DataDir {
             check_format(path)?;
         } else {
             durable_file::create_directory(path)?;
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            durable_file::sync_directory(parent.unwrap_or(Path::new(".")))?;
         }
         let lock = lock(path)?;
         // Again under the lock: another process may have made the directory just now.
@@ -86,12 +88,18 @@ fn check_format(path: &Path) -> Result<bool, StoreError> {
         let found = format!("{found:?}");
         return Err(StoreError::OtherVersion { path: path.to_path_buf(), found, supported: FORMAT_VERSION });
     }
+    let names = durable_file::names(path)?;
+    if names.iter().any(|name| name == FORMAT_FILE) {
+        // Another process made it between the two looks.
+        return check_format(path);
+    }
     // What a first start leaves when it is cut short, and what a file system of its own has.
     let unfinished = format!("{FORMAT_FILE}{}", durable_file::UNFINISHED);
-    let new = durable_file::names(path)?
-        .iter()
-        .all(|name| [LOCK_FILE, &unfinished, "lost+found"].contains(&name.as_str()));
-    if new { Ok(false) } else { Err(StoreError::NotADataDirectory { path: path.to_path_buf() }) }
+    let new = [LOCK_FILE, &unfinished, "lost+found"];
+    match names.iter().all(|name| new.contains(&name.as_str())) {
+        true => Ok(false),
+        false => Err(StoreError::NotADataDirectory { path: path.to_path_buf() }),
+    }
 }
 
 fn lock(path: &Path) -> Result<File, StoreError> {

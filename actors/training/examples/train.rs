@@ -27,7 +27,8 @@ fn main() -> Result<()> {
     let elements = session.layout().elements();
     println!("{} parameters, {} samples an epoch", elements, session.epoch_samples());
 
-    let (mut gradient, mut sum, mut mean) = (vec![0f32; elements], vec![0f64; elements], vec![0f32; elements]);
+    let (mut gradient, mut sum, mut mean) =
+        (vec![0f32; elements], vec![0f64; elements], vec![0f32; elements]);
     let (mut computing, mut applying) = (Duration::ZERO, Duration::ZERO);
     while session.step() < spec.steps {
         sum.fill(0.0);

@@ -66,12 +66,8 @@ fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
         }
         let first = u64::from(MULTIPLIERS[0]) * u64::from(counter[0]);
         let second = u64::from(MULTIPLIERS[1]) * u64::from(counter[2]);
-        counter = [
-            high(second) ^ counter[1] ^ key[0],
-            low(second),
-            high(first) ^ counter[3] ^ key[1],
-            low(first),
-        ];
+        counter =
+            [high(second) ^ counter[1] ^ key[0], low(second), high(first) ^ counter[3] ^ key[1], low(first)];
     }
     counter
 }

@@ -1,1 +1,55 @@
-fn main(){}
+//! The number of threads changes no bit, and one thread means one: no pool of a library spins beside it. Without a test
+//! harness, since the environment may be changed only while a process has one thread.
+
+use anyhow::Result;
+use traind_training::{JobSpec, Session, ThreadSetting, set_threads};
+
+/// Micro-batches large enough for `gemm` to share products among threads, and for candle to use its own pool
+/// if it had one.
+const JOB: &str = "name = \"threads\"\nseed = 5\nsteps = 3\nmodel = \"lenet\"\ndata = \"digits\"\n\
+                   [batch]\nmicro_batches = 2\nmicro_batch_size = 48\n";
+
+fn main() -> Result<()> {
+    if !cfg!(target_os = "linux") {
+        println!("threads: cannot count threads on this system, only the layers' number is set");
+        assert_eq!(set_threads(2), ThreadSetting::LayersOnly);
+        return Ok(());
+    }
+    assert_eq!(threads_running()?, 1);
+    assert_eq!(set_threads(1), ThreadSetting::Everywhere);
+    let alone = digest()?;
+    assert_eq!(threads_running()?, 1, "a library started threads although one was asked for");
+
+    assert_eq!(set_threads(2), ThreadSetting::Everywhere);
+    let shared = digest()?;
+    assert_eq!(threads_running()?, 3, "this thread and rayon's two: were the products shared?");
+    assert_eq!(shared, alone, "two threads gave other bits than one");
+
+    assert_eq!(set_threads(5), ThreadSetting::LayersOnly, "too late for the libraries' pools");
+    assert_eq!(digest()?, alone, "products cut in five gave other bits");
+    println!("threads: 1, 2 and 5 gave the same bits");
+    Ok(())
+}
+
+fn digest() -> Result<blake3::Hash> {
+    let spec = JobSpec::parse(JOB)?;
+    let mut session = Session::start(&spec, "cpu")?;
+    let mut gradient = vec![0f32; session.layout().elements()];
+    let mut hasher = blake3::Hasher::new();
+    while session.step() < spec.steps {
+        for microbatch in 0..spec.batch.micro_batches {
+            session.gradient(microbatch, &mut gradient)?;
+            gradient.iter().for_each(|value| {
+                hasher.update(&value.to_le_bytes());
+            });
+        }
+        gradient.iter_mut().for_each(|value| *value /= 48.0);
+        session.apply(&gradient)?;
+    }
+    session.hash_into(&mut hasher);
+    Ok(hasher.finalize())
+}
+
+fn threads_running() -> Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/task")?.count())
+}

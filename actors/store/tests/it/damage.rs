@@ -5,7 +5,7 @@ use std::path::Path;
 
 use traind_store::{CHUNK_BYTES_MAX, CouncilRecord, Damage, Store, StoreError};
 
-use crate::fixture::{JOB, copy, files, picture, state, write};
+use crate::fixture::{JOB, copy, files, state, write};
 
 fn flip(path: &Path, at: usize) {
     let mut content = fs::read(path).unwrap();

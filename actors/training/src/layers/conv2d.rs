@@ -83,8 +83,7 @@ impl CustomOp3 for Conv2d {
 fn forward<T: Real>(input: &[T], weight: &[T], bias: &[T], geometry: &Geometry) -> Vec<T> {
     let (taps, positions) = (geometry.taps(), geometry.positions());
     let matrix = unfold(input, geometry);
-    let mut output =
-        multiply(Matrix::new(weight, bias.len(), taps), Matrix::new(&matrix, taps, positions));
+    let mut output = multiply(Matrix::new(weight, bias.len(), taps), Matrix::new(&matrix, taps, positions));
     for (channel, bias) in output.chunks_exact_mut(positions.max(1)).zip(bias) {
         for value in channel {
             *value += *bias;

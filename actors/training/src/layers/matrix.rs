@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn products_of_every_orientation_equal_the_plain_loops() {
-        for (rows, inner, columns) in [(1, 1, 1), (3, 5, 2), (6, 25, 300), (120, 400, 8), (84, 8, 120), (7, 0, 3)]
+        for (rows, inner, columns) in
+            [(1, 1, 1), (3, 5, 2), (6, 25, 300), (120, 400, 8), (84, 8, 120), (7, 0, 3)]
         {
             let (left, right) = (numbers(rows * inner, 1), numbers(inner * columns, 2));
             let wanted = plain_product(&left, &right, rows, inner, columns);
@@ -118,8 +119,10 @@ mod tests {
                 (transpose(&left, rows, inner), transpose(&right, inner, columns));
             let lefts =
                 [Matrix::new(&left, rows, inner), Matrix::new(&left_turned, inner, rows).transposed()];
-            let rights =
-                [Matrix::new(&right, inner, columns), Matrix::new(&right_turned, columns, inner).transposed()];
+            let rights = [
+                Matrix::new(&right, inner, columns),
+                Matrix::new(&right_turned, columns, inner).transposed(),
+            ];
             for (left, right) in lefts.iter().flat_map(|left| rights.iter().map(move |right| (left, right))) {
                 let product = multiply(*left, *right);
                 assert_eq!(product.len(), wanted.len());

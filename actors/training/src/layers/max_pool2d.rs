@@ -81,8 +81,7 @@ fn argmax<T: WithDType>(input: &[T], window: [usize; 4]) -> usize {
     let [mut best, rest @ ..] = window;
     for candidate in rest {
         let (value, maximum) = (input[candidate], input[best]);
-        let is_nan = value != value;
-        if value > maximum || is_nan {
+        if value > maximum || value.to_f64().is_nan() {
             best = candidate;
         }
     }

@@ -7,9 +7,7 @@ use crate::{parameter_layout::ParameterLayout, training_error::TrainingError};
 /// One variable per parameter, in the order of `layout`, with the values of `flat`.
 pub(super) fn variables(layout: &ParameterLayout, flat: &[f32]) -> Result<Vec<Var>> {
     let places = layout.places().iter();
-    places
-        .map(|place| Var::from_slice(&flat[place.range()], place.shape.as_slice(), &Device::Cpu))
-        .collect()
+    places.map(|place| Var::from_slice(&flat[place.range()], place.shape.as_slice(), &Device::Cpu)).collect()
 }
 
 /// Gives the variables the values of `flat`.

@@ -142,7 +142,8 @@ impl Session {
     pub fn apply(&mut self, mean_gradient: &[f32]) -> Result<(), TrainingError> {
         self.check_length("mean gradient", mean_gradient.len())?;
         let step = self.state.step;
-        let not_finite = |what| TrainingError::NotFinite { what, step, microbatch: None, samples: Vec::new() };
+        let not_finite =
+            |what| TrainingError::NotFinite { what, step, microbatch: None, samples: Vec::new() };
         if let Some(index) = first_not_finite(mean_gradient) {
             return Err(not_finite(format!("mean gradient of {}", self.name_at(index))));
         }

@@ -84,7 +84,7 @@ pub struct BatchSpec {
 pub enum OptimiserSpec {
     /// Stochastic gradient descent with momentum, as PyTorch defines it.
     Sgd {
-        /// Finite and above 0. Default 0.05.
+        /// Finite and above 0. Default 0.02.
         learning_rate: f64,
         /// From 0 to below 1. Default 0.9.
         momentum: f64,
@@ -118,8 +118,12 @@ impl JobSpec {
     /// The first mistake, with its line, its key and what is allowed: text that is no TOML, an unknown or missing key, a
     /// value of another type or out of its range.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
-        let whole_text =
-            |at: usize, problem| SpecError { line: line_of(text, at), key: String::new(), problem, allowed: "a job file in TOML of at most 64 KiB".to_owned() };
+        let whole_text = |at: usize, problem| SpecError {
+            line: line_of(text, at),
+            key: String::new(),
+            problem,
+            allowed: "a job file in TOML of at most 64 KiB".to_owned(),
+        };
         if text.len() > TEXT_BYTES_MAX {
             return Err(whole_text(0, Problem::NotAllowed(format!("{} bytes long", text.len()))));
         }
@@ -129,16 +133,21 @@ impl JobSpec {
         })?;
         let root = TableReader::root(text, table.get_ref(), &ROOT_KEYS)?;
         Ok(Self {
-            name: root.string(
-                "name",
-                parse_name,
-                "1 to 64 characters of a-z, 0-9 and -",
-                None,
-            )?,
+            name: root.string("name", parse_name, "1 to 64 characters of a-z, 0-9 and -", None)?,
             seed: root.integer("seed", SEEDS, Some(0))?,
             steps: root.integer("steps", STEPS, None)?,
-            model: root.string("model", |name| (name == "lenet").then_some(ModelSpec::Lenet), "\"lenet\"", None)?,
-            data: root.string("data", |name| (name == "digits").then_some(DataSpec::Digits), "\"digits\"", None)?,
+            model: root.string(
+                "model",
+                |name| (name == "lenet").then_some(ModelSpec::Lenet),
+                "\"lenet\"",
+                None,
+            )?,
+            data: root.string(
+                "data",
+                |name| (name == "digits").then_some(DataSpec::Digits),
+                "\"digits\"",
+                None,
+            )?,
             batch: BatchSpec::read(&root)?,
             optimiser: OptimiserSpec::read(&root)?,
             checkpoint: CheckpointSpec::read(&root)?,
@@ -170,13 +179,12 @@ impl BatchSpec {
 
 impl OptimiserSpec {
     fn read(root: &TableReader<'_>) -> Result<Self, SpecError> {
-        let table =
-            root.section("optimiser", &["kind", "learning_rate", "momentum", "weight_decay"])?;
+        let table = root.section("optimiser", &["kind", "learning_rate", "momentum", "weight_decay"])?;
         table.string("kind", |kind| (kind == "sgd").then_some(()), "\"sgd\"", Some(()))?;
         // The update computes in f32: the learning rate must be a normal number there too.
         let is_rate = |rate: f64| (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&rate);
         Ok(Self::Sgd {
-            learning_rate: table.number("learning_rate", is_rate, "a finite number above 0", 0.05)?,
+            learning_rate: table.number("learning_rate", is_rate, "a finite number above 0", 0.02)?,
             momentum: table.number(
                 "momentum",
                 |momentum| (0.0..1.0).contains(&momentum) && (momentum as f32) < 1.0,
@@ -209,7 +217,11 @@ impl NodesSpec {
         let min = table.integer_u32("min", NODES, 1)?;
         let max = table.integer_u32("max", NODES, min.max(16))?;
         if min > max {
-            return Err(table.conflict("min", min.to_string(), &format!("at most nodes.max, which is {max}")));
+            return Err(table.conflict(
+                "min",
+                min.to_string(),
+                &format!("at most nodes.max, which is {max}"),
+            ));
         }
         Ok(Self { min, max })
     }

@@ -1,6 +1,8 @@
 //! Job files, good and bad.
 
-use super::{BatchSpec, CheckpointSpec, DataSpec, JobSpec, ModelSpec, NodesSpec, OptimiserSpec, Problem, SpecError};
+use super::{
+    BatchSpec, CheckpointSpec, DataSpec, JobSpec, ModelSpec, NodesSpec, OptimiserSpec, Problem, SpecError,
+};
 
 const EVERY_KEY: &str = r#"name = "lenet-digits"
 seed = 42
@@ -63,10 +65,7 @@ fn four_keys_suffice() {
     let spec = JobSpec::parse(REQUIRED_KEYS).unwrap();
     assert_eq!(spec.seed, 0);
     assert_eq!(spec.batch, BatchSpec { micro_batches: 12, micro_batch_size: 8 });
-    assert_eq!(
-        spec.optimiser,
-        OptimiserSpec::Sgd { learning_rate: 0.05, momentum: 0.9, weight_decay: 0.0 }
-    );
+    assert_eq!(spec.optimiser, OptimiserSpec::Sgd { learning_rate: 0.02, momentum: 0.9, weight_decay: 0.0 });
     assert_eq!(spec.checkpoint, CheckpointSpec { every_steps: 50, keep: 3 });
     assert_eq!(spec.nodes, NodesSpec { min: 1, max: 16 });
 }

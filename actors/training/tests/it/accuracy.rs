@@ -1,0 +1,20 @@
+//! The example job learns.
+
+use traind_training::Session;
+
+use crate::{job, train};
+
+#[test]
+fn lenet_reads_at_least_96_of_100_held_out_digits() {
+    let spec = job(200);
+    let mut session = Session::start(&spec, "cpu").unwrap();
+    let before = session.evaluate().unwrap();
+    assert_eq!(before.total, 359);
+    assert!(before.accuracy() < 0.3, "untrained: {before:?}");
+    let loss = train(&mut session, &spec, spec.steps);
+    let after = session.evaluate().unwrap();
+    println!("loss {loss:.5}, held out {after:?}, accuracy {:.4}", after.accuracy());
+    assert_eq!(session.step(), spec.steps);
+    assert!(after.accuracy() >= 0.96, "{after:?}");
+    assert!(after.loss_mean < before.loss_mean && loss < 0.1, "loss {loss}, {after:?}");
+}

@@ -1,0 +1,127 @@
+//! States continue, and bytes that are none are refused.
+
+use traind_training::{Session, StateError, TrainingError};
+
+use crate::{job, job_with, train};
+
+/// Magic, version, fingerprint, step, elements.
+const HEADER_BYTES: usize = 8 + 4 + 32 + 8 + 8;
+
+fn digest(session: &Session) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    session.hash_into(&mut hasher);
+    hasher.finalize()
+}
+
+fn refusal(session: &mut Session, bytes: &[u8]) -> StateError {
+    match session.restore(bytes) {
+        Err(TrainingError::Restore(error)) => error,
+        other => panic!("{other:?} instead of a refusal"),
+    }
+}
+
+#[test]
+fn a_restored_session_continues_with_the_same_bytes() -> Result<(), TrainingError> {
+    let spec = job(8);
+    let mut straight = Session::start(&spec, "cpu")?;
+    train(&mut straight, &spec, 4);
+    let saved = straight.state();
+    train(&mut straight, &spec, 4);
+
+    let mut restored = Session::start(&spec, "cpu")?;
+    restored.restore(&saved)?;
+    assert_eq!((restored.step(), restored.state()), (4, saved.clone()));
+    train(&mut restored, &spec, 4);
+    assert!(restored.state() == straight.state(), "continued and restored states differ");
+
+    // A session that has already gone on goes back, too.
+    straight.restore(&saved)?;
+    assert_eq!(straight.step(), 4);
+    train(&mut straight, &spec, 4);
+    assert!(restored.state() == straight.state(), "a session that went back differs");
+    Ok(())
+}
+
+#[test]
+fn the_digest_is_that_of_the_bytes() -> Result<(), TrainingError> {
+    let spec = job(2);
+    let mut session = Session::start(&spec, "cpu")?;
+    let before = digest(&session);
+    assert_eq!(before, blake3::hash(&session.state()));
+    train(&mut session, &spec, 1);
+    assert_eq!(digest(&session), blake3::hash(&session.state()));
+    assert_ne!(digest(&session), before);
+    Ok(())
+}
+
+/// One of the momentum's elements differs: the digest and the bytes must show it.
+#[test]
+fn the_momentum_is_part_of_the_state() -> Result<(), TrainingError> {
+    let mut session = Session::start(&job(2), "cpu")?;
+    let before = digest(&session);
+    let mut bytes = session.state();
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&1f32.to_le_bytes());
+    session.restore(&bytes)?;
+    assert_ne!(digest(&session), before);
+    assert_eq!(session.state(), bytes);
+    Ok(())
+}
+
+#[test]
+fn malformed_bytes_are_refused_and_change_nothing() -> Result<(), TrainingError> {
+    let spec = job(4);
+    let mut session = Session::start(&spec, "cpu")?;
+    train(&mut session, &spec, 1);
+    let good = session.state();
+    let altered = |at: usize, with: &[u8]| {
+        let mut bytes = good.clone();
+        bytes[at..at + with.len()].copy_from_slice(with);
+        bytes
+    };
+    let expected = good.len();
+    for length in [0, 7, 8, 11, 12, 43, 44, HEADER_BYTES, expected - 1] {
+        let found = refusal(&mut session, &good[..length]);
+        assert_eq!(found, StateError::Length { found: length, expected });
+    }
+    let longer = [good.as_slice(), &[0]].concat();
+    assert_eq!(refusal(&mut session, &longer), StateError::Length { found: expected + 1, expected });
+    for at in 0..8 {
+        assert_eq!(refusal(&mut session, &altered(at, b"?")), StateError::Magic);
+    }
+    assert_eq!(refusal(&mut session, &altered(8, &[9])), StateError::Version { found: 9 });
+    assert_eq!(refusal(&mut session, &altered(12, &[good[12] ^ 1])), StateError::AnotherJob);
+    assert_eq!(refusal(&mut session, &altered(44, &u64::MAX.to_le_bytes())), StateError::Header);
+    assert_eq!(refusal(&mut session, &altered(52, &[good[52] ^ 1])), StateError::Header);
+    for bad in [f32::NAN, f32::INFINITY] {
+        let bytes = altered(HEADER_BYTES + 4 * 5, &bad.to_le_bytes());
+        assert_eq!(refusal(&mut session, &bytes), StateError::NotFinite { index: 5 });
+        let bytes = altered(expected - 4, &bad.to_le_bytes());
+        assert_eq!(refusal(&mut session, &bytes), StateError::NotFinite { index: 2 * 61_706 - 1 });
+    }
+    assert!(session.state() == good, "a refused state left traces");
+    Ok(())
+}
+
+#[test]
+fn only_what_decides_numbers_makes_another_job() -> Result<(), TrainingError> {
+    let bytes = Session::start(&job(4), "cpu")?.state();
+    let mut renamed = job_with(9, "[checkpoint]\nevery_steps = 1\n[nodes]\nmax = 2\n");
+    renamed.name = "other".to_owned();
+    Session::start(&renamed, "cpu")?.restore(&bytes)?;
+    let mut seeded = job(4);
+    seeded.seed = 1;
+    let others = [
+        seeded,
+        job_with(4, "[batch]\nmicro_batches = 11\n"),
+        job_with(4, "[batch]\nmicro_batch_size = 9\n"),
+        job_with(4, "[optimiser]\nlearning_rate = 0.03\n"),
+        job_with(4, "[optimiser]\nmomentum = 0.8\n"),
+        job_with(4, "[optimiser]\nweight_decay = 0.1\n"),
+    ];
+    for other in others {
+        let mut session = Session::start(&other, "cpu")?;
+        assert_eq!(refusal(&mut session, &bytes), StateError::AnotherJob);
+    }
+    Ok(())
+}
