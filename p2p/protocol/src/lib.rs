@@ -3,6 +3,7 @@
 //! Sans-IO: no socket, no clock, no randomness. Every machine is `step(now, input, &mut outputs)`; its driver runs the
 //! outputs in order and makes each `Persist` durable before any `Send` behind it.
 
+pub mod council;
 pub mod ids;
 pub mod index_set;
 pub mod numbers;
