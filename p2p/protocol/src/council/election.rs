@@ -53,7 +53,7 @@ impl<R: Replicated> Council<R> {
 
     /// The driver has evidence that `seat` is dead.
     pub(super) fn note_death(&mut self, seat: SeatId) {
-        if seat == self.seat {
+        if seat == self.seat || self.node.raft.prs().get(seat.0).is_none() {
             return;
         }
         self.evidence.dead.insert(seat.0);
@@ -73,6 +73,13 @@ impl<R: Replicated> Council<R> {
         if self.node.raft.prs().get(seat.0).is_some() {
             self.evidence.heard.insert(seat.0, self.evidence.ticks);
         }
+    }
+
+    /// Drops what is known of seats that left the group.
+    pub(super) fn forget_strangers(&mut self) {
+        let group = self.node.raft.prs();
+        self.evidence.dead.retain(|seat| group.get(*seat).is_some());
+        self.evidence.heard.retain(|seat, _| group.get(*seat).is_some());
     }
 
     /// Whether `seat` said anything within the time in which a leader is missed.

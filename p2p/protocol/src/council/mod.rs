@@ -66,8 +66,8 @@ pub struct Council<R: Replicated> {
 }
 
 impl<R: Replicated> Council<R> {
-    /// A new group of which `seat` is the only voter, on the state that `replicated` is now. It leads at once. Tells
-    /// what to persist first; an older log on that disk has to be gone.
+    /// A new group of which `seat` is the only voter, on the state that `replicated` is now. It leads at once. Its
+    /// first record replaces whatever an earlier group left on the disk; messages of that group must not reach it.
     ///
     /// # Panics
     /// If `seat` is zero, which names no seat.
@@ -83,7 +83,8 @@ impl<R: Replicated> Council<R> {
                 hard_state: Some(encode(log.hard_state())?),
                 conf_state: Some(encode(snapshot.get_metadata().get_conf_state())?),
                 snapshot: Some(encode(&snapshot)?),
-                ..CouncilRecord::default()
+                compact_before: Some(u64::MAX),
+                entries: Vec::new(),
             })
         })();
         let mut council =

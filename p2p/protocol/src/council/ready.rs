@@ -66,11 +66,7 @@ impl<R: Replicated> Council<R> {
         send(light.take_messages(), out)?;
         committed.extend(light.take_committed_entries());
         self.apply(&committed, out)?;
-        // A leader that is no voter any more must not lead: the library leaves that to us.
-        let raft = &mut self.node.raft;
-        if raft.state == StateRole::Leader && !raft.promotable() {
-            raft.become_follower(raft.term, INVALID_ID);
-        }
+        self.step_down_if_demoted();
         self.node.advance_apply();
         Ok(())
     }
@@ -145,6 +141,7 @@ impl<R: Replicated> Council<R> {
         let Ok(conf_state) = self.node.apply_conf_change(&change) else { return Ok(()) };
         let conf_state = Some(encode(&conf_state)?);
         out.push(CouncilOutput::Persist(CouncilRecord { conf_state, ..CouncilRecord::default() }));
+        self.forget_strangers();
         if was_member && !self.is_member() {
             out.push(CouncilOutput::Removed);
         }

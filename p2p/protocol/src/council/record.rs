@@ -11,8 +11,8 @@ pub struct CouncilRecord {
     pub conf_state: Option<Vec<u8>>,
     /// Snapshot of the replicated state; replaces the stored one.
     pub snapshot: Option<Vec<u8>>,
-    /// Entries at indices below this one are no longer needed. Never in one record with `entries`. After a snapshot
-    /// from a leader it lies above every stored index: the old log contradicts the snapshot and has to go.
+    /// Entries at indices below this one are no longer needed. Never in one record with `entries`. With a snapshot
+    /// from a leader, and at the founding, it lies above every stored index: the old log has to go.
     pub compact_before: Option<u64>,
 }
 

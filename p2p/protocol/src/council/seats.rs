@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use raft::eraftpb::{ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState};
-use raft::{ProgressState, SnapshotStatus, StateRole};
+use raft::{INVALID_ID, ProgressState, SnapshotStatus, StateRole};
 
 use super::Council;
 use super::options::{SEATS_MAX, VOTERS_MAX};
@@ -131,6 +131,20 @@ impl<R: Replicated> Council<R> {
             let matched = self.node.raft.prs().get(*seat).map_or(0, |progress| progress.matched);
             (matched, std::cmp::Reverse(*seat))
         })
+    }
+
+    /// A leader that is no voter any more must not lead, which the library leaves to us. It inherited the change that
+    /// removed it, or it would have handed over before.
+    pub(super) fn step_down_if_demoted(&mut self) {
+        if self.node.raft.state != StateRole::Leader || self.node.raft.promotable() {
+            return;
+        }
+        let seats = Seats::of(&self.conf_state());
+        if let Some(successor) = self.successor(&seats, &seats) {
+            self.node.raft.send_timeout_now(successor);
+        }
+        let term = self.node.raft.term;
+        self.node.raft.become_follower(term, INVALID_ID);
     }
 
     /// Messages to `seat` may be lost: probe instead of streaming, and send a snapshot again.

@@ -52,9 +52,10 @@ fn act(world: &mut World, seed: u64, round: u64, tally: &mut Tally) {
         }
         5 => world.input(seat, CouncilInput::Unreachable(SeatId(1 + round % SEATS))),
         6 | 7 => {
-            // Every set of voters that keeps a majority possible, with the rest as learners.
+            // Any voters, most of the rest as learners, some removed, with or without the leader.
             let voters: Vec<u64> = (1..=SEATS).filter(|_| world.random.chance(60)).collect();
-            let learners: Vec<u64> = (1..=SEATS).filter(|seat| !voters.contains(seat)).collect();
+            let rest = (1..=SEATS).filter(|seat| !voters.contains(seat));
+            let learners: Vec<u64> = rest.filter(|_| world.random.chance(70)).collect();
             let leader = world.leader().unwrap_or(seat);
             world.change_seats(leader, voters, learners);
         }
@@ -78,7 +79,15 @@ fn heal(world: &mut World) {
     world.run_until(20_000, |world| {
         world.leader().is_some_and(|leader| world.council(leader).is_settled_leader())
     });
-    world.run(5_000);
+    // Removed seats come back with the log that they have.
+    for _ in 0..20 {
+        world.run_until(2_000, |world| world.leader().is_some());
+        let leader = world.leader().expect("just elected");
+        let voters: Vec<u64> = world.council(leader).voters().into_iter().map(|seat| seat.0).collect();
+        let learners: Vec<u64> = (1..=SEATS).filter(|seat| !voters.contains(seat)).collect();
+        world.change_seats(leader, voters, learners);
+        world.run(500);
+    }
     let leader = world.leader().expect("a calm group keeps its leader");
     world.propose(leader, "healed");
     world.run(5_000);

@@ -188,23 +188,39 @@ fn mutate(bytes: &[u8], random: &mut Random) -> Vec<u8> {
         2 => bytes.extend((0..random.below(40)).map(|_| random.next() as u8)),
         _ => {
             let Ok(mut message) = Message::parse_from_bytes(&bytes) else { return bytes };
-            let edges = [0, 1, 2, 3, 7, 30, 1 << 20, 1 << 60, u64::MAX - 1, u64::MAX];
-            let edge = edges[random.below(edges.len() as u64) as usize];
-            match random.below(9) {
-                0 => message.term = edge,
-                1 => message.index = edge,
-                2 => message.log_term = edge,
-                3 => message.commit = edge,
-                4 => message.commit_term = edge,
-                5 => message.reject_hint = edge,
-                6 => message.mut_snapshot().mut_metadata().index = edge,
-                7 => message.mut_snapshot().mut_metadata().mut_conf_state().mut_voters().push(edge),
-                _ => message.mut_entries().iter_mut().for_each(|entry| entry.index = edge),
+            for _ in 0..=random.below(2) {
+                mutate_field(&mut message, random);
             }
             bytes = encoded(&message);
         }
     }
     bytes
+}
+
+fn mutate_field(message: &mut Message, random: &mut Random) {
+    let edges = [0, 1, 2, 3, 4, 5, 6, 7, 10, 15, 20, 30, 50, 1 << 20, 1 << 60, u64::MAX - 1, u64::MAX];
+    let edge = edges[random.below(edges.len() as u64) as usize];
+    let kinds = [
+        MessageType::MsgAppend,
+        MessageType::MsgHeartbeat,
+        MessageType::MsgSnapshot,
+        MessageType::MsgTimeoutNow,
+    ];
+    match random.below(13) {
+        0 => message.term = edge,
+        1 => message.index = edge,
+        2 => message.log_term = edge,
+        3 => message.commit = edge,
+        4 => message.commit_term = edge,
+        5 => message.reject_hint = edge,
+        6 => message.reject = !message.reject,
+        7 => message.set_msg_type(kinds[random.below(kinds.len() as u64) as usize]),
+        8 => message.mut_snapshot().mut_metadata().index = edge,
+        9 => message.mut_snapshot().mut_metadata().term = edge,
+        10 => message.mut_snapshot().mut_metadata().mut_conf_state().mut_voters().push(edge),
+        11 => message.mut_entries().iter_mut().for_each(|entry| entry.index = edge),
+        _ => message.mut_entries().iter_mut().for_each(|entry| entry.term = edge),
+    }
 }
 
 #[test]
@@ -227,48 +243,41 @@ fn noise_is_refused_and_the_group_goes_on() {
 }
 
 /// One seat is fed thousands of changed messages under anyone's name. Some pass every check, since they are what
-/// Raft allows a peer to say, and then that seat's log is worth nothing; but no panic gets out of it, a poisoned machine
-/// comes back from its disk, and the two others go on.
+/// Raft allows a peer to say, and then that seat's log is worth nothing; but the library never panics on them, and
+/// the others go on.
 #[test]
-fn changed_messages_never_panic_out_and_the_others_go_on() {
-    let (mut poisoned, mut refused, mut total) = (0, 0, 0);
-    for seed in 50..58 {
+fn changed_messages_never_end_in_a_panic_and_the_others_go_on() {
+    let (mut refused, mut total) = (0, 0);
+    for seed in 50..62 {
         let tape = tape(seed);
         let mut world = World::with_group(seed, CouncilOptions::default(), 3, 2);
         world.cut_off.insert(VICTIM);
-        let sound = world.seats[&VICTIM].disk.clone();
-        let (mut random, mut faults) = (Random::new(seed), 0);
-        for _ in 0..4_000 {
-            let (from, to, bytes) = &tape[random.below(tape.len() as u64) as usize];
+        let mut random = Random::new(seed);
+        for _ in 0..8_000 {
+            let (from, _, bytes) = &tape[random.below(tape.len() as u64) as usize];
             let mut bytes = mutate(bytes, &mut random);
-            if let (true, Ok(mut message)) = (*to != VICTIM, Message::parse_from_bytes(&bytes)) {
+            if let Ok(mut message) = Message::parse_from_bytes(&bytes) {
                 message.to = VICTIM;
                 bytes = encoded(&message);
             }
-            if *from != VICTIM {
-                world.agreed.clear();
-                world.leaders.clear();
-                world.input(VICTIM, CouncilInput::Message { from: SeatId(*from), bytes });
-                total += 1;
-            }
+            // What the victim believes is no part of the agreement.
+            world.agreed.clear();
+            world.leaders.clear();
+            world.input(VICTIM, CouncilInput::Message { from: SeatId(*from), bytes });
+            total += 1;
             if random.chance(2) {
                 world.input(VICTIM, CouncilInput::Tick);
+                world.now = world.now.plus(1);
             }
-            if world.seats[&VICTIM].poisoned > faults {
-                faults = world.seats[&VICTIM].poisoned;
-                println!("poisoned: {:?}", world.council(VICTIM).poison_reason());
-                // Its log may hold anything by now; the sound disk is as good as any other.
-                world.seats.get_mut(&VICTIM).expect("known").disk = sound.clone();
-                world.restart(VICTIM);
-            }
+            assert_eq!(world.seats[&VICTIM].poisoned, 0, "{:?}", world.council(VICTIM).poison_reason());
         }
-        poisoned += faults;
         refused += world.seats[&VICTIM].refused.values().sum::<u64>();
         world.propose(4, "goes on");
+        let others = [1, 2, 4, 5];
         world.run_until(3_000, |world| {
-            [1, 2, 4, 5].iter().all(|seat| world.council(*seat).replicated().holds(b"goes on"))
+            others.iter().all(|seat| world.council(*seat).replicated().holds(b"goes on"))
         });
     }
-    println!("{total} changed messages: {refused} refused, {poisoned} poisonings survived");
-    assert!(total > 10_000 && refused > total / 4);
+    println!("{total} changed messages, {refused} of them refused");
+    assert!(refused > total / 4 && refused < total * 19 / 20, "the changes are too tame or too wild");
 }

@@ -131,6 +131,31 @@ fn a_leader_hands_over_before_it_leaves() {
 }
 
 #[test]
+fn a_leader_that_inherits_its_own_removal_hands_over() {
+    let mut world = World::with_group(21, CouncilOptions::default(), 3, 0);
+    // Leader 1 removes seat 2 and dies when 2 has the change; 2 has to lead to finish it.
+    world.change_seats(1, [1, 3], []);
+    world.run_until(1_000, |world| {
+        world.council(2).node.raft.raft_log.last_index() > world.council(2).applied_index()
+    });
+    world.crash(1);
+    world.cut_off.insert(3);
+    world.run(1_000);
+    world.restart(1);
+    world.cut_off.insert(1);
+    world.cut_off.remove(&3);
+    world.run_until(3_000, |world| world.leader() == Some(2));
+    world.cut_off.clear();
+    let took_ms = world.run_until(3_000, |world| world.seats[&2].removed);
+    println!("the inherited change took {took_ms} ms");
+    let gap_ms = world.run_until(3_000, |world| world.leader().is_some_and(|leader| leader != 2));
+    println!("without a leader: {gap_ms} ms");
+    assert!(gap_ms <= 50, "{gap_ms} ms");
+    world.run(500);
+    assert_eq!(world.council(3).voters(), seats([1, 3]));
+}
+
+#[test]
 fn a_sole_voter_can_be_replaced() {
     let mut world = World::with_group(19, CouncilOptions::default(), 1, 1);
     world.change_seats(1, [2], []);

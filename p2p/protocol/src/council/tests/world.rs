@@ -98,6 +98,9 @@ impl World {
         let mut world = Self::new(seed, options);
         world.found(1);
         for seat in 2..=voters + learners {
+            // Clocks tick at different instants.
+            let phase_ms = world.random.below(50);
+            world.run(phase_ms);
             world.join(seat);
         }
         if voters + learners > 1 {
@@ -190,6 +193,11 @@ impl World {
         self.now.since(start)
     }
 
+    /// Everything on its way is lost.
+    pub(super) fn lose_what_flies(&mut self) {
+        self.network.clear();
+    }
+
     /// One delivery or tick, whichever is next; `false` at `end`.
     fn advance(&mut self, end: Millis) -> bool {
         let alive =
@@ -224,7 +232,7 @@ impl World {
         }
     }
 
-    fn execute(&mut self, seat: u64, output: CouncilOutput) {
+    pub(super) fn execute(&mut self, seat: u64, output: CouncilOutput) {
         let state = self.seats.get_mut(&seat).expect("known seat");
         match output {
             CouncilOutput::Persist(record) => state.disk.write(record),
