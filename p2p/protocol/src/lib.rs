@@ -4,10 +4,13 @@
 //! outputs in order and makes each `Persist` durable before any `Send` behind it.
 
 pub mod coordinator;
+pub mod council;
 pub mod ids;
 pub mod index_set;
+pub mod invariants;
 pub mod ledger;
 pub mod numbers;
 pub mod replicated;
+pub mod sync;
 pub mod view;
 pub mod wire;
