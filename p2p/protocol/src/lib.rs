@@ -5,7 +5,9 @@
 
 pub mod ids;
 pub mod index_set;
+pub mod invariants;
 pub mod numbers;
 pub mod replicated;
+pub mod sync;
 pub mod view;
 pub mod wire;
