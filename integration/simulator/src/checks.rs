@@ -31,11 +31,12 @@ impl World {
     /// D1 and S1 of parts folded in an event at `index`, before what the event brought about.
     pub(crate) fn check_folds(&mut self, index: usize, folds: Vec<Fold>, out: &[SyncOutput]) {
         for Fold { step, part, leaves } in folds {
-            let applied = out.iter().find_map(|output| match output {
+            let reached = out.iter().find_map(|output| match output {
                 SyncOutput::Apply { step: from, chain, .. } if from + 1 == step => Some(*chain),
+                SyncOutput::InstallState { step: at, chain, .. } if *at == step => Some(*chain),
                 _ => None,
             });
-            let Some(base) = applied.or(self.nodes[index].chains.get(&step).copied()) else {
+            let Some(base) = reached.or(self.nodes[index].chains.get(&step).copied()) else {
                 return self.fail("D1", format!("node {index} folds step {step} without its state"));
             };
             self.check_leaves(&format!("node {index} folded part {part} of step {step}"), &leaves, base);

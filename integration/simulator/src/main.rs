@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use traind_simulator::{Report, command_of, run};
+use traind_protocol::sync::PlantedFault;
+use traind_simulator::{Report, Sabotage, command_of, run};
 
 /// Violations shown before the run is given up.
 const VIOLATIONS_SHOWN_MAX: u64 = 5;
@@ -19,6 +20,9 @@ struct Arguments {
     /// Run this seed alone.
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
+    /// Break this rule on purpose in every machine, to see that the checks see it; a name, or `no-continuity`.
+    #[arg(long, hide = true, value_parser = parse_sabotage)]
+    sabotage: Option<Sabotage>,
     /// Tell the story of the run.
     #[arg(long, requires = "seed")]
     trace: bool,
@@ -29,6 +33,14 @@ fn parse_range(text: &str) -> Result<std::ops::Range<u64>> {
     Ok(from.parse().context("read the first seed")?..to.parse().context("read the seed after the last")?)
 }
 
+fn parse_sabotage(text: &str) -> Result<Sabotage> {
+    let sabotage = if text == "no-continuity" { Some(Sabotage::NoContinuity) } else { None };
+    let named = |fault: &PlantedFault| format!("{fault:?}") == text;
+    sabotage
+        .or_else(|| PlantedFault::ALL.into_iter().find(named).map(Sabotage::Machine))
+        .with_context(|| format!("known are no-continuity and {:?}", PlantedFault::ALL))
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let seeds = arguments.seed.map_or(arguments.seeds, |seed| seed..seed + 1);
@@ -36,7 +48,7 @@ fn main() -> ExitCode {
     let mut report = Report::default();
     let mut violations = 0;
     for seed in seeds {
-        let world = run(seed, None, arguments.trace);
+        let world = run(seed, arguments.sabotage, arguments.trace);
         for line in world.trace() {
             println!("{line}");
         }

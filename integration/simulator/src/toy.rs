@@ -85,12 +85,6 @@ impl ToyModel {
         self.parts.iter().map(contribution).collect()
     }
 
-    /// Steps applied.
-    #[must_use]
-    pub(crate) fn step(&self) -> u64 {
-        self.step
-    }
-
     /// Everything that decides the future.
     #[must_use]
     pub(crate) fn to_bytes(&self) -> Bytes {

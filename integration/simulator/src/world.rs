@@ -234,6 +234,7 @@ impl World {
     fn install(&mut self, index: usize, step: u64, chain: Chain, state: &[u8]) {
         let node = &mut self.nodes[index];
         let restored = traind_protocol::numbers::Numbers::restore(&mut node.model, state);
+        node.loading = None;
         node.step = step;
         node.chain = chain;
         node.chains.insert(step, chain);

@@ -77,18 +77,19 @@ impl<N: Numbers> SyncMachine<N> {
                 && next_chain(head.previous_chain, &head.last) == head.chain)
     }
 
-    /// A founder has loaded what its incarnation starts from.
+    /// The driver's state is now that of a checkpoint. It counts if we are a founder that starts from it; after an
+    /// eviction in between it is a prefetch.
     pub(super) fn origin_loaded(&mut self, step: u64, chain: Chain, out: &mut Vec<SyncOutput>) {
-        let Some(membership) = self.membership.as_ref().filter(|_| self.loads_origin) else { return };
+        let Some(membership) = self.membership.as_ref().filter(|_| !self.synced) else { return };
         let expected = match membership.view.origin {
             Origin::Seed => (0, self.options.genesis),
             Origin::Checkpoint { step, chain, .. } => (step, chain),
         };
-        if expected == (step, chain) {
+        self.step = step;
+        self.chain = chain;
+        self.previous_chain = chain;
+        if self.loads_origin && expected == (step, chain) {
             self.loads_origin = false;
-            self.step = step;
-            self.chain = chain;
-            self.previous_chain = chain;
             self.become_synced(out);
         }
     }

@@ -116,7 +116,8 @@ pub enum SyncOutput {
         /// Its bytes.
         state: Bytes,
     },
-    /// Load what founders of this incarnation start from, then say [`SyncInput::OriginLoaded`].
+    /// Load what founders of this incarnation start from, then say [`SyncInput::OriginLoaded`]. A later
+    /// [`Self::InstallState`] takes its place: then the load is given up.
     LoadOrigin(Origin),
     /// This life holds the state: tell the council, for continuity.
     Synced {

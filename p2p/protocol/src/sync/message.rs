@@ -43,7 +43,8 @@ pub enum SyncBody {
     State {
         /// Where.
         standing: Standing,
-        /// Sent on entering the view; the receiver answers with its own.
+        /// What was under way between the two may be lost, as the sender has just entered the view or noticed a new
+        /// connection. The receiver answers with its own.
         fresh: bool,
     },
     /// The sum of contributions of a set of micro-batches to a part, to its owner. An empty set says only that the

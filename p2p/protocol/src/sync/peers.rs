@@ -35,8 +35,6 @@ pub(super) struct Peer {
     announced: IndexSet,
     /// The step of contributions that came before any state (rule R2).
     early: Option<(u64, Chain, IndexSet)>,
-    /// Whether its first state of this epoch has come.
-    greeted: bool,
 }
 
 /// All other members. Cleared on entering a view.
@@ -101,11 +99,6 @@ impl Peers {
     /// part has come. Otherwise that push is on its way, and asking would send the same bytes twice.
     pub(super) fn may_ask(&self, node: NodeId, part: u32) -> bool {
         self.known.get(&node).is_some_and(|peer| peer.stated || peer.announced.contains(part))
-    }
-
-    /// Whether this is the first state of `node` that it sent on entering this view.
-    pub(super) fn greet(&mut self, node: NodeId) -> bool {
-        !std::mem::replace(&mut self.known.entry(node).or_default().greeted, true)
     }
 
     /// Notes a question; `false` if it was asked before.

@@ -107,8 +107,9 @@ impl<N: Numbers> SyncMachine<N> {
     }
 
     fn take_state(&mut self, from: NodeId, standing: &Standing, fresh: bool, out: &mut Vec<SyncOutput>) {
-        // Rule R1: what we sent before the peer entered this view may be lost, so say and ask it again.
-        if fresh && self.peers.greet(from) && !self.plants(PlantedFault::LaterEpochDropped) {
+        // Rule R1: what we sent before the peer entered this view, or before its end of the path noticed that it
+        // is new, may be lost. So say and ask it again.
+        if fresh && !self.plants(PlantedFault::LaterEpochDropped) {
             self.forget_exchange(from);
             self.send_state(from, false, out);
         }
@@ -118,12 +119,13 @@ impl<N: Numbers> SyncMachine<N> {
         self.supply(from, out);
     }
 
-    /// A connection to `node` works again: say and ask everything again that may be lost.
+    /// A connection to `node` works again: say and ask everything again that may be lost, and let the other end do so:
+    /// it may have noticed before us, and its questions of that time have lost their answers.
     pub(super) fn path_opened(&mut self, node: NodeId, out: &mut Vec<SyncOutput>) {
         let is_other = self.membership.as_ref().is_some_and(|membership| membership.others.contains(&node));
         if self.tenure.is_some() && is_other {
             self.forget_exchange(node);
-            self.send_state(node, false, out);
+            self.send_state(node, true, out);
             self.supply(node, out);
         }
     }
