@@ -1,0 +1,139 @@
+//! Faults stop; then the job must go on, without any timer.
+
+use traind_protocol::sync::SyncInput;
+use traind_protocol::view::{Member, Origin};
+
+use crate::node::{node_id, node_index};
+use crate::world::World;
+
+/// Fair rounds in which everybody must make [`STEPS_TO_MAKE`] more steps. The worst seen stands in the report.
+const ROUNDS_MAX: u64 = 80;
+
+/// Steps that everybody must make once faults have stopped.
+const STEPS_TO_MAKE: u64 = 3;
+
+impl World {
+    /// Faults stop, the dead are evicted: everybody makes three more steps. Then all rejoin, and again.
+    pub(crate) fn end(&mut self) {
+        self.network.unblock_all();
+        for (from, to, message) in std::mem::take(&mut self.network.limbo) {
+            self.deliver(from, to, message);
+        }
+        self.hear_all();
+        let latest = self.service.latest().clone();
+        let is_alive = |member: &Member| {
+            let node = &self.nodes[node_index(member.node)];
+            node.is_up() && node.life == member.life()
+        };
+        let living: Vec<Member> = latest.members.iter().copied().filter(is_alive).collect();
+        if !living.iter().any(|member| self.service.is_acknowledged(member)) {
+            self.report.lineages_lost += 1;
+            if !self.service.continuity && !living.is_empty() {
+                return self.fail("S1", "the latest view has no living member with the state".into());
+            }
+            if !self.found_again() {
+                return;
+            }
+        } else if living.len() < latest.members.len() {
+            self.commit(living);
+        }
+        self.make_steps("after the faults");
+        let latest = self.service.latest().clone();
+        let mut members = latest.members;
+        for node in self.nodes.iter().filter(|node| node.is_up()) {
+            if !members.iter().any(|member| member.node == node.life.node) {
+                let tenure = latest.epoch.next();
+                members.push(Member { node: node.life.node, boot: node.life.boot, tenure });
+            }
+        }
+        self.commit(members);
+        self.make_steps("after all rejoined");
+        self.check_all_agree();
+        self.check_models();
+    }
+
+    /// The lineage is lost: a new one starts from the newest checkpoint, which founders load. Steps after it are
+    /// undone, as S1 allows once no synced member lives.
+    fn found_again(&mut self) -> bool {
+        let founders: Vec<_> = self.nodes.iter().filter(|node| node.is_up()).map(|node| node.life).collect();
+        if founders.is_empty() || self.fault.is_some() {
+            return false;
+        }
+        let origin = match &self.checkpoint {
+            Some((step, chain, _)) => {
+                Origin::Checkpoint { step: *step, chain: *chain, digest: Default::default() }
+            }
+            None => Origin::Seed,
+        };
+        self.stable = Default::default();
+        self.service.found(founders, origin, &mut self.random);
+        self.report.lineages_continued += 1;
+        self.announce();
+        true
+    }
+
+    fn hear_all(&mut self) {
+        for (index, word) in std::mem::take(&mut self.words) {
+            self.hear(index, word);
+        }
+    }
+
+    fn make_steps(&mut self, when: &str) {
+        let current = (0..self.nodes.len()).filter(|index| self.is_current(*index));
+        let start = current.map(|index| self.nodes[index].step).max().unwrap_or(0);
+        let goal = (start + STEPS_TO_MAKE).min(self.plan.steps);
+        for round in 0..ROUNDS_MAX {
+            if self.violation.is_some() {
+                return;
+            }
+            self.run_round();
+            let members = &self.service.latest().members;
+            let arrived = |member: &Member| {
+                let index = node_index(member.node);
+                self.is_current(index) && self.nodes[index].step >= goal
+            };
+            if members.iter().all(arrived) {
+                self.report.rounds_max = self.report.rounds_max.max(round + 1);
+                return;
+            }
+        }
+        let status: Vec<String> = self
+            .nodes
+            .iter()
+            .enumerate()
+            .filter_map(|(index, node)| Some(format!("{index}: {:?}", node.machine.as_ref()?.status())))
+            .collect();
+        self.fail("P1", format!("no {STEPS_TO_MAKE} steps {when}: {status:#?} {:?}", self.service.latest()));
+    }
+
+    /// Everything that is under way happens once.
+    fn run_round(&mut self) {
+        self.hear_all();
+        let latest = self.service.latest().clone();
+        if std::mem::take(&mut self.complaints).contains(&latest.epoch) {
+            self.commit(latest.members);
+        }
+        for (index, epoch) in std::mem::take(&mut self.notices) {
+            self.notice(index, epoch);
+        }
+        for (at, of) in std::mem::take(&mut self.network.unnoticed) {
+            self.feed(at, SyncInput::PathOpened(node_id(of)));
+        }
+        for index in 0..self.nodes.len() {
+            self.finish_loading(index);
+            let count = self.nodes[index].tasks.len();
+            for _ in 0..count {
+                if !self.nodes[index].tasks.is_empty() {
+                    self.finish_task(index, 0, false);
+                }
+            }
+        }
+        for (from, to) in self.network.deliverable() {
+            for _ in 0..self.network.under_way(from, to) {
+                if let Some(message) = self.network.take(from, to, 0) {
+                    self.deliver(from, to, message);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! One simulated node: the real machine, and a driver as thin as the real one should be.
+
+use std::collections::BTreeMap;
+
+use traind_protocol::ids::{Boot, Chain, Life, NodeId};
+use traind_protocol::invariants::Place;
+use traind_protocol::sync::{PlantedFault, SyncMachine, SyncOptions};
+use traind_protocol::view::Origin;
+
+use crate::plan::Plan;
+use crate::service::JOB;
+use crate::toy::ToyModel;
+
+/// A computation under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Task {
+    /// Steps applied.
+    pub(crate) step: u64,
+    /// Chain of the state.
+    pub(crate) base: Chain,
+    /// Which micro-batch.
+    pub(crate) microbatch: u32,
+}
+
+/// A node, dead or alive.
+#[derive(Debug)]
+pub(crate) struct SimNode {
+    /// Its current or next life.
+    pub(crate) life: Life,
+    /// The machine; `None` while the node is dead.
+    pub(crate) machine: Option<SyncMachine<ToyModel>>,
+    /// The state that the driver keeps: what is applied, computed on and sent to joiners.
+    pub(crate) model: ToyModel,
+    /// Steps applied to it.
+    pub(crate) step: u64,
+    /// Its chain.
+    pub(crate) chain: Chain,
+    /// Computations under way.
+    pub(crate) tasks: Vec<Task>,
+    /// An origin that is being loaded.
+    pub(crate) loading: Option<Origin>,
+    /// Chains of the states this life has held.
+    pub(crate) chains: BTreeMap<u64, Chain>,
+    /// Where the machine was after its last event.
+    pub(crate) place: Option<Place>,
+}
+
+/// The node of an index.
+#[must_use]
+pub(crate) fn node_id(index: usize) -> NodeId {
+    let mut bytes = [0; 32];
+    bytes[0] = u8::try_from(index).unwrap_or(u8::MAX);
+    NodeId(bytes)
+}
+
+/// The index of a node.
+#[must_use]
+pub(crate) fn node_index(node: NodeId) -> usize {
+    usize::from(node.0[0])
+}
+
+impl SimNode {
+    /// A node in its first life.
+    #[must_use]
+    pub(crate) fn new(index: usize, plan: &Plan, genesis: Chain, fault: Option<PlantedFault>) -> Self {
+        let life = Life { node: node_id(index), boot: Boot(1) };
+        let mut node = Self {
+            life,
+            machine: None,
+            model: ToyModel::new(plan.parts),
+            step: 0,
+            chain: genesis,
+            tasks: Vec::new(),
+            loading: None,
+            chains: BTreeMap::new(),
+            place: None,
+        };
+        node.start(plan, genesis, fault);
+        node
+    }
+
+    /// Starts the process of this life.
+    pub(crate) fn start(&mut self, plan: &Plan, genesis: Chain, fault: Option<PlantedFault>) {
+        let options = SyncOptions {
+            job: JOB,
+            me: self.life,
+            microbatches: plan.microbatches,
+            parts: plan.parts,
+            steps: plan.steps,
+            genesis,
+        };
+        let numbers = ToyModel::new(plan.parts);
+        self.model = ToyModel::new(plan.parts);
+        self.step = 0;
+        self.chain = genesis;
+        self.tasks.clear();
+        self.loading = None;
+        self.chains = [(0, genesis)].into();
+        let machine = match fault {
+            Some(fault) => SyncMachine::with_planted_fault(options, numbers, fault),
+            None => SyncMachine::new(options, numbers),
+        };
+        self.place = Some(machine.place());
+        self.machine = Some(machine);
+    }
+
+    /// The process dies. The next will be another life.
+    pub(crate) fn crash(&mut self) {
+        self.machine = None;
+        self.place = None;
+        self.tasks.clear();
+        self.loading = None;
+        self.life.boot = Boot(self.life.boot.0 + 1);
+    }
+
+    /// Whether a process runs.
+    #[must_use]
+    pub(crate) fn is_up(&self) -> bool {
+        self.machine.is_some()
+    }
+}

@@ -1,0 +1,88 @@
+//! What a seed decides before a run begins.
+
+use crate::random::Random;
+
+/// How often each fault happens, per mille of actions.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FaultRates {
+    /// A process dies.
+    pub crash: u64,
+    /// A dead node starts again.
+    pub restart: u64,
+    /// Members are evicted, dead or alive.
+    pub evict: u64,
+    /// A node is admitted.
+    pub join: u64,
+    /// A connection breaks.
+    pub break_path: u64,
+    /// A connection, or all of a node, is blocked or unblocked.
+    pub partition: u64,
+}
+
+/// One run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed of all that happens.
+    pub seed: u64,
+    /// Nodes there are.
+    pub nodes: usize,
+    /// Members of the first view.
+    pub founders: usize,
+    /// Parts of the gradient.
+    pub parts: u32,
+    /// Micro-batches of a step.
+    pub microbatches: u32,
+    /// Steps of the job.
+    pub steps: u64,
+    /// The step that the founders start from; above zero they load a checkpoint.
+    pub origin_step: u64,
+    /// Whether two computations of one micro-batch differ.
+    pub unlike: bool,
+    /// Whether messages of a pair overtake each other.
+    pub reorder: bool,
+    /// Whether payloads of a later epoch than the receiver's are lost.
+    pub bulk_dropped: bool,
+    /// Whether messages travel as bytes.
+    pub encoded: bool,
+    /// Whether faults leave one member that the job can go on from.
+    pub survivable: bool,
+    /// Random actions before faults stop.
+    pub actions: usize,
+    /// Faults among them.
+    pub faults: FaultRates,
+}
+
+impl Plan {
+    /// The run of `seed`.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5eed);
+        let founders = 2 + random.below(4);
+        let scale = [10, 4, 20, 1, 10][random.below(5)];
+        let crashes = if random.chance(200) { 0 } else { scale };
+        let faults = FaultRates {
+            crash: 8 * crashes / 10,
+            restart: 12 * crashes / 10,
+            evict: 2 * scale,
+            join: 2 * scale,
+            break_path: if random.chance(300) { 0 } else { 15 * scale / 10 },
+            partition: if random.chance(300) { 0 } else { 12 * scale / 10 },
+        };
+        Self {
+            seed,
+            nodes: founders + random.below(3),
+            founders,
+            parts: 1 + random.below(4) as u32,
+            microbatches: 1 + random.below(8) as u32,
+            steps: if random.chance(150) { 2 + random.below(12) as u64 } else { u64::MAX },
+            origin_step: if random.chance(200) { 1 + random.below(3) as u64 } else { 0 },
+            unlike: random.chance(700),
+            reorder: random.chance(500),
+            bulk_dropped: random.chance(250),
+            encoded: random.chance(100),
+            survivable: random.chance(800),
+            actions: 150 + random.below(1200),
+            faults,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What happened, counted.
+
+use std::fmt;
+
+/// Counts over runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Runs.
+    pub runs: u64,
+    /// Processes that died.
+    pub crashes: u64,
+    /// Processes that started again.
+    pub restarts: u64,
+    /// Living members evicted.
+    pub evictions_of_the_living: u64,
+    /// Views committed.
+    pub views: u64,
+    /// Of them: while a member had not entered the one before or was not synced.
+    pub views_cascading: u64,
+    /// Nodes admitted.
+    pub joins: u64,
+    /// Connections broken.
+    pub paths_broken: u64,
+    /// Blocks of connections.
+    pub partitions: u64,
+    /// Messages sent.
+    pub messages: u64,
+    /// Steps applied, summed over nodes.
+    pub steps: u64,
+    /// Steps found stable.
+    pub stable_steps: u64,
+    /// Parts folded.
+    pub folds: u64,
+    /// Of them: once more.
+    pub refolds: u64,
+    /// Micro-batches computed.
+    pub computations: u64,
+    /// Computations that failed.
+    pub computations_failed: u64,
+    /// States handed to joiners.
+    pub snapshots: u64,
+    /// Runs that ended without a live member that has the state.
+    pub lineages_lost: u64,
+    /// Of them: continued from a checkpoint in a new incarnation.
+    pub lineages_continued: u64,
+    /// Fair rounds to three more steps: the worst.
+    pub rounds_max: u64,
+}
+
+impl Report {
+    /// Adds another count.
+    pub fn add(&mut self, other: &Self) {
+        self.runs += other.runs;
+        self.crashes += other.crashes;
+        self.restarts += other.restarts;
+        self.evictions_of_the_living += other.evictions_of_the_living;
+        self.views += other.views;
+        self.views_cascading += other.views_cascading;
+        self.joins += other.joins;
+        self.paths_broken += other.paths_broken;
+        self.partitions += other.partitions;
+        self.messages += other.messages;
+        self.steps += other.steps;
+        self.stable_steps += other.stable_steps;
+        self.folds += other.folds;
+        self.refolds += other.refolds;
+        self.computations += other.computations;
+        self.computations_failed += other.computations_failed;
+        self.snapshots += other.snapshots;
+        self.lineages_lost += other.lineages_lost;
+        self.lineages_continued += other.lineages_continued;
+        self.rounds_max = self.rounds_max.max(other.rounds_max);
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = [
+            ("runs", self.runs),
+            ("crashes", self.crashes),
+            ("restarts", self.restarts),
+            ("evictions of the living", self.evictions_of_the_living),
+            ("views", self.views),
+            ("views, cascading", self.views_cascading),
+            ("joins", self.joins),
+            ("paths broken", self.paths_broken),
+            ("partitions", self.partitions),
+            ("messages", self.messages),
+            ("steps applied", self.steps),
+            ("steps stable", self.stable_steps),
+            ("parts folded", self.folds),
+            ("parts folded again", self.refolds),
+            ("micro-batches computed", self.computations),
+            ("computations failed", self.computations_failed),
+            ("states handed over", self.snapshots),
+            ("lineages lost", self.lineages_lost),
+            ("lineages continued", self.lineages_continued),
+            ("fair rounds, worst", self.rounds_max),
+        ];
+        for (name, count) in rows {
+            writeln!(formatter, "{name:<26}{count:>14}")?;
+        }
+        Ok(())
+    }
+}

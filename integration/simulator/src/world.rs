@@ -1,0 +1,276 @@
+//! One run: nodes, network, council, oracle, and what has been seen so far.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use traind_protocol::ids::{Chain, Epoch, Millis};
+use traind_protocol::invariants::StableSteps;
+use traind_protocol::sync::{PlantedFault, SyncInput, SyncLimits, SyncMessage, SyncOutput};
+use traind_protocol::view::Origin;
+
+use crate::network::Network;
+use crate::node::{SimNode, Task, node_index};
+use crate::oracle::Oracle;
+use crate::plan::Plan;
+use crate::random::Random;
+use crate::report::Report;
+use crate::service::ViewService;
+
+/// A rule that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Id of the invariant, or P1 for a job that stands still.
+    pub id: &'static str,
+    /// What was seen.
+    pub what: String,
+}
+
+/// Something broken on purpose, to see that the checks see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// In every machine.
+    Machine(PlantedFault),
+    /// Views are committed without a member that is known to have the state.
+    NoContinuity,
+}
+
+/// A run in progress.
+#[derive(Debug)]
+pub struct World {
+    pub(crate) plan: Plan,
+    pub(crate) random: Random,
+    pub(crate) nodes: Vec<SimNode>,
+    pub(crate) network: Network,
+    pub(crate) service: ViewService,
+    pub(crate) oracle: Oracle,
+    pub(crate) genesis: Chain,
+    pub(crate) fault: Option<PlantedFault>,
+    /// Views that nodes may hear of: (node, epoch). May be repeated, late, or never come.
+    pub(crate) notices: Vec<(usize, Epoch)>,
+    /// Words of nodes on their way to the council; each arrives unless its sender dies.
+    pub(crate) words: Vec<(usize, Word)>,
+    /// Members whose computation failed, by epoch: the council is to lease it to another.
+    pub(crate) complaints: Vec<Epoch>,
+    pub(crate) stable: StableSteps,
+    pub(crate) folded: BTreeMap<(u64, u32, Chain), u64>,
+    /// A stable state that a checkpoint holds.
+    pub(crate) checkpoint: Option<(u64, Chain, Bytes)>,
+    pub(crate) computations: u32,
+    pub(crate) clock: u64,
+    pub(crate) violation: Option<Violation>,
+    pub(crate) report: Report,
+    pub(crate) trace: Option<Vec<String>>,
+}
+
+/// What a node tells the council.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Word {
+    Synced { tenure: Epoch },
+    Applied { epoch: Epoch, step: u64, chain: Chain },
+}
+
+impl World {
+    /// A run before its first event.
+    #[must_use]
+    pub fn new(plan: Plan, sabotage: Option<Sabotage>, traced: bool) -> Self {
+        let mut random = Random::new(plan.seed ^ 0x00d1_ce00);
+        let genesis = Chain(*blake3::hash(&plan.seed.to_le_bytes()).as_bytes());
+        let fault = match sabotage {
+            Some(Sabotage::Machine(fault)) => Some(fault),
+            _ => None,
+        };
+        let nodes: Vec<SimNode> =
+            (0..plan.nodes).map(|index| SimNode::new(index, &plan, genesis, fault)).collect();
+        let mut oracle = Oracle::new(plan.parts, plan.microbatches, genesis);
+        let chain = oracle.state(plan.origin_step).0;
+        let (origin, checkpoint) = match plan.origin_step {
+            0 => (Origin::Seed, None),
+            step => {
+                let state = oracle.state(step).1.to_bytes();
+                (Origin::Checkpoint { step, chain, digest: Default::default() }, Some((step, chain, state)))
+            }
+        };
+        let founders = nodes[..plan.founders].iter().map(|node| node.life).collect();
+        let mut service = ViewService::new(founders, origin, plan.microbatches, plan.parts, &mut random);
+        service.continuity = sabotage != Some(Sabotage::NoContinuity);
+        let notices = (0..plan.nodes).map(|node| (node, Epoch(1))).collect();
+        let network = Network::new(plan.nodes);
+        Self {
+            plan,
+            random,
+            nodes,
+            network,
+            service,
+            oracle,
+            genesis,
+            fault,
+            notices,
+            words: Vec::new(),
+            complaints: Vec::new(),
+            stable: StableSteps::default(),
+            folded: BTreeMap::new(),
+            checkpoint,
+            computations: 0,
+            clock: 0,
+            violation: None,
+            report: Report { runs: 1, ..Report::default() },
+            trace: traced.then(Vec::new),
+        }
+    }
+
+    /// What went wrong, if anything.
+    #[must_use]
+    pub fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        Report { stable_steps: self.stable.len() as u64, ..self.report }
+    }
+
+    /// The story of the run, if it was asked for.
+    #[must_use]
+    pub fn trace(&self) -> &[String] {
+        self.trace.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(line());
+        }
+    }
+
+    pub(crate) fn fail(&mut self, id: &'static str, what: String) {
+        self.tell(|| format!("VIOLATION of {id}: {what}"));
+        self.violation.get_or_insert(Violation { id, what });
+    }
+
+    /// Gives one input to the machine of `index`, does what it asks, and checks everything.
+    pub(crate) fn feed(&mut self, index: usize, input: SyncInput) {
+        let Some(machine) = self.nodes[index].machine.as_mut().filter(|_| self.violation.is_none()) else {
+            return;
+        };
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{index} <- {input:?}"));
+        }
+        self.clock += 1;
+        let mut out = Vec::new();
+        let message = match &input {
+            SyncInput::Message { message, .. } => Some((message.incarnation, message.epoch)),
+            _ => None,
+        };
+        machine.step(Millis(self.clock), input, &mut out);
+        let folds = machine.numbers().take_folds();
+        let place = machine.place();
+        self.check_folds(index, folds, &out);
+        for output in out {
+            self.tell(|| format!("    {index} -> {output:?}"));
+            self.carry_out(index, output);
+        }
+        self.check(index, message, place);
+    }
+
+    fn carry_out(&mut self, index: usize, output: SyncOutput) {
+        match output {
+            SyncOutput::Send { to, message } => self.send(index, node_index(to), message),
+            SyncOutput::SendSnapshot { to, snapshot } => {
+                let node = &self.nodes[index];
+                if (node.step, node.chain) != (snapshot.step, snapshot.chain) {
+                    return self.fail("S1", format!("node {index} sends another state than it says"));
+                }
+                self.report.snapshots += 1;
+                let state = node.model.to_bytes();
+                let message = SyncMessage::snapshot(crate::service::JOB, node.life.boot, snapshot, state);
+                self.send(index, node_index(to), message);
+            }
+            SyncOutput::Compute { step, base, microbatches } => {
+                let node = &mut self.nodes[index];
+                if (node.step, node.chain) != (step, base) || step >= self.plan.steps {
+                    return self.fail("D1", format!("node {index} is to compute on another state"));
+                }
+                let tasks = microbatches.iter().map(|microbatch| Task { step, base, microbatch });
+                node.tasks.extend(tasks);
+            }
+            SyncOutput::CancelCompute => self.nodes[index].tasks.clear(),
+            SyncOutput::Apply { step, chain, results } => self.apply(index, step, chain, &results),
+            SyncOutput::InstallState { step, chain, state } => self.install(index, step, chain, &state),
+            SyncOutput::LoadOrigin(origin) => self.nodes[index].loading = Some(origin),
+            SyncOutput::Synced { tenure, .. } => self.words.push((index, Word::Synced { tenure })),
+            SyncOutput::Applied { epoch, step, chain } => {
+                self.words.push((index, Word::Applied { epoch, step, chain }));
+            }
+            SyncOutput::NeedView { epoch } => self.notices.push((index, epoch)),
+            SyncOutput::Evicted | SyncOutput::Finished { .. } => {}
+            SyncOutput::Alarm { kind, with, step } => {
+                let with = node_index(with);
+                self.fail("B1", format!("alarm {kind:?} at node {index} with {with} in step {step}"));
+            }
+            SyncOutput::Refused { from, reason } => {
+                let from = node_index(from);
+                self.fail("V2", format!("node {index} refuses an honest message of {from}: {reason}"));
+            }
+        }
+    }
+
+    fn send(&mut self, from: usize, to: usize, message: SyncMessage) {
+        self.report.messages += 1;
+        if !self.plan.encoded {
+            return self.network.send(from, to, message, &mut self.random);
+        }
+        let frame = message.encode();
+        let limits = SyncLimits {
+            microbatches: self.plan.microbatches,
+            parts: self.plan.parts,
+            payload_bytes_max: 1 << 20,
+        };
+        match SyncMessage::decode(&frame.header, frame.payload.concat().into(), &limits) {
+            Ok(decoded) if decoded == message => self.network.send(from, to, decoded, &mut self.random),
+            other => self.fail("V2", format!("{message:?} travels as {other:?}")),
+        }
+    }
+
+    fn install(&mut self, index: usize, step: u64, chain: Chain, state: &[u8]) {
+        let node = &mut self.nodes[index];
+        let restored = traind_protocol::numbers::Numbers::restore(&mut node.model, state);
+        node.loading = None;
+        node.step = step;
+        node.chain = chain;
+        node.chains.insert(step, chain);
+        if !restored {
+            self.fail("S1", format!("node {index} got a state that is none"));
+        }
+    }
+
+    /// Ends one computation; the value is made here.
+    pub(crate) fn finish_task(&mut self, index: usize, position: usize, failed: bool) {
+        let node = &mut self.nodes[index];
+        let Task { step, base, microbatch } = node.tasks.swap_remove(position);
+        if failed {
+            self.report.computations_failed += 1;
+            self.complaints.extend(node.place.as_ref().and_then(|place| place.view).map(|view| view.1));
+            return self.feed(index, SyncInput::ComputeFailed { step, base, microbatch });
+        }
+        self.report.computations += 1;
+        self.computations += 1;
+        let computation = if self.plan.unlike { self.computations } else { 0 };
+        let contributions = node.model.compute(base, microbatch, computation);
+        self.feed(index, SyncInput::Computed { step, base, microbatch, contributions });
+    }
+
+    /// Ends the loading of an origin.
+    pub(crate) fn finish_loading(&mut self, index: usize) {
+        let Some(origin) = self.nodes[index].loading.take() else { return };
+        let (step, chain, state) = match (origin, &self.checkpoint) {
+            (Origin::Checkpoint { .. }, Some(checkpoint)) => checkpoint.clone(),
+            _ => (0, self.genesis, self.oracle.state(0).1.to_bytes()),
+        };
+        self.install(index, step, chain, &state);
+        let model = self.nodes[index].model.clone();
+        if let Some(machine) = self.nodes[index].machine.as_mut() {
+            *machine.numbers_mut() = model;
+        }
+        self.feed(index, SyncInput::OriginLoaded { step, chain });
+    }
+}

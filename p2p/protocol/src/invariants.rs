@@ -1,0 +1,183 @@
+//! What must always hold, each with an id, a sentence and a predicate over plain data. The simulator checks them after
+//! every event; ids and sentences are those of the table in ARCHITECTURE.md.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{Chain, Epoch, Incarnation};
+use crate::index_set::IndexSet;
+
+/// A rule that no run may break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invariant {
+    /// Its short name.
+    pub id: &'static str,
+    /// What it says.
+    pub sentence: &'static str,
+}
+
+/// See [`views_grow`].
+pub const V1: Invariant = Invariant {
+    id: "V1",
+    sentence: "at most one committed view per (job, incarnation, epoch); both only grow",
+};
+
+/// See [`changes_nothing`].
+pub const V2: Invariant = Invariant {
+    id: "V2",
+    sentence: "a result or state message of an older epoch changes nothing; of a later one it is held (bounded) until \
+               its view is entered",
+};
+
+/// See [`agree`].
+pub const B1: Invariant = Invariant {
+    id: "B1",
+    sentence: "members of one view that applied step s hold the same chain and digest; steps differ by one at most",
+};
+
+/// See [`is_expected`].
+pub const B2: Invariant = Invariant {
+    id: "B2",
+    sentence: "in sync mode, the digest is a function of job, data and seed alone, on like processors",
+};
+
+/// See [`exactly_once`].
+pub const D1: Invariant = Invariant {
+    id: "D1",
+    sentence: "in every applied step each micro-batch contributes exactly once, computed from this very state",
+};
+
+/// See [`StableSteps::claim`].
+pub const S1: Invariant = Invariant {
+    id: "S1",
+    sentence: "a stable step is never undone while one synced member of the latest view lives",
+};
+
+/// What is compared of one life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Lineage and epoch it has entered.
+    pub view: Option<(Incarnation, Epoch)>,
+    /// Epoch of its admission; `None` while it is no member.
+    pub tenure: Option<Epoch>,
+    /// Whether it has the state.
+    pub synced: bool,
+    /// Steps applied.
+    pub step: u64,
+    /// Chain of its state.
+    pub chain: Chain,
+    /// Chain of the state a step before.
+    pub previous_chain: Chain,
+    /// Parts of the step in progress whose result it holds.
+    pub held: IndexSet,
+}
+
+/// V1: whether a view committed as `next` may follow `previous`.
+#[must_use]
+pub fn views_grow(previous: (Incarnation, Epoch), next: (Incarnation, Epoch)) -> bool {
+    next.0 >= previous.0 && next.1 > previous.1
+}
+
+/// V2: whether a life that was at `before` may be at `after` once a message of `view` was taken that is not of its own
+/// view: it may not have moved at all.
+#[must_use]
+pub fn changes_nothing(view: (Incarnation, Epoch), before: &Place, after: &Place) -> bool {
+    before.view == Some(view) || before == after
+}
+
+/// B1: whether two synced members of one view may be where they are.
+#[must_use]
+pub fn agree(one: &Place, other: &Place) -> bool {
+    let (behind, ahead) = if one.step <= other.step { (one, other) } else { (other, one) };
+    match ahead.step - behind.step {
+        0 => ahead.chain == behind.chain,
+        1 => ahead.previous_chain == behind.chain,
+        _ => false,
+    }
+}
+
+/// B2: whether a state has the chain that one processor alone would have given it.
+#[must_use]
+pub fn is_expected(chain: Chain, expected: Chain) -> bool {
+    chain == expected
+}
+
+/// D1: whether `leaves`, the micro-batches that went into a result and the chains they were computed on, are each of
+/// `0..microbatches` once, on `base`.
+#[must_use]
+pub fn exactly_once(leaves: &[(u32, Chain)], microbatches: u32, base: Chain) -> bool {
+    let mut seen = IndexSet::new();
+    leaves.iter().all(|&(microbatch, chain)| {
+        let is_first = !seen.contains(microbatch);
+        seen.insert(microbatch);
+        is_first && chain == base
+    }) && seen == IndexSet::full(microbatches)
+}
+
+/// Steps that were called stable, with their chains.
+#[derive(Clone, Debug, Default)]
+pub struct StableSteps {
+    chains: BTreeMap<u64, Chain>,
+}
+
+impl StableSteps {
+    /// S1: whether `step` may be called stable with this chain, that is, was never so with another. Notes it.
+    pub fn claim(&mut self, step: u64, chain: Chain) -> bool {
+        *self.chains.entry(step).or_insert(chain) == chain
+    }
+
+    /// How many steps are stable.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.chains.len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.chains.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(step: u64, chain: u8, previous: u8) -> Place {
+        Place {
+            view: Some((Incarnation(1), Epoch(3))),
+            tenure: Some(Epoch(1)),
+            synced: true,
+            step,
+            chain: Chain([chain; 32]),
+            previous_chain: Chain([previous; 32]),
+            held: IndexSet::new(),
+        }
+    }
+
+    #[test]
+    fn each_predicate_tells_right_from_wrong() {
+        let at = |epoch| (Incarnation(1), Epoch(epoch));
+        assert!(views_grow(at(3), at(4)) && !views_grow(at(3), at(3)));
+        assert!(!views_grow((Incarnation(2), Epoch(3)), at(4)));
+
+        let moved = Place { held: IndexSet::full(1), ..place(4, 1, 0) };
+        assert!(changes_nothing(at(2), &place(4, 1, 0), &place(4, 1, 0)));
+        assert!(!changes_nothing(at(2), &place(4, 1, 0), &moved));
+        assert!(changes_nothing(at(3), &place(4, 1, 0), &moved));
+
+        assert!(agree(&place(4, 1, 0), &place(4, 1, 0)) && !agree(&place(4, 1, 0), &place(4, 2, 0)));
+        assert!(agree(&place(5, 2, 1), &place(4, 1, 0)) && !agree(&place(4, 1, 0), &place(5, 2, 3)));
+        assert!(!agree(&place(6, 2, 1), &place(4, 1, 0)));
+        assert!(is_expected(Chain([1; 32]), Chain([1; 32])) && !is_expected(Chain([1; 32]), Chain([2; 32])));
+
+        let base = Chain([7; 32]);
+        assert!(exactly_once(&[(1, base), (0, base)], 2, base));
+        assert!(!exactly_once(&[(0, base)], 2, base));
+        assert!(!exactly_once(&[(0, base), (1, base), (1, base)], 2, base));
+        assert!(!exactly_once(&[(0, base), (1, Chain([8; 32]))], 2, base));
+        assert!(!exactly_once(&[(0, base), (1, base), (2, base)], 2, base));
+
+        let mut stable = StableSteps::default();
+        assert!(stable.claim(4, base) && stable.claim(4, base) && !stable.claim(4, Chain([8; 32])));
+    }
+}

@@ -1,0 +1,76 @@
+//! What the machine does of itself after every input.
+
+use bytes::Bytes;
+
+use super::io::SyncOutput;
+use super::machine::{Membership, SyncMachine};
+use super::next_chain;
+use super::planted::PlantedFault;
+use crate::numbers::Numbers;
+
+impl<N: Numbers> SyncMachine<N> {
+    /// Goes as far as it can: applies, pulls results if behind, folds, computes.
+    pub(super) fn progress(&mut self, out: &mut Vec<SyncOutput>) {
+        let Some(membership) = self.membership.clone() else { return };
+        if self.tenure.is_none() {
+            return;
+        }
+        if !self.synced {
+            return self.ask_snapshot(&membership, out);
+        }
+        while self.step < self.options.steps {
+            if self.results.iter().all(Option::is_some) {
+                self.apply(&membership, out);
+                continue;
+            }
+            self.pull_results(&membership, out);
+            if !self.fold_parts(&membership, out) {
+                break;
+            }
+        }
+        self.compute_lease(&membership, out);
+    }
+
+    fn apply(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
+        let results: Vec<Bytes> = self.results.iter_mut().filter_map(Option::take).collect();
+        self.drop_work(out);
+        let step = self.step;
+        self.previous_chain = self.chain;
+        self.chain = next_chain(self.chain, &results);
+        self.step += 1;
+        self.numbers.advance(&results);
+        self.last = results.clone();
+        if self.plants(PlantedFault::LastResultsDropped) {
+            self.last.clear();
+        }
+        self.received.remove_before(self.step);
+        self.peers.forget_before(self.step);
+        out.push(SyncOutput::Apply { step, chain: self.chain, results });
+        let (epoch, step, chain) = (membership.view.epoch, self.step, self.chain);
+        out.push(SyncOutput::Applied { epoch, step, chain });
+        if self.step >= self.options.steps {
+            return out.push(SyncOutput::Finished { step, chain });
+        }
+        self.work.push_due = true;
+        self.compute(&membership.lease, out);
+        self.push_lease(out);
+    }
+
+    /// Behind others: the owner of each part sends its result of itself. Only where the owner does not have the state
+    /// itself, any member that is ahead is asked.
+    fn pull_results(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
+        let ahead = membership.others.iter().copied().find(|&other| {
+            let standing = self.peers.standing(other);
+            standing.is_some_and(|standing| standing.synced && standing.step > self.step)
+        });
+        let Some(ahead) = ahead else { return };
+        for part in 0..self.options.parts {
+            let owner = membership.view.owner(part);
+            let owner_supplies =
+                owner.is_some_and(|owner| owner != self.options.me.node && self.peers.is_synced(owner));
+            if self.results[part as usize].is_none() && !owner_supplies {
+                self.ask_result(ahead, part, out);
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Messages as frames: a postcard header that says what the payload is, and the payload, never copied.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::message::{SnapshotHead, Standing, SyncBody, SyncMessage};
+use crate::ids::{Boot, Chain, Epoch, Incarnation, JobId};
+use crate::index_set::IndexSet;
+use crate::wire::data::{DATA_HEADER_BYTES_MAX, DataFrame};
+use crate::wire::{DecodeError, decode, encode};
+
+/// What a job allows in its messages.
+#[derive(Clone, Copy, Debug)]
+pub struct SyncLimits {
+    /// Micro-batches of a step.
+    pub microbatches: u32,
+    /// Parts of the gradient.
+    pub parts: u32,
+    /// Longest payload, bytes: a snapshot of the job's state with the results of a step.
+    pub payload_bytes_max: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    job: JobId,
+    incarnation: Incarnation,
+    epoch: Epoch,
+    boot: Boot,
+    body: BodyHeader,
+}
+
+#[derive(Serialize, Deserialize)]
+enum BodyHeader {
+    State { standing: Standing, fresh: bool },
+    Contribution { step: u64, base: Chain, part: u32, microbatches: IndexSet },
+    Result { step: u64, base: Chain, part: u32 },
+    NeedContribution { step: u64, part: u32, microbatches: IndexSet },
+    NeedResult { step: u64, part: u32 },
+    NeedSnapshot,
+    Snapshot { step: u64, chain: Chain, previous_chain: Chain, last_bytes: Vec<u32> },
+}
+
+impl SyncMessage {
+    /// The frame of this message.
+    ///
+    /// # Panics
+    /// Never: results are below 4 GiB, as the payload limit of a frame is 1 GiB.
+    #[must_use]
+    pub fn encode(&self) -> DataFrame {
+        let (body, payload) = match &self.body {
+            SyncBody::State { standing, fresh } => {
+                (BodyHeader::State { standing: standing.clone(), fresh: *fresh }, Vec::new())
+            }
+            SyncBody::Contribution { step, base, part, microbatches, sum } => {
+                let microbatches = microbatches.clone();
+                let header = BodyHeader::Contribution { step: *step, base: *base, part: *part, microbatches };
+                (header, vec![sum.clone()])
+            }
+            SyncBody::Result { step, base, part, result } => {
+                (BodyHeader::Result { step: *step, base: *base, part: *part }, vec![result.clone()])
+            }
+            SyncBody::NeedContribution { step, part, microbatches } => {
+                let microbatches = microbatches.clone();
+                (BodyHeader::NeedContribution { step: *step, part: *part, microbatches }, Vec::new())
+            }
+            SyncBody::NeedResult { step, part } => {
+                (BodyHeader::NeedResult { step: *step, part: *part }, Vec::new())
+            }
+            SyncBody::NeedSnapshot => (BodyHeader::NeedSnapshot, Vec::new()),
+            SyncBody::Snapshot { head, state } => {
+                let length = |bytes: &Bytes| u32::try_from(bytes.len()).expect("a frame is below 1 GiB");
+                let header = BodyHeader::Snapshot {
+                    step: head.step,
+                    chain: head.chain,
+                    previous_chain: head.previous_chain,
+                    last_bytes: head.last.iter().map(length).collect(),
+                };
+                (header, head.last.iter().chain([state]).cloned().collect())
+            }
+        };
+        let header =
+            Header { job: self.job, incarnation: self.incarnation, epoch: self.epoch, boot: self.boot, body };
+        let payload = payload.into_iter().filter(|piece: &Bytes| !piece.is_empty()).collect();
+        DataFrame { header: encode(&header).into(), payload }
+    }
+
+    /// The job a frame is for, to find its limits before the rest is decoded.
+    #[must_use]
+    pub fn job_of(header: &[u8]) -> Option<JobId> {
+        header.first_chunk().copied().map(JobId)
+    }
+
+    /// The message in a frame. Its bytes are slices of `payload`.
+    ///
+    /// # Errors
+    /// When the frame is no message, or names parts, micro-batches or lengths that the job does not have.
+    pub fn decode(header: &[u8], payload: Bytes, limits: &SyncLimits) -> Result<Self, DecodeError> {
+        if payload.len() > limits.payload_bytes_max {
+            return Err(DecodeError::TooLong { bytes: payload.len(), bytes_max: limits.payload_bytes_max });
+        }
+        let header: Header = decode(header, DATA_HEADER_BYTES_MAX)?;
+        check(&header.body, payload.len(), limits)?;
+        let Header { job, incarnation, epoch, boot, body } = header;
+        let body = match body {
+            BodyHeader::State { standing, fresh } => SyncBody::State { standing, fresh },
+            BodyHeader::Contribution { step, base, part, microbatches } => {
+                SyncBody::Contribution { step, base, part, microbatches, sum: payload }
+            }
+            BodyHeader::Result { step, base, part } => SyncBody::Result { step, base, part, result: payload },
+            BodyHeader::NeedContribution { step, part, microbatches } => {
+                SyncBody::NeedContribution { step, part, microbatches }
+            }
+            BodyHeader::NeedResult { step, part } => SyncBody::NeedResult { step, part },
+            BodyHeader::NeedSnapshot => SyncBody::NeedSnapshot,
+            BodyHeader::Snapshot { step, chain, previous_chain, last_bytes } => {
+                let (last, state) = split(payload, &last_bytes)?;
+                let head = SnapshotHead { incarnation, epoch, step, chain, previous_chain, last };
+                SyncBody::Snapshot { head, state }
+            }
+        };
+        Ok(Self { job, incarnation, epoch, boot, body })
+    }
+}
+
+fn check(body: &BodyHeader, payload_bytes: usize, limits: &SyncLimits) -> Result<(), DecodeError> {
+    let require = |holds, what| if holds { Ok(()) } else { Err(DecodeError::Inconsistent { what }) };
+    let part_exists = |part: &u32| require(*part < limits.parts, "part");
+    let set_exists = |set: &IndexSet| require(set.is_valid(limits.microbatches), "micro-batches");
+    match body {
+        BodyHeader::State { standing, .. } => {
+            set_exists(&standing.computed)?;
+            require(standing.held.is_valid(limits.parts), "parts held")?;
+            require(payload_bytes == 0, "payload of a state")
+        }
+        BodyHeader::Contribution { part, microbatches, .. } => {
+            part_exists(part)?;
+            set_exists(microbatches)?;
+            require(microbatches.is_empty() == (payload_bytes == 0), "sum of no micro-batch")
+        }
+        BodyHeader::Result { part, .. } => part_exists(part),
+        BodyHeader::NeedContribution { part, microbatches, .. } => {
+            part_exists(part)?;
+            set_exists(microbatches)?;
+            require(!microbatches.is_empty(), "need of no micro-batch")?;
+            require(payload_bytes == 0, "payload of a need")
+        }
+        BodyHeader::NeedResult { part, .. } => {
+            part_exists(part)?;
+            require(payload_bytes == 0, "payload of a need")
+        }
+        BodyHeader::NeedSnapshot => require(payload_bytes == 0, "payload of a need"),
+        BodyHeader::Snapshot { last_bytes, .. } => {
+            let parts = limits.parts as usize;
+            require(last_bytes.is_empty() || last_bytes.len() == parts, "results of a snapshot")
+        }
+    }
+}
+
+/// The results of these lengths from the front of `payload`, and what follows them.
+fn split(mut payload: Bytes, lengths: &[u32]) -> Result<(Vec<Bytes>, Bytes), DecodeError> {
+    let mut pieces = Vec::with_capacity(lengths.len());
+    for &length in lengths {
+        let length = length as usize;
+        if length > payload.len() {
+            return Err(DecodeError::Inconsistent { what: "length of a snapshot's result" });
+        }
+        pieces.push(payload.split_to(length));
+    }
+    Ok((pieces, payload))
+}

@@ -1,0 +1,110 @@
+//! What a new view changes.
+
+use std::sync::Arc;
+
+use super::io::{AlarmKind, SyncOutput};
+use super::machine::{Membership, SyncMachine};
+use super::peers::Peers;
+use super::planted::PlantedFault;
+use crate::ids::NodeId;
+use crate::index_set::IndexSet;
+use crate::numbers::Numbers;
+use crate::view::{Member, Origin, View};
+
+impl<N: Numbers> SyncMachine<N> {
+    /// Enters `view` if it is newer. Views may be skipped; values are cumulative over epochs, knowledge of peers is not.
+    pub(super) fn enter(&mut self, view: View, out: &mut Vec<SyncOutput>) {
+        if !self.fits(&view) {
+            let (with, step) = (self.options.me.node, self.step);
+            return out.push(SyncOutput::Alarm { kind: AlarmKind::MalformedView, with, step });
+        }
+        let former = self.membership.as_ref().map(|membership| &membership.view);
+        if former.is_some_and(|old| view.incarnation < old.incarnation || view.epoch <= old.epoch) {
+            return;
+        }
+        let same_lineage = former.is_some_and(|old| view.incarnation == old.incarnation);
+        self.planted.former_owners =
+            (0..self.options.parts).map(|part| former.and_then(|old| old.owner(part))).collect();
+        self.epoch_heard = self.epoch_heard.max(view.epoch);
+        let member = self.place_in(&view).copied();
+        let first = former.is_none();
+        let membership = Arc::new(self.membership_in(view, member.is_some()));
+        self.membership = Some(membership.clone());
+        if !self.plants(PlantedFault::PeersKept) || !same_lineage {
+            self.peers = Peers::default();
+        }
+        self.donor = None;
+        self.work.enter_view();
+        let Some(member) = member else {
+            if self.tenure.take().is_some() || first {
+                out.push(SyncOutput::Evicted);
+            }
+            self.wipe(out);
+            self.held.take(membership.view.incarnation, membership.view.epoch);
+            return;
+        };
+        let same_tenure = self.tenure == Some(member.tenure)
+            || (self.plants(PlantedFault::TenureIgnored) && self.tenure.is_some());
+        self.tenure = Some(member.tenure);
+        if !(same_lineage && same_tenure) {
+            self.begin_tenure(member, &membership, out);
+        }
+        for &other in &membership.others {
+            self.send_state(other, true, out);
+        }
+        for (from, message) in self.held.take(membership.view.incarnation, membership.view.epoch) {
+            self.receive(from, message, out);
+        }
+    }
+
+    /// Founders start from the origin, everybody else from nothing.
+    fn begin_tenure(&mut self, member: Member, membership: &Membership, out: &mut Vec<SyncOutput>) {
+        self.wipe(out);
+        if member.tenure != membership.view.founding_epoch {
+            if self.step > 0 && self.plants(PlantedFault::JoinerStateTrusted) {
+                self.synced = true;
+            }
+            return;
+        }
+        let untouched = self.step == 0 && self.chain == self.options.genesis;
+        if membership.view.origin == Origin::Seed && untouched {
+            self.synced = true;
+            self.report_synced(out);
+        } else {
+            self.loads_origin = true;
+            out.push(SyncOutput::LoadOrigin(membership.view.origin));
+        }
+    }
+
+    /// Forgets all but the state itself, which is a prefetch from now on.
+    fn wipe(&mut self, out: &mut Vec<SyncOutput>) {
+        self.synced = false;
+        self.loads_origin = false;
+        self.results.fill(None);
+        self.last.clear();
+        self.received.clear();
+        self.drop_work(out);
+    }
+
+    fn fits(&self, view: &View) -> bool {
+        view.job == self.options.job
+            && view.is_well_formed()
+            && view.leases.len() == self.options.microbatches as usize
+            && view.owners.len() == self.options.parts as usize
+    }
+
+    fn place_in<'a>(&self, view: &'a View) -> Option<&'a Member> {
+        if self.plants(PlantedFault::BootIgnored) {
+            return view.member_on(self.options.me.node);
+        }
+        view.member(self.options.me)
+    }
+
+    fn membership_in(&self, view: View, is_member: bool) -> Membership {
+        let me = self.options.me.node;
+        let lease = if is_member { view.lease(me) } else { IndexSet::new() };
+        let nodes = view.members.iter().map(|member| member.node);
+        let others: Vec<NodeId> = nodes.filter(|node| is_member && *node != me).collect();
+        Membership { view, lease, others }
+    }
+}

@@ -1,0 +1,184 @@
+//! When a part is folded, and from what.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::io::{AlarmKind, SyncOutput};
+use super::machine::{Membership, SyncMachine};
+use super::message::SyncBody;
+use super::peers::Question;
+use super::planted::PlantedFault;
+use crate::ids::NodeId;
+use crate::index_set::IndexSet;
+use crate::numbers::Numbers;
+
+impl<N: Numbers> SyncMachine<N> {
+    /// Folds every own part that can be. Returns whether any result was set.
+    pub(super) fn fold_parts(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) -> bool {
+        let flushed = self.is_flushed(membership, out);
+        let me = self.options.me.node;
+        let mut folded = false;
+        for part in 0..self.options.parts {
+            if self.results[part as usize].is_some() {
+                continue;
+            }
+            let is_owner = membership.view.owner(part) == Some(me);
+            let is_former_owner = self.plants(PlantedFault::OldOwnerFolds)
+                && self.planted.former_owners.get(part as usize) == Some(&Some(me));
+            if (is_owner && (flushed || self.plants(PlantedFault::FlushSkipped))) || is_former_owner {
+                folded |= self.fold(part, membership, out);
+            }
+        }
+        folded
+    }
+
+    /// Whether all others have told in this epoch that they are synced and in this step or ahead, on our chain: flush
+    /// and barrier in one.
+    fn is_flushed(&self, membership: &Membership, out: &mut Vec<SyncOutput>) -> bool {
+        for &other in &membership.others {
+            let Some(standing) = self.peers.standing(other).filter(|standing| standing.synced) else {
+                return false;
+            };
+            if standing.step < self.step {
+                let is_idle = membership.view.lease(other).is_empty();
+                if is_idle && self.plants(PlantedFault::EmptyLeasesNotAwaited) {
+                    continue;
+                }
+                return false;
+            }
+            if standing.step == self.step && standing.chain != self.chain {
+                let (kind, with, step) = (AlarmKind::ChainsDiffer, other, self.step);
+                out.push(SyncOutput::Alarm { kind, with, step });
+                return false;
+            }
+        }
+        true
+    }
+
+    fn fold(&mut self, part: u32, membership: &Membership, out: &mut Vec<SyncOutput>) -> bool {
+        if let Some(holder) = self.holder(part, membership) {
+            self.ask_result(holder, part, out);
+            return false;
+        }
+        let numbers = &self.numbers;
+        let well_formed = |bytes: &[u8]| numbers.is_contribution(part, bytes);
+        for from in self.received.check(self.step, part, self.chain, well_formed) {
+            out.push(SyncOutput::Refused { from, reason: "malformed contribution" });
+        }
+        let base = if self.plants(PlantedFault::BaseIgnored) { None } else { Some(self.chain) };
+        let overlapping = self.plants(PlantedFault::SummedBySender);
+        let (mut sums, mut covered) = self.received.cover(self.step, part, base, overlapping);
+        let all = IndexSet::full(self.options.microbatches);
+        for microbatch in all.minus(&covered).iter() {
+            if let Some(own) = self.work.contribution(microbatch, part) {
+                sums.push(own.clone());
+                covered.insert(microbatch);
+            }
+        }
+        let missing = all.minus(&covered);
+        if !missing.is_empty() {
+            self.pull(part, &missing, membership, out);
+            return false;
+        }
+        let result: Bytes = self.numbers.fold(part, &sums);
+        self.set_result(part, result, self.options.me.node, out);
+        true
+    }
+
+    /// A member that has the result of `part` already: it is canonical.
+    fn holder(&self, part: u32, membership: &Membership) -> Option<NodeId> {
+        membership.others.iter().copied().find(|&other| {
+            self.peers.standing(other).is_some_and(|standing| {
+                let holds = standing.step == self.step && standing.held.contains(part);
+                standing.synced && (standing.step > self.step || holds)
+            })
+        })
+    }
+
+    /// Asks `holder` for a result, once.
+    pub(super) fn ask_result(&mut self, holder: NodeId, part: u32, out: &mut Vec<SyncOutput>) {
+        let step = self.step;
+        if self.peers.ask(holder, Question::Result { step, part }) {
+            self.send(holder, SyncBody::NeedResult { step, part }, out);
+        }
+    }
+
+    /// Asks for exactly the sums that are missing, of whoever says it has computed them, else of the lease holder.
+    fn pull(&mut self, part: u32, missing: &IndexSet, membership: &Membership, out: &mut Vec<SyncOutput>) {
+        let mut by_supplier: BTreeMap<NodeId, IndexSet> = BTreeMap::new();
+        for microbatch in missing.minus(&self.work.computing).iter() {
+            if let Some(supplier) = self.supplier(microbatch, membership) {
+                by_supplier.entry(supplier).or_default().insert(microbatch);
+            }
+        }
+        for (supplier, microbatches) in by_supplier {
+            if supplier == self.options.me.node {
+                self.compute(&microbatches, out);
+            } else if self.peers.may_ask(supplier, part) && !self.is_on_its_way(supplier, part, &microbatches)
+            {
+                let step = self.step;
+                let question = Question::Contribution { step, part, microbatches: microbatches.clone() };
+                if self.peers.ask(supplier, question) {
+                    self.send(supplier, SyncBody::NeedContribution { step, part, microbatches }, out);
+                }
+            }
+        }
+    }
+
+    /// Who is to supply the contribution of `microbatch`.
+    pub(super) fn supplier(&self, microbatch: u32, membership: &Membership) -> Option<NodeId> {
+        let has_computed = |node: &NodeId| {
+            self.peers.standing(*node).is_some_and(|standing| {
+                standing.synced && standing.step == self.step && standing.computed.contains(microbatch)
+            })
+        };
+        let lease_holder = membership.view.lease_holder(microbatch);
+        if lease_holder.as_ref().is_some_and(has_computed) {
+            return lease_holder;
+        }
+        membership.others.iter().copied().find(has_computed).or(lease_holder)
+    }
+
+    /// Whether a sum with all of `microbatches` was asked of `supplier` and has not come.
+    fn is_on_its_way(&self, supplier: NodeId, part: u32, microbatches: &IndexSet) -> bool {
+        self.peers.asked_sets(supplier, self.step, part).any(|asked| {
+            microbatches.is_subset(asked) && !self.received.has(self.step, part, self.chain, asked)
+        })
+    }
+
+    /// Takes the result of `part`, write-once, and as its owner gives it to all that are not known to have it.
+    pub(super) fn set_result(&mut self, part: u32, result: Bytes, source: NodeId, out: &mut Vec<SyncOutput>) {
+        let Some(membership) = self.membership.clone() else { return };
+        let (me, step) = (self.options.me.node, self.step);
+        let slot = &mut self.results[part as usize];
+        if let Some(old) = slot {
+            if *old != result {
+                let kind = AlarmKind::TwoResults;
+                out.push(SyncOutput::Alarm { kind, with: source, step });
+            }
+            return;
+        }
+        *slot = Some(result);
+        self.received.remove(step, part);
+        for waiting in self.take_needs_of(part).into_iter().filter(|waiting| *waiting != source) {
+            if self.peers.give(waiting, step, part) {
+                self.give_result(waiting, step, part, out);
+            }
+        }
+        if membership.view.owner(part) != Some(me) && !self.plants(PlantedFault::OldOwnerFolds) {
+            return;
+        }
+        for &other in membership.others.iter().filter(|other| **other != source) {
+            // Whoever is not known to be synced tells when it is, and is supplied then.
+            let lacks = self.peers.standing(other).is_some_and(|standing| {
+                let behind_or_here = standing.step <= step;
+                let holds = standing.step == step && standing.held.contains(part);
+                standing.synced && behind_or_here && !holds
+            });
+            if lacks && self.peers.give(other, step, part) {
+                self.give_result(other, step, part, out);
+            }
+        }
+    }
+}

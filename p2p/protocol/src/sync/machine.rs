@@ -1,0 +1,168 @@
+//! The state of the sync step at one life, and the dispatch of its inputs.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::held::HeldMessages;
+use super::io::{SyncInput, SyncOptions, SyncOutput};
+use super::message::{Standing, SyncBody, SyncMessage};
+use super::peers::Peers;
+use super::planted::{Planted, PlantedFault};
+use super::received::ReceivedSums;
+use super::work::Work;
+use crate::ids::{Chain, Epoch, Millis, NodeId};
+use crate::index_set::IndexSet;
+use crate::numbers::Numbers;
+use crate::view::View;
+
+/// The newest view this life has entered, and its place in it.
+#[derive(Debug)]
+pub(super) struct Membership {
+    pub(super) view: View,
+    /// Own micro-batches.
+    pub(super) lease: IndexSet,
+    /// The other members.
+    pub(super) others: Vec<NodeId>,
+}
+
+/// One life's part in the steps of one job.
+#[derive(Debug)]
+pub struct SyncMachine<N> {
+    pub(super) options: SyncOptions,
+    pub(super) numbers: N,
+    pub(super) membership: Option<Arc<Membership>>,
+    /// The epoch of our admission; `None` while we are no member.
+    pub(super) tenure: Option<Epoch>,
+    pub(super) synced: bool,
+    /// A founder that waits for its origin.
+    pub(super) loads_origin: bool,
+    /// Whom we asked for the state.
+    pub(super) donor: Option<NodeId>,
+    /// Steps applied.
+    pub(super) step: u64,
+    pub(super) chain: Chain,
+    pub(super) previous_chain: Chain,
+    /// Results of the step in progress, write-once.
+    pub(super) results: Vec<Option<Bytes>>,
+    /// Results of the step before, one for each part, or none in the first state of an incarnation. Kept until the
+    /// next apply: only that proves that all of the view have applied them.
+    pub(super) last: Vec<Bytes>,
+    pub(super) work: Work,
+    pub(super) received: ReceivedSums,
+    pub(super) peers: Peers,
+    pub(super) held: HeldMessages,
+    /// Latest epoch heard of.
+    pub(super) epoch_heard: Epoch,
+    pub(super) since: Millis,
+    pub(super) planted: Planted,
+}
+
+impl<N: Numbers> SyncMachine<N> {
+    /// A life at step 0 that knows no view.
+    #[must_use]
+    pub fn new(options: SyncOptions, numbers: N) -> Self {
+        Self {
+            numbers,
+            membership: None,
+            tenure: None,
+            synced: false,
+            loads_origin: false,
+            donor: None,
+            step: 0,
+            chain: options.genesis,
+            previous_chain: options.genesis,
+            results: vec![None; options.parts as usize],
+            last: Vec::new(),
+            work: Work::default(),
+            received: ReceivedSums::default(),
+            peers: Peers::default(),
+            held: HeldMessages::default(),
+            epoch_heard: Epoch::default(),
+            since: Millis::default(),
+            planted: Planted::default(),
+            options,
+        }
+    }
+
+    /// The same, with a rule broken on purpose.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_planted_fault(options: SyncOptions, numbers: N, fault: PlantedFault) -> Self {
+        let planted = Planted { fault: Some(fault), ..Planted::default() };
+        Self { planted, ..Self::new(options, numbers) }
+    }
+
+    /// Takes one input and says what to do, in order. `now` is only kept for [`Self::status`]: no wait of this machine
+    /// ends by time.
+    pub fn step(&mut self, now: Millis, input: SyncInput, out: &mut Vec<SyncOutput>) {
+        let before = self.mark();
+        match input {
+            SyncInput::EnterView(view) => self.enter(view, out),
+            SyncInput::Message { from, message } => self.receive(from, message, out),
+            SyncInput::PathOpened(node) => self.path_opened(node, out),
+            SyncInput::Computed { step, base, microbatch, contributions } => {
+                self.computed(step, base, microbatch, contributions, out);
+            }
+            SyncInput::ComputeFailed { step, base, microbatch } => {
+                self.compute_failed(step, base, microbatch, out);
+            }
+            SyncInput::OriginLoaded { step, chain } => self.origin_loaded(step, chain, out),
+        }
+        self.progress(out);
+        if self.mark() != before {
+            self.since = now;
+        }
+    }
+
+    /// The arithmetic with its state.
+    pub fn numbers(&self) -> &N {
+        &self.numbers
+    }
+
+    /// The arithmetic, to be put in the state of a loaded checkpoint before [`SyncInput::OriginLoaded`].
+    pub fn numbers_mut(&mut self) -> &mut N {
+        &mut self.numbers
+    }
+
+    /// Own standing, as others are told it.
+    pub(super) fn standing(&self) -> Standing {
+        let forgets = self.plants(PlantedFault::HeldForgotten);
+        let held = if forgets { IndexSet::new() } else { self.held_parts() };
+        let computed = self.work.computed.clone();
+        Standing { synced: self.synced, step: self.step, chain: self.chain, held, computed }
+    }
+
+    /// Parts of the step in progress whose result is held.
+    pub(super) fn held_parts(&self) -> IndexSet {
+        (0u32..).zip(&self.results).filter(|(_, result)| result.is_some()).map(|(part, _)| part).collect()
+    }
+
+    /// Sends `body` as a member of the current view.
+    pub(super) fn send(&self, to: NodeId, body: SyncBody, out: &mut Vec<SyncOutput>) {
+        let Some(membership) = &self.membership else { return };
+        let message = SyncMessage {
+            job: self.options.job,
+            incarnation: membership.view.incarnation,
+            epoch: membership.view.epoch,
+            boot: self.options.me.boot,
+            body,
+        };
+        out.push(SyncOutput::Send { to, message });
+    }
+
+    /// Tells `to` where we stand.
+    pub(super) fn send_state(&self, to: NodeId, fresh: bool, out: &mut Vec<SyncOutput>) {
+        self.send(to, SyncBody::State { standing: self.standing(), fresh }, out);
+    }
+
+    /// Whether this machine breaks a rule on purpose.
+    pub(super) fn plants(&self, fault: PlantedFault) -> bool {
+        self.planted.fault == Some(fault)
+    }
+
+    fn mark(&self) -> (Option<Epoch>, Option<Epoch>, bool, u64) {
+        let epoch = self.membership.as_ref().map(|membership| membership.view.epoch);
+        (epoch, self.tenure, self.synced, self.step)
+    }
+}

@@ -1,0 +1,147 @@
+//! What members of a view tell each other.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Boot, Chain, Epoch, Incarnation, JobId};
+use crate::index_set::IndexSet;
+
+/// Where a member stands. Within an epoch it only grows, by (synced, step), then by what is held and computed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Whether it has the state. If not, the rest says nothing.
+    pub synced: bool,
+    /// Steps applied.
+    pub step: u64,
+    /// Chain of its state.
+    pub chain: Chain,
+    /// Parts of the step in progress whose result it holds.
+    pub held: IndexSet,
+    /// Micro-batches of the step in progress that it has computed.
+    pub computed: IndexSet,
+}
+
+/// One message of the sync step, fenced by incarnation and epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncMessage {
+    /// The job.
+    pub job: JobId,
+    /// The lineage of the sender's view.
+    pub incarnation: Incarnation,
+    /// The sender's epoch.
+    pub epoch: Epoch,
+    /// The sender's process.
+    pub boot: Boot,
+    /// What it says.
+    pub body: SyncBody,
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SyncBody {
+    /// Where the sender stands: to all members on entering a view, to one on a new connection.
+    State {
+        /// Where.
+        standing: Standing,
+        /// What was under way between the two may be lost, as the sender has just entered the view or noticed a new
+        /// connection. The receiver answers with its own.
+        fresh: bool,
+    },
+    /// The sum of contributions of a set of micro-batches to a part, to its owner. An empty set says only that the
+    /// sender is in this step.
+    Contribution {
+        /// The step.
+        step: u64,
+        /// Chain of the state it was computed on.
+        base: Chain,
+        /// The part.
+        part: u32,
+        /// Which micro-batches.
+        microbatches: IndexSet,
+        /// Their sum, encoded; empty for the empty set.
+        sum: Bytes,
+    },
+    /// The result of a part.
+    Result {
+        /// The step.
+        step: u64,
+        /// Chain of the state it applies to.
+        base: Chain,
+        /// The part.
+        part: u32,
+        /// The result, encoded.
+        result: Bytes,
+    },
+    /// Asks for the sum over exactly these micro-batches, or for the result if it exists.
+    NeedContribution {
+        /// The step.
+        step: u64,
+        /// The part.
+        part: u32,
+        /// Which micro-batches.
+        microbatches: IndexSet,
+    },
+    /// Asks for a result.
+    NeedResult {
+        /// The step.
+        step: u64,
+        /// The part.
+        part: u32,
+    },
+    /// A joiner asks for the state.
+    NeedSnapshot,
+    /// The state, for a joiner.
+    Snapshot {
+        /// Where the sender stood.
+        head: SnapshotHead,
+        /// Its state.
+        state: Bytes,
+    },
+}
+
+/// What goes with a state: enough to serve members that are a step behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotHead {
+    /// The lineage in which it was asked for.
+    pub incarnation: Incarnation,
+    /// The epoch in which it was asked for.
+    pub epoch: Epoch,
+    /// Steps applied.
+    pub step: u64,
+    /// Chain of the state.
+    pub chain: Chain,
+    /// Chain of the state a step before.
+    pub previous_chain: Chain,
+    /// Results of the step before, one for each part; empty if the state is the first of its incarnation.
+    pub last: Vec<Bytes>,
+}
+
+impl SyncMessage {
+    /// The message that carries `state`, captured as [`super::SyncOutput::SendSnapshot`] asks.
+    #[must_use]
+    pub fn snapshot(job: JobId, boot: Boot, head: SnapshotHead, state: Bytes) -> Self {
+        Self {
+            job,
+            incarnation: head.incarnation,
+            epoch: head.epoch,
+            boot,
+            body: SyncBody::Snapshot { head, state },
+        }
+    }
+
+    /// Bytes that are not header: what holding this message costs.
+    #[must_use]
+    pub fn payload_bytes(&self) -> usize {
+        match &self.body {
+            SyncBody::Contribution { sum, .. } => sum.len(),
+            SyncBody::Result { result, .. } => result.len(),
+            SyncBody::Snapshot { head, state } => {
+                state.len() + head.last.iter().map(Bytes::len).sum::<usize>()
+            }
+            SyncBody::State { .. }
+            | SyncBody::NeedContribution { .. }
+            | SyncBody::NeedResult { .. }
+            | SyncBody::NeedSnapshot => 0,
+        }
+    }
+}

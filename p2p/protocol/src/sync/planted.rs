@@ -1,0 +1,67 @@
+//! Rules broken on purpose, so that the simulator can prove that it would see each of them broken.
+
+use crate::ids::NodeId;
+
+/// A rule of the sync step that a machine breaks from the start.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PlantedFault {
+    /// Messages of later epochs are lost and the first state of a peer changes nothing (no rule R1).
+    LaterEpochDropped,
+    /// A state does not tell which results are held.
+    HeldForgotten,
+    /// The owner of the view before folds as well.
+    OldOwnerFolds,
+    /// Contributions are summed as they come, not keyed by micro-batch.
+    SummedBySender,
+    /// A result of an older epoch is taken.
+    OldResultAccepted,
+    /// Results of a step are dropped when it is applied.
+    LastResultsDropped,
+    /// A member admitted again continues as if it had never left.
+    TenureIgnored,
+    /// A restarted process takes itself for the one before.
+    BootIgnored,
+    /// Contributions of another state are folded.
+    BaseIgnored,
+    /// Members without micro-batches send nothing and are not waited for.
+    EmptyLeasesNotAwaited,
+    /// A part is folded as soon as it is covered.
+    FlushSkipped,
+    /// What was known of peers survives a new view.
+    PeersKept,
+    /// A joiner takes the state it has for that of the others.
+    JoinerStateTrusted,
+    /// A snapshot comes without the results of the step before.
+    SnapshotWithoutResults,
+    /// A contribution counts as a state: no rule R2.
+    ContributionCountsAsState,
+}
+
+impl PlantedFault {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::LaterEpochDropped,
+        Self::HeldForgotten,
+        Self::OldOwnerFolds,
+        Self::SummedBySender,
+        Self::OldResultAccepted,
+        Self::LastResultsDropped,
+        Self::TenureIgnored,
+        Self::BootIgnored,
+        Self::BaseIgnored,
+        Self::EmptyLeasesNotAwaited,
+        Self::FlushSkipped,
+        Self::PeersKept,
+        Self::JoinerStateTrusted,
+        Self::SnapshotWithoutResults,
+        Self::ContributionCountsAsState,
+    ];
+}
+
+/// The fault of a machine, if any, and what it needs to be made.
+#[derive(Debug, Default)]
+pub(super) struct Planted {
+    pub(super) fault: Option<PlantedFault>,
+    pub(super) former_owners: Vec<Option<NodeId>>,
+}

@@ -1,0 +1,234 @@
+//! Fencing, and what each message does.
+
+use bytes::Bytes;
+
+use super::io::{AlarmKind, SyncOutput};
+use super::machine::SyncMachine;
+use super::message::{Standing, SyncBody, SyncMessage};
+use super::planted::PlantedFault;
+use super::received::ReceivedSum;
+use crate::ids::{Chain, Epoch, Incarnation, Life, NodeId};
+use crate::index_set::IndexSet;
+use crate::numbers::Numbers;
+
+impl<N: Numbers> SyncMachine<N> {
+    /// Takes a message of this very epoch from a member; holds a later one; drops the rest (V2).
+    pub(super) fn receive(&mut self, from: NodeId, message: SyncMessage, out: &mut Vec<SyncOutput>) {
+        if message.job != self.options.job || from == self.options.me.node {
+            return out.push(SyncOutput::Refused { from, reason: "message of another job" });
+        }
+        let Some(membership) = self.membership.clone() else {
+            self.hear_of(message.epoch, out);
+            return self.hold(from, message);
+        };
+        let view = &membership.view;
+        if message.epoch > view.epoch {
+            self.hear_of(message.epoch, out);
+            // Another lineage is never "later": its messages are not held, its view makes a new start.
+            if message.incarnation == view.incarnation {
+                self.hold(from, message);
+            }
+            return;
+        }
+        if message.epoch < view.epoch || message.incarnation != view.incarnation {
+            return self.receive_old(from, message, view.epoch, view.incarnation, out);
+        }
+        if self.tenure.is_none() {
+            return;
+        }
+        let sender = Life { node: from, boot: message.boot };
+        let known = if self.plants(PlantedFault::BootIgnored) {
+            view.member_on(from).is_some()
+        } else {
+            view.member(sender).is_some()
+        };
+        if !known {
+            return out.push(SyncOutput::Refused { from, reason: "not a member of this view" });
+        }
+        self.take(from, message.body, out);
+    }
+
+    fn take(&mut self, from: NodeId, body: SyncBody, out: &mut Vec<SyncOutput>) {
+        match body {
+            SyncBody::State { standing, fresh } => self.take_state(from, &standing, fresh, out),
+            SyncBody::Contribution { step, base, part, microbatches, sum } if part < self.options.parts => {
+                let sum = ReceivedSum { from, microbatches, base, sum, checked: false };
+                self.take_contribution(step, part, sum, out);
+            }
+            SyncBody::Result { step, base, part, result } if part < self.options.parts => {
+                self.take_result(from, step, base, part, result, out);
+            }
+            SyncBody::NeedContribution { step, part, microbatches } if part < self.options.parts => {
+                self.take_need(from, step, part, microbatches, out);
+            }
+            SyncBody::NeedResult { step, part } => self.give_result(from, step, part, out),
+            SyncBody::NeedSnapshot => self.give_snapshot(from, out),
+            SyncBody::Snapshot { head, state } => self.take_snapshot(from, head, state, out),
+            SyncBody::Contribution { .. } | SyncBody::Result { .. } | SyncBody::NeedContribution { .. } => {
+                out.push(SyncOutput::Refused { from, reason: "names a part that does not exist" });
+            }
+        }
+    }
+
+    /// A message of an epoch that is over changes nothing; its sender is told once that this epoch exists.
+    fn receive_old(
+        &mut self,
+        from: NodeId,
+        message: SyncMessage,
+        epoch: Epoch,
+        incarnation: Incarnation,
+        out: &mut Vec<SyncOutput>,
+    ) {
+        if self.tenure.is_none() {
+            return;
+        }
+        if self.plants(PlantedFault::OldResultAccepted)
+            && matches!(message.body, SyncBody::Result { .. })
+            && message.incarnation == incarnation
+        {
+            return self.take(from, message.body, out);
+        }
+        if message.epoch < epoch && self.peers.tell(from) {
+            self.send_state(from, false, out);
+        }
+    }
+
+    fn hear_of(&mut self, epoch: Epoch, out: &mut Vec<SyncOutput>) {
+        if epoch > self.epoch_heard {
+            self.epoch_heard = epoch;
+            out.push(SyncOutput::NeedView { epoch });
+        }
+    }
+
+    fn hold(&mut self, from: NodeId, message: SyncMessage) {
+        if !self.plants(PlantedFault::LaterEpochDropped) {
+            self.held.hold(from, message);
+        }
+    }
+
+    fn take_state(&mut self, from: NodeId, standing: &Standing, fresh: bool, out: &mut Vec<SyncOutput>) {
+        // Rule R1: what we sent before the peer entered this view, or before its end of the path noticed that it
+        // is new, may be lost. So say and ask it again.
+        if fresh && !self.plants(PlantedFault::LaterEpochDropped) {
+            self.forget_exchange(from);
+            self.send_state(from, false, out);
+        }
+        if self.peers.merge_state(from, standing) {
+            self.peers.forget_given(from);
+        }
+        self.supply(from, out);
+    }
+
+    /// A connection to `node` works again: say and ask everything again that may be lost, and let the other end do so:
+    /// it may have noticed before us, and its questions of that time have lost their answers.
+    pub(super) fn path_opened(&mut self, node: NodeId, out: &mut Vec<SyncOutput>) {
+        let is_other = self.membership.as_ref().is_some_and(|membership| membership.others.contains(&node));
+        if self.tenure.is_some() && is_other {
+            self.forget_exchange(node);
+            self.send_state(node, true, out);
+            self.supply(node, out);
+        }
+    }
+
+    fn forget_exchange(&mut self, node: NodeId) {
+        self.peers.forget_exchange(node);
+        if self.donor == Some(node) {
+            self.donor = None;
+        }
+    }
+
+    /// As owner, gives `node` the results that it lacks, as far as it has told.
+    pub(super) fn supply(&mut self, node: NodeId, out: &mut Vec<SyncOutput>) {
+        let Some(membership) = self.membership.clone() else { return };
+        let Some(standing) = self.peers.standing(node).filter(|standing| standing.synced).cloned() else {
+            return;
+        };
+        if !self.synced || !(standing.step == self.step || standing.step + 1 == self.step) {
+            return;
+        }
+        for part in 0..self.options.parts {
+            let lacks = standing.step < self.step || !standing.held.contains(part);
+            if lacks
+                && membership.view.owner(part) == Some(self.options.me.node)
+                && self.result_of(standing.step, part).is_some()
+                && self.peers.give(node, standing.step, part)
+            {
+                self.give_result(node, standing.step, part, out);
+            }
+        }
+    }
+
+    /// The result of `part` in the step in progress or the one before, with the chain it applies to.
+    fn result_of(&self, step: u64, part: u32) -> Option<(Chain, &Bytes)> {
+        if step == self.step {
+            return Some((self.chain, self.results.get(part as usize)?.as_ref()?));
+        }
+        let is_last = step.checked_add(1) == Some(self.step);
+        if is_last { Some((self.previous_chain, self.last.get(part as usize)?)) } else { None }
+    }
+
+    /// Sends a result if it is held.
+    pub(super) fn give_result(&self, to: NodeId, step: u64, part: u32, out: &mut Vec<SyncOutput>) {
+        if let Some((base, result)) = self.result_of(step, part).filter(|_| self.synced) {
+            self.send(to, SyncBody::Result { step, base, part, result: result.clone() }, out);
+        }
+    }
+
+    fn take_contribution(&mut self, step: u64, part: u32, sum: ReceivedSum, out: &mut Vec<SyncOutput>) {
+        if self.synced && step > self.step + 1 {
+            let kind = AlarmKind::StepFromTheFuture;
+            return out.push(SyncOutput::Alarm { kind, with: sum.from, step });
+        }
+        let counts_as_state = self.plants(PlantedFault::ContributionCountsAsState);
+        self.peers.merge_contribution(sum.from, step, sum.base, part, counts_as_state);
+        let is_done = self.synced && step == self.step && self.results[part as usize].is_some();
+        if !sum.microbatches.is_empty() && !is_done && (!self.synced || step >= self.step) {
+            let keep_all = self.plants(PlantedFault::SummedBySender);
+            self.received.insert(step, part, sum, self.options.microbatches, keep_all);
+        }
+    }
+
+    fn take_result(
+        &mut self,
+        from: NodeId,
+        step: u64,
+        base: Chain,
+        part: u32,
+        result: Bytes,
+        out: &mut Vec<SyncOutput>,
+    ) {
+        if !self.synced || step < self.step {
+            return;
+        }
+        if step > self.step {
+            let kind = AlarmKind::StepFromTheFuture;
+            return out.push(SyncOutput::Alarm { kind, with: from, step });
+        }
+        if base != self.chain && !self.plants(PlantedFault::OldResultAccepted) {
+            let kind = AlarmKind::ResultOnOtherChain;
+            return out.push(SyncOutput::Alarm { kind, with: from, step });
+        }
+        if !self.numbers.is_result(part, &result) {
+            return out.push(SyncOutput::Refused { from, reason: "malformed result" });
+        }
+        self.set_result(part, result, from, out);
+    }
+
+    fn take_need(
+        &mut self,
+        from: NodeId,
+        step: u64,
+        part: u32,
+        microbatches: IndexSet,
+        out: &mut Vec<SyncOutput>,
+    ) {
+        if !self.synced || !microbatches.is_valid(self.options.microbatches) {
+            return;
+        }
+        if step == self.step && self.results[part as usize].is_none() && step < self.options.steps {
+            self.need_contribution(from, part, microbatches, out);
+        } else {
+            self.give_result(from, step, part, out);
+        }
+    }
+}

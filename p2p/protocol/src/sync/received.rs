@@ -1,0 +1,147 @@
+//! Sums that others sent to us as owner of parts, and how they cover a part.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::ids::{Chain, NodeId};
+use crate::index_set::IndexSet;
+
+/// Steps with sums kept at most: the step in progress, the next, and for a joiner, which does not know where it will
+/// start, one more.
+const STEPS_KEPT_MAX: usize = 3;
+
+/// Sums kept for a part beyond two for each micro-batch: room for empty cases of small jobs. A cover needs at most one
+/// for each micro-batch; at the bound those outside it are dropped.
+const SUMS_EXTRA_MAX: usize = 16;
+
+/// One received sum.
+#[derive(Clone, Debug)]
+pub(super) struct ReceivedSum {
+    pub(super) from: NodeId,
+    pub(super) microbatches: IndexSet,
+    pub(super) base: Chain,
+    pub(super) sum: Bytes,
+    /// Whether it was found well-formed; decided when it is first used, as the state tells.
+    pub(super) checked: bool,
+}
+
+/// All received sums by step and part.
+#[derive(Debug, Default)]
+pub(super) struct ReceivedSums {
+    sums: BTreeMap<(u64, u32), Vec<ReceivedSum>>,
+}
+
+impl ReceivedSums {
+    /// Keeps `sum`. The same set on the same state is the same value, so a second one is dropped; `keep_all` is the
+    /// planted fault that forgets this.
+    pub(super) fn insert(
+        &mut self,
+        step: u64,
+        part: u32,
+        sum: ReceivedSum,
+        microbatches: u32,
+        keep_all: bool,
+    ) {
+        let sums = self.sums.entry((step, part)).or_default();
+        let known = |old: &ReceivedSum| old.microbatches == sum.microbatches && old.base == sum.base;
+        if !keep_all && sums.iter().any(known) {
+            return;
+        }
+        if sums.len() >= 2 * microbatches as usize + SUMS_EXTRA_MAX {
+            let cover = cover_indices(sums, Some(sum.base), false);
+            let mut position = 0;
+            sums.retain(|_| {
+                position += 1;
+                cover.contains(&(position - 1))
+            });
+        }
+        sums.push(sum);
+        let steps: std::collections::BTreeSet<u64> = self.sums.keys().map(|(step, _)| *step).collect();
+        if steps.len() > STEPS_KEPT_MAX
+            && let Some(lowest) = steps.first()
+        {
+            self.sums.retain(|(step, _), _| step != lowest);
+        }
+    }
+
+    /// Removes sums for `base` that are not `well_formed` and returns their senders.
+    pub(super) fn check(
+        &mut self,
+        step: u64,
+        part: u32,
+        base: Chain,
+        well_formed: impl Fn(&[u8]) -> bool,
+    ) -> Vec<NodeId> {
+        let mut refused = Vec::new();
+        if let Some(sums) = self.sums.get_mut(&(step, part)) {
+            sums.retain_mut(|sum| {
+                if sum.base != base || sum.checked {
+                    return true;
+                }
+                sum.checked = well_formed(&sum.sum);
+                if !sum.checked {
+                    refused.push(sum.from);
+                }
+                sum.checked
+            });
+        }
+        refused
+    }
+
+    /// Disjoint sums for `base` (any, if `None`), the largest first, and the union of their sets. Adding a sum that is
+    /// disjoint from a cover leaves the rest of the cover as it is, so asking for exactly what misses ends.
+    pub(super) fn cover(
+        &self,
+        step: u64,
+        part: u32,
+        base: Option<Chain>,
+        overlapping: bool,
+    ) -> (Vec<Bytes>, IndexSet) {
+        let mut covered = IndexSet::new();
+        let mut chosen = Vec::new();
+        if let Some(sums) = self.sums.get(&(step, part)) {
+            for index in cover_indices(sums, base, overlapping) {
+                covered.extend_from(&sums[index].microbatches);
+                chosen.push(sums[index].sum.clone());
+            }
+        }
+        (chosen, covered)
+    }
+
+    /// Whether the sum over exactly `microbatches` has come.
+    pub(super) fn has(&self, step: u64, part: u32, base: Chain, microbatches: &IndexSet) -> bool {
+        let same = |sum: &ReceivedSum| sum.base == base && sum.microbatches == *microbatches;
+        self.sums.get(&(step, part)).is_some_and(|sums| sums.iter().any(same))
+    }
+
+    /// The part has its result.
+    pub(super) fn remove(&mut self, step: u64, part: u32) {
+        self.sums.remove(&(step, part));
+    }
+
+    /// Those steps are over.
+    pub(super) fn remove_before(&mut self, step: u64) {
+        self.sums = self.sums.split_off(&(step, 0));
+    }
+
+    /// Nothing of it counts any more.
+    pub(super) fn clear(&mut self) {
+        self.sums.clear();
+    }
+}
+
+fn cover_indices(sums: &[ReceivedSum], base: Option<Chain>, overlapping: bool) -> Vec<usize> {
+    let mut order: Vec<usize> =
+        (0..sums.len()).filter(|&index| base.is_none_or(|base| sums[index].base == base)).collect();
+    order.sort_by_key(|&index| std::cmp::Reverse(sums[index].microbatches.len()));
+    let mut covered = IndexSet::new();
+    order.retain(|&index| {
+        let fits = overlapping || covered.is_disjoint(&sums[index].microbatches);
+        if fits {
+            covered.extend_from(&sums[index].microbatches);
+        }
+        fits
+    });
+    order
+}

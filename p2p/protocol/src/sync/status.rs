@@ -1,0 +1,144 @@
+//! What a job waits for, for people.
+
+use super::machine::SyncMachine;
+use crate::ids::{Millis, NodeId};
+use crate::index_set::IndexSet;
+use crate::invariants::Place;
+use crate::numbers::Numbers;
+
+/// Where a life stands and what it waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncStatus {
+    /// Lineage, epoch, step, chain, results held.
+    pub place: Place,
+    /// Whether all steps are applied.
+    pub finished: bool,
+    /// When step, epoch or membership changed last, on the driver's clock.
+    pub since: Millis,
+    /// What is missing; empty when finished.
+    pub waits: Vec<SyncWait>,
+}
+
+/// One thing that is missing. Each ends by a message, a new connection or a new view, never by time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SyncWait {
+    /// No view with this life in it.
+    Admission,
+    /// The loading of the checkpoint this incarnation starts from.
+    Origin,
+    /// The state, from this member, or from any once one tells that it has it.
+    Snapshot(Option<NodeId>),
+    /// The first word of this member in this epoch.
+    State(NodeId),
+    /// This member to get the state.
+    Handover(NodeId),
+    /// This member to come to our step: it computes or transmits.
+    Arrival(NodeId),
+    /// These micro-batches, of this member, for this part that we reduce.
+    Contributions {
+        /// The part.
+        part: u32,
+        /// Who is to send them.
+        from: NodeId,
+        /// Which ones.
+        microbatches: IndexSet,
+    },
+    /// The results of these parts, of their owner.
+    Results {
+        /// The owner.
+        owner: NodeId,
+        /// Which ones.
+        parts: IndexSet,
+    },
+    /// Own computations.
+    Computing(IndexSet),
+    /// Micro-batches that could not be computed here: they wait for a view that leases them to another.
+    Failed(IndexSet),
+}
+
+impl<N: Numbers> SyncMachine<N> {
+    /// What the invariants compare.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        let view = self.membership.as_ref().map(|membership| &membership.view);
+        Place {
+            view: view.map(|view| (view.incarnation, view.epoch)),
+            tenure: self.tenure,
+            synced: self.synced,
+            step: self.step,
+            chain: self.chain,
+            previous_chain: self.previous_chain,
+            held: self.held_parts(),
+        }
+    }
+
+    /// What `trainctl why` shows.
+    #[must_use]
+    pub fn status(&self) -> SyncStatus {
+        let finished = self.synced && self.step >= self.options.steps;
+        SyncStatus { place: self.place(), finished, since: self.since, waits: self.waits() }
+    }
+
+    fn waits(&self) -> Vec<SyncWait> {
+        let mut waits = Vec::new();
+        let Some(membership) = self.membership.as_ref().filter(|_| self.tenure.is_some()) else {
+            return vec![SyncWait::Admission];
+        };
+        if !self.synced {
+            let wait = if self.loads_origin { SyncWait::Origin } else { SyncWait::Snapshot(self.donor) };
+            return vec![wait];
+        }
+        if self.step >= self.options.steps {
+            return waits;
+        }
+        for &other in &membership.others {
+            match self.peers.standing(other) {
+                None => waits.push(SyncWait::State(other)),
+                Some(standing) if !standing.synced => waits.push(SyncWait::Handover(other)),
+                Some(standing) if standing.step < self.step => waits.push(SyncWait::Arrival(other)),
+                Some(_) => {}
+            }
+        }
+        let all_arrived = waits.is_empty();
+        for &owner in &membership.others {
+            let missing = |part: &u32| {
+                self.results[*part as usize].is_none() && membership.view.owner(*part) == Some(owner)
+            };
+            let parts: IndexSet = (0..self.options.parts).filter(missing).collect();
+            if !parts.is_empty() {
+                waits.push(SyncWait::Results { owner, parts });
+            }
+        }
+        if all_arrived {
+            waits.extend(self.missing_contributions(membership));
+        }
+        if !self.work.computing.is_empty() {
+            waits.push(SyncWait::Computing(self.work.computing.clone()));
+        }
+        if !self.work.failed.is_empty() {
+            waits.push(SyncWait::Failed(self.work.failed.clone()));
+        }
+        waits
+    }
+
+    fn missing_contributions(&self, membership: &super::machine::Membership) -> Vec<SyncWait> {
+        let mut waits = Vec::new();
+        let me = self.options.me.node;
+        for part in 0..self.options.parts {
+            if self.results[part as usize].is_some() || membership.view.owner(part) != Some(me) {
+                continue;
+            }
+            let (_, covered) = self.received.cover(self.step, part, Some(self.chain), false);
+            let missing =
+                IndexSet::full(self.options.microbatches).minus(&covered).minus(&self.work.computed);
+            for &from in &membership.others {
+                let microbatches: IndexSet =
+                    missing.iter().filter(|&index| self.supplier(index, membership) == Some(from)).collect();
+                if !microbatches.is_empty() {
+                    waits.push(SyncWait::Contributions { part, from, microbatches });
+                }
+            }
+        }
+        waits
+    }
+}

@@ -1,0 +1,203 @@
+//! Own computations, who waits for them, and the push of a lease.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::io::SyncOutput;
+use super::machine::{Membership, SyncMachine};
+use super::message::SyncBody;
+use super::planted::PlantedFault;
+use crate::ids::{Chain, NodeId};
+use crate::index_set::IndexSet;
+use crate::numbers::Numbers;
+
+/// Questions of others that wait for a computation, at most. An owner asks for a part of ours at most once for each
+/// micro-batch, so honest members of a small swarm stay far below.
+const NEEDS_PENDING_MAX: usize = 65_536;
+
+/// Another member waits for the sum over these.
+#[derive(Debug, PartialEq, Eq)]
+struct Need {
+    from: NodeId,
+    part: u32,
+    microbatches: IndexSet,
+}
+
+/// What this life computes in the step in progress. A cache: everything in it can be computed again from the state.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    contributions: BTreeMap<u32, Vec<Bytes>>,
+    pub(super) computed: IndexSet,
+    pub(super) computing: IndexSet,
+    /// Not to be tried again in this epoch.
+    pub(super) failed: IndexSet,
+    needs: Vec<Need>,
+    /// Whether our sums are still to be pushed to the owners. Only in a step that began in this epoch: in one that a
+    /// new view interrupted, owners ask for exactly what they lack.
+    pub(super) push_due: bool,
+}
+
+impl Work {
+    /// Own contribution of `microbatch` to `part`.
+    pub(super) fn contribution(&self, microbatch: u32, part: u32) -> Option<&Bytes> {
+        self.contributions.get(&microbatch)?.get(part as usize)
+    }
+
+    /// What is per epoch is over: who waits for what, what failed, what is pushed.
+    pub(super) fn enter_view(&mut self) {
+        self.needs.clear();
+        self.failed = IndexSet::new();
+        self.push_due = false;
+    }
+}
+
+impl<N: Numbers> SyncMachine<N> {
+    /// Starts the computations of `wanted` that are not done, under way or failed.
+    pub(super) fn compute(&mut self, wanted: &IndexSet, out: &mut Vec<SyncOutput>) {
+        let work = &mut self.work;
+        let microbatches = wanted.minus(&work.computed).minus(&work.computing).minus(&work.failed);
+        if !microbatches.is_empty() {
+            work.computing.extend_from(&microbatches);
+            out.push(SyncOutput::Compute { step: self.step, base: self.chain, microbatches });
+        }
+    }
+
+    /// Starts early what will be asked of us: leased to us, and nobody says it is computed. Waits for all states first,
+    /// as a lease may have moved after it was computed.
+    pub(super) fn compute_lease(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
+        if self.step >= self.options.steps {
+            return;
+        }
+        let mut wanted = membership.lease.clone();
+        for &other in &membership.others {
+            match self.peers.standing(other) {
+                None => return,
+                Some(standing) if !standing.synced => {}
+                Some(standing) if standing.step > self.step => return,
+                Some(standing) if standing.step == self.step && standing.chain == self.chain => {
+                    wanted = wanted.minus(&standing.computed);
+                }
+                Some(_) => {}
+            }
+        }
+        self.compute(&wanted, out);
+    }
+
+    pub(super) fn computed(
+        &mut self,
+        step: u64,
+        base: Chain,
+        microbatch: u32,
+        contributions: Vec<Bytes>,
+        out: &mut Vec<SyncOutput>,
+    ) {
+        let current = self.synced && step == self.step && base == self.chain;
+        if !current || self.work.computed.contains(microbatch) {
+            return;
+        }
+        if contributions.len() != self.options.parts as usize {
+            return self.compute_failed(step, base, microbatch, out);
+        }
+        self.work.computing.remove(microbatch);
+        self.work.computed.insert(microbatch);
+        self.work.contributions.insert(microbatch, contributions);
+        self.answer_needs(out);
+        self.push_lease(out);
+    }
+
+    pub(super) fn compute_failed(
+        &mut self,
+        step: u64,
+        base: Chain,
+        microbatch: u32,
+        out: &mut Vec<SyncOutput>,
+    ) {
+        if step == self.step && base == self.chain && self.work.computing.contains(microbatch) {
+            self.work.computing.remove(microbatch);
+            self.work.failed.insert(microbatch);
+            self.push_lease(out);
+        }
+    }
+
+    /// A member needs a sum that may have to be computed first.
+    pub(super) fn need_contribution(
+        &mut self,
+        from: NodeId,
+        part: u32,
+        microbatches: IndexSet,
+        out: &mut Vec<SyncOutput>,
+    ) {
+        self.compute(&microbatches, out);
+        let need = Need { from, part, microbatches };
+        if self.work.needs.len() >= NEEDS_PENDING_MAX {
+            return out.push(SyncOutput::Refused { from, reason: "asks for too many sums" });
+        }
+        if !self.work.needs.contains(&need) {
+            self.work.needs.push(need);
+        }
+        self.answer_needs(out);
+    }
+
+    fn answer_needs(&mut self, out: &mut Vec<SyncOutput>) {
+        let computed = self.work.computed.clone();
+        let ready: Vec<Need> =
+            self.work.needs.extract_if(.., |need| need.microbatches.is_subset(&computed)).collect();
+        for Need { from, part, microbatches } in ready {
+            self.send_contribution(from, part, microbatches, out);
+        }
+    }
+
+    /// Those that waited for sums of a part and now get its result instead.
+    pub(super) fn take_needs_of(&mut self, part: u32) -> Vec<NodeId> {
+        let mut waiting: Vec<NodeId> =
+            self.work.needs.extract_if(.., |need| need.part == part).map(|need| need.from).collect();
+        waiting.sort_unstable();
+        waiting.dedup();
+        waiting
+    }
+
+    /// Sends our sums to the owners once all of the lease is computed but what failed; an empty sum too, as it says
+    /// that we are in this step.
+    pub(super) fn push_lease(&mut self, out: &mut Vec<SyncOutput>) {
+        let Some(membership) = self.membership.clone() else { return };
+        if !self.work.push_due || !self.synced {
+            return;
+        }
+        let ready = membership.lease.minus(&self.work.failed);
+        if !ready.is_subset(&self.work.computed) {
+            return;
+        }
+        self.work.push_due = false;
+        if ready.is_empty() && self.plants(PlantedFault::EmptyLeasesNotAwaited) {
+            return;
+        }
+        for part in 0..self.options.parts {
+            if let Some(owner) = membership.view.owner(part)
+                && owner != self.options.me.node
+            {
+                self.send_contribution(owner, part, ready.clone(), out);
+            }
+        }
+    }
+
+    fn send_contribution(&self, to: NodeId, part: u32, microbatches: IndexSet, out: &mut Vec<SyncOutput>) {
+        let mut own: Vec<Bytes> =
+            microbatches.iter().filter_map(|index| self.work.contribution(index, part).cloned()).collect();
+        let sum = match own.len() {
+            0 => Bytes::new(),
+            1 => own.remove(0),
+            _ => self.numbers.sum(part, &own),
+        };
+        let (step, base) = (self.step, self.chain);
+        self.send(to, SyncBody::Contribution { step, base, part, microbatches, sum }, out);
+    }
+
+    /// Drops the work of this step; what is under way is cancelled.
+    pub(super) fn drop_work(&mut self, out: &mut Vec<SyncOutput>) {
+        if !self.work.computing.is_empty() {
+            out.push(SyncOutput::CancelCompute);
+        }
+        self.work = Work::default();
+    }
+}
