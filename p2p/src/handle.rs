@@ -1,0 +1,197 @@
+//! What the rest of the daemon holds of the network.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+use traind_protocol::ids::{Boot, NodeId, SeatId, SwarmId};
+use traind_protocol::wire::control::{CONTROL_BYTES_MAX, ControlMessage};
+use traind_protocol::wire::data::DataFrame;
+use traind_protocol::wire::encode;
+
+use crate::control::{Frame, QueueError};
+use crate::counters::Counters;
+use crate::limits::FRAME_BYTES_MAX;
+use crate::registry::Shared;
+
+/// Why a message was not taken. Nothing of it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SendError {
+    /// The peer is not joined, or its connection is being opened.
+    #[error("peer is not connected")]
+    NotConnected,
+    /// The peer's queue is full. On a data path everything queued is dropped and the path is opened anew.
+    #[error("queue to the peer is full")]
+    Full,
+    /// The message is longer than any may be.
+    #[error("message of {bytes} bytes, {bytes_max} are allowed")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+}
+
+/// A joined peer at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerSnapshot {
+    /// The peer.
+    pub node: NodeId,
+    /// Its process.
+    pub boot: Boot,
+    /// Where it can be reached, as a multiaddr with `/p2p/...`.
+    pub address: String,
+    /// Round trip of the latest heartbeat, microseconds; `None` before the first.
+    pub rtt_us: Option<u64>,
+    /// Time since its latest sign of life, milliseconds.
+    pub heartbeat_age_ms: u64,
+}
+
+/// What handles tell the driver.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Keep a peer's address.
+    Dial(String),
+}
+
+/// What may change about this node. A watched value: the latest one is never lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) seat: SeatId,
+    pub(crate) founded: Option<SwarmId>,
+    pub(crate) stop: bool,
+}
+
+/// A cloneable handle of the running network. When the last one is dropped the network stops.
+///
+/// No method waits for the network, except [`Self::shutdown`].
+#[derive(Clone, Debug)]
+pub struct Handle {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    node: NodeId,
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+    settings: watch::Sender<Settings>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Handle {
+    pub(crate) fn new(
+        node: NodeId,
+        shared: Arc<Shared>,
+        commands: mpsc::Sender<Command>,
+        settings: watch::Sender<Settings>,
+        thread: JoinHandle<()>,
+    ) -> Self {
+        let thread = Mutex::new(Some(thread));
+        Self { inner: Arc::new(Inner { node, shared, commands, settings, thread }) }
+    }
+
+    /// This node.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.inner.node
+    }
+
+    /// Queues a control message. Messages to one peer arrive in order; those queued when its connection breaks are lost.
+    ///
+    /// # Errors
+    /// When the peer is not connected, its queue is full, or the message is too long.
+    pub fn try_send_control(&self, to: NodeId, message: ControlMessage) -> Result<(), SendError> {
+        let frame = encode_control(message)?;
+        self.queue_control(to, frame)
+    }
+
+    /// Queues a control message to every joined peer; returns how many took it.
+    ///
+    /// # Errors
+    /// When the message is too long.
+    pub fn broadcast_control(&self, message: ControlMessage) -> Result<usize, SendError> {
+        let frame = encode_control(message)?;
+        let peers = self.inner.shared.entries();
+        Ok(peers.iter().filter(|(node, _)| self.queue_control(*node, frame.clone()).is_ok()).count())
+    }
+
+    /// Queues a data frame. It takes none before [`crate::DataEvent::PathOpened`] and while the path is broken.
+    ///
+    /// # Errors
+    /// When the peer is not joined, its path is not open, its queue is full (the path is then opened anew), or header
+    /// or payload are too long.
+    pub fn try_send_data(&self, to: NodeId, frame: DataFrame) -> Result<(), SendError> {
+        self.inner.shared.path(to).ok_or(SendError::NotConnected)?.try_send(frame)
+    }
+
+    /// The seat to tell in hellos from now on.
+    pub fn set_seat(&self, seat: SeatId) {
+        self.inner.settings.send_modify(|settings| settings.seat = seat);
+    }
+
+    /// Founds a swarm, unless the node is in one already. Peers that look for one are told.
+    pub fn found_swarm(&self, swarm: SwarmId) {
+        self.inner.settings.send_modify(|settings| settings.founded = Some(swarm));
+    }
+
+    /// The joined peers, in order of their ids.
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerSnapshot> {
+        let now = self.inner.shared.clock.now();
+        let snapshot = |(node, entry): (NodeId, crate::registry::Entry)| PeerSnapshot {
+            node,
+            boot: entry.boot,
+            address: entry.address,
+            rtt_us: entry.pulse.rtt_us(),
+            heartbeat_age_ms: entry.pulse.silence_ms(now),
+        };
+        self.inner.shared.entries().into_iter().map(snapshot).collect()
+    }
+
+    /// The counters now.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.inner.shared.meters.snapshot()
+    }
+
+    /// Keeps the address of a peer and dials it, as if it had been in [`crate::Options::peers`]. A text that is no
+    /// address is logged; so is one that comes while many others wait.
+    pub fn dial(&self, address: String) {
+        if let Err(error) = self.inner.commands.try_send(Command::Dial(address)) {
+            tracing::warn!(%error, "address not taken");
+        }
+    }
+
+    /// Stops the network for all handles: connections are closed, threads joined. Blocks for up to a second.
+    pub fn shutdown(self) {
+        self.inner.settings.send_modify(|settings| settings.stop = true);
+        let thread = self.inner.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("network thread panicked");
+        }
+    }
+
+    fn queue_control(&self, to: NodeId, frame: Bytes) -> Result<(), SendError> {
+        let shared = &self.inner.shared;
+        let control = shared.control(to).ok_or(SendError::NotConnected)?;
+        control.try_send(frame).map_err(|error| match error {
+            QueueError::Closed => SendError::NotConnected,
+            QueueError::Full => {
+                shared.meters.control_dropped_full.one();
+                SendError::Full
+            }
+        })
+    }
+}
+
+fn encode_control(message: ControlMessage) -> Result<Bytes, SendError> {
+    let frame = encode(&Frame::Control(message));
+    if frame.len() > FRAME_BYTES_MAX {
+        return Err(SendError::TooLong { bytes: frame.len(), bytes_max: CONTROL_BYTES_MAX });
+    }
+    Ok(Bytes::from(frame))
+}

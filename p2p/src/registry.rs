@@ -1,0 +1,80 @@
+//! Joined peers, as handles and the bulk listener see them. The driver alone writes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use traind_protocol::ids::{Boot, NodeId};
+
+use crate::bulk::Path;
+use crate::clock::Clock;
+use crate::control::ControlSender;
+use crate::counters::Meters;
+use crate::pulse::Pulse;
+
+/// What the threads of the network share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    pub(crate) meters: Meters,
+    peers: RwLock<BTreeMap<NodeId, Entry>>,
+}
+
+/// One joined peer.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) boot: Boot,
+    pub(crate) address: String,
+    /// The queue of its control stream; `None` while it is being redialled.
+    pub(crate) control: Option<ControlSender>,
+    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) path: Arc<dyn Path>,
+}
+
+impl Shared {
+    pub(crate) fn new() -> Self {
+        Self { clock: Clock::start(), meters: Meters::default(), peers: RwLock::default() }
+    }
+
+    pub(crate) fn is_joined(&self, node: NodeId) -> bool {
+        self.read(|peers| peers.contains_key(&node))
+    }
+
+    pub(crate) fn control(&self, node: NodeId) -> Option<ControlSender> {
+        self.read(|peers| peers.get(&node)?.control.clone())
+    }
+
+    pub(crate) fn path(&self, node: NodeId) -> Option<Arc<dyn Path>> {
+        self.read(|peers| peers.get(&node).map(|entry| Arc::clone(&entry.path)))
+    }
+
+    pub(crate) fn entries(&self) -> Vec<(NodeId, Entry)> {
+        self.read(|peers| peers.iter().map(|(&node, entry)| (node, entry.clone())).collect())
+    }
+
+    pub(crate) fn insert(&self, node: NodeId, entry: Entry) {
+        self.write(|peers| peers.insert(node, entry));
+    }
+
+    pub(crate) fn remove(&self, node: NodeId) {
+        self.write(|peers| peers.remove(&node));
+    }
+
+    /// Changes where control messages to `node` go.
+    pub(crate) fn set_control(&self, node: NodeId, link: Option<(ControlSender, Arc<Pulse>)>) {
+        self.write(|peers| {
+            let Some(entry) = peers.get_mut(&node) else { return };
+            match link {
+                Some((control, pulse)) => (entry.control, entry.pulse) = (Some(control), pulse),
+                None => entry.control = None,
+            }
+        });
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&BTreeMap<NodeId, Entry>) -> T) -> T {
+        look(&self.peers.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut BTreeMap<NodeId, Entry>) -> T) -> T {
+        change(&mut self.peers.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}

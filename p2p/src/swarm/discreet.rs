@@ -1,0 +1,110 @@
+//! Keeps listen addresses that are of no use to others from a behaviour that publishes them.
+
+use std::task::{Context, Poll};
+
+use libp2p::PeerId;
+use libp2p::core::transport::PortUse;
+use libp2p::core::{Endpoint, Multiaddr};
+use libp2p::swarm::{
+    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+};
+
+use crate::address;
+use crate::interfaces::Interfaces;
+
+/// Which of our addresses others are told.
+#[derive(Clone, Debug)]
+pub(crate) struct Publish {
+    loopback_only: bool,
+    interfaces: Interfaces,
+}
+
+impl Publish {
+    pub(crate) fn new(loopback_only: bool) -> Self {
+        Self { loopback_only, interfaces: Interfaces::read() }
+    }
+
+    /// Loopback addresses only among nodes that use nothing else; none of virtual interfaces.
+    pub(crate) fn is_published(&self, address: &Multiaddr) -> bool {
+        let is_virtual = address::ip(address).is_some_and(|ip| self.interfaces.is_virtual(ip));
+        address::is_loopback(address) == self.loopback_only && !is_virtual
+    }
+}
+
+/// A behaviour that never hears of unpublished listen addresses.
+pub(crate) struct Discreet<B> {
+    inner: B,
+    publish: Publish,
+}
+
+impl<B> Discreet<B> {
+    pub(crate) fn new(inner: B, publish: Publish) -> Self {
+        Self { inner, publish }
+    }
+}
+
+impl<B: NetworkBehaviour> NetworkBehaviour for Discreet<B> {
+    type ConnectionHandler = B::ConnectionHandler;
+    type ToSwarm = B::ToSwarm;
+
+    fn handle_pending_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<(), ConnectionDenied> {
+        self.inner.handle_pending_inbound_connection(connection, local, remote)
+    }
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.inner.handle_established_inbound_connection(connection, peer, local, remote)
+    }
+
+    fn handle_pending_outbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: Option<PeerId>,
+        addresses: &[Multiaddr],
+        role: Endpoint,
+    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        self.inner.handle_pending_outbound_connection(connection, peer, addresses, role)
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        address: &Multiaddr,
+        role: Endpoint,
+        port_use: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.inner.handle_established_outbound_connection(connection, peer, address, role, port_use)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::NewListenAddr(listening) if !self.publish.is_published(listening.addr) => {}
+            FromSwarm::ExpiredListenAddr(expired) if !self.publish.is_published(expired.addr) => {}
+            event => self.inner.on_swarm_event(event),
+        }
+    }
+
+    fn on_connection_handler_event(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        event: THandlerOutEvent<Self>,
+    ) {
+        self.inner.on_connection_handler_event(peer, connection, event);
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        self.inner.poll(context)
+    }
+}
