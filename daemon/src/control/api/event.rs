@@ -1,0 +1,66 @@
+//! What happens to a job while it is followed.
+
+use serde::{Deserialize, Serialize};
+
+use super::job::{JobResult, JobStatus, LossPoint};
+use super::node::NodeRef;
+
+/// What happens to a job. A follower first hears [`Self::Progress`] with the present state and last [`Self::Ended`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+pub enum FollowEvent {
+    /// How far it is, a few times a second.
+    Progress {
+        /// The job's id.
+        job: String,
+        /// How it is; `queued` until it has a view.
+        status: JobStatus,
+        /// Why it waits.
+        reason: Option<String>,
+        /// Stable steps.
+        stable_step: u64,
+        /// Steps in all.
+        steps: u64,
+        /// Mean loss of the last stable step.
+        loss: Option<f64>,
+        /// Losses of recent stable steps, oldest first; they overlap with those told before rather than leave a gap.
+        losses: Vec<LossPoint>,
+        /// Epoch of its view.
+        epoch: u64,
+        /// Members of its view.
+        members: Vec<NodeRef>,
+    },
+    /// A new view was committed.
+    ViewChanged {
+        /// The job's id.
+        job: String,
+        /// Its epoch.
+        epoch: u64,
+        /// Stable steps then, as far as known.
+        step: u64,
+        /// Why, in words.
+        reason: String,
+        /// Its members.
+        members: Vec<NodeRef>,
+    },
+    /// A checkpoint is in the ledger.
+    Checkpoint {
+        /// The job's id.
+        job: String,
+        /// Steps applied.
+        step: u64,
+        /// Digest of the state.
+        digest: String,
+    },
+    /// Nothing will follow.
+    Ended {
+        /// The job's id.
+        job: String,
+        /// `finished`, `failed` or `cancelled`.
+        status: JobStatus,
+        /// Why it failed.
+        reason: Option<String>,
+        /// The result of a finished job.
+        result: Option<JobResult>,
+    },
+}

@@ -1,0 +1,228 @@
+//! Every layer, alone and over the one below; every kind of bad input, with its place.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::settings::{Kind, LogFormat};
+
+struct Case {
+    directory: TempDir,
+    sources: Sources,
+}
+
+impl Case {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file_default = directory.path().join("traind.toml");
+        let sources = Sources { file_default, environment: Vec::new(), flags: DaemonFlags::default() };
+        Self { directory, sources }
+    }
+
+    fn file(self, name: &str, text: &str) -> Self {
+        let path = self.directory.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
+    fn variable(mut self, name: &str, value: &str) -> Self {
+        self.sources.environment.push((name.into(), value.into()));
+        self
+    }
+
+    fn flags(mut self, change: impl FnOnce(&mut DaemonFlags)) -> Self {
+        change(&mut self.sources.flags);
+        self
+    }
+
+    fn settings(&self) -> Settings {
+        load(&self.sources).unwrap().settings
+    }
+
+    /// The refusal, with this case's directory cut out.
+    fn refusal(&self) -> String {
+        let error = load(&self.sources).unwrap_err();
+        error.to_string().replace(&format!("{}/", self.directory.path().display()), "")
+    }
+}
+
+#[test]
+fn without_any_source_the_defaults_hold() {
+    let settings = Case::new().settings();
+    assert_eq!(settings.data_dir, Path::new("/var/lib/traind"));
+    assert_eq!(settings.control_socket, Path::new("/var/lib/traind/control.sock"));
+    assert_eq!((settings.device.as_str(), settings.threads, settings.dev), ("cpu", 0, false));
+    assert_eq!(settings.network.listen, ["/ip4/0.0.0.0/tcp/7440"]);
+    assert!(settings.network.mdns && settings.network.peers.is_empty() && settings.network.swarm.is_none());
+    assert_eq!((settings.log.level.as_str(), settings.log.format), ("info", LogFormat::Text));
+}
+
+#[test]
+fn each_layer_wins_over_the_one_below() {
+    let mut case = Case::new().file("traind.toml", "threads = 1\n[log]\nlevel = \"warn\"\n");
+    assert_eq!((case.settings().threads, case.settings().log.level), (1, "warn".into()));
+    case = case
+        .file("conf.d/20-b.toml", "threads = 3")
+        .file("conf.d/10-a.toml", "threads = 2\ndevice = \"cpu\"");
+    case = case.file("conf.d/README", "not TOML, not read");
+    assert_eq!((case.settings().threads, case.settings().log.level), (3, "warn".into()));
+    case = case.variable("TRAIND_THREADS", "4").variable("TRAIND_LOG__LEVEL", "debug");
+    case = case.variable("TRAIND_SOCKET", "/not/ours").variable("PATH", "/bin");
+    assert_eq!((case.settings().threads, case.settings().log.level), (4, "debug".into()));
+    case = case.flags(|flags| flags.threads = Some("5".into()));
+    assert_eq!((case.settings().threads, case.settings().log.level), (5, "debug".into()));
+}
+
+#[test]
+fn lists_come_from_files_variables_and_repeated_flags() {
+    let case = Case::new().file("traind.toml", "network.peers = [\"/ip4/192.0.2.1/tcp/7440\"]");
+    assert_eq!(case.settings().network.peers, ["/ip4/192.0.2.1/tcp/7440"]);
+    let case = case.variable("TRAIND_NETWORK__PEERS", "/dns/a.example/tcp/1,/ip4/192.0.2.2/tcp/2");
+    assert_eq!(case.settings().network.peers, ["/dns/a.example/tcp/1", "/ip4/192.0.2.2/tcp/2"]);
+    let case = case.flags(|flags| flags.peer = vec!["/ip4/192.0.2.3/tcp/3".into(), "/ip6/::1/tcp/4".into()]);
+    assert_eq!(case.settings().network.peers, ["/ip4/192.0.2.3/tcp/3", "/ip6/::1/tcp/4"]);
+}
+
+#[test]
+fn unknown_keys_are_refused_by_name_with_what_may_have_been_meant() {
+    let refused = |text: &str| Case::new().file("traind.toml", text).refusal();
+    assert_eq!(
+        refused("threads = 1\n\n[network]\nlistn = []\n"),
+        "traind.toml:4: unknown key `network.listn`; did you mean `network.listen`?"
+    );
+    assert_eq!(refused("colour = 1"), "traind.toml:1: unknown key `colour`");
+    assert_eq!(
+        refused("[netwrk]\nmdns = true"),
+        "traind.toml:1: unknown key `netwrk`; did you mean `network`?"
+    );
+    assert_eq!(
+        refused("data_dir.x = 1"),
+        format!("traind.toml:1: `data_dir` cannot be a table; allowed: {}", Kind::Path.allowed())
+    );
+    assert_eq!(
+        Case::new().file("conf.d/x.toml", "dev = true").refusal(),
+        "conf.d/x.toml:1: unknown key `dev`"
+    );
+    assert_eq!(
+        Case::new().variable("TRAIND_LOG__LEVLE", "info").refusal(),
+        "environment variable TRAIND_LOG__LEVLE: unknown key `log.levle`; did you mean `log.level`?"
+    );
+}
+
+#[test]
+fn bad_values_are_refused_with_place_key_and_what_is_allowed() {
+    let refused = |text: &str| Case::new().file("traind.toml", text).refusal();
+    assert_eq!(
+        refused("\nthreads = \"two\""),
+        "traind.toml:2: `threads` cannot be \"two\"; allowed: a whole number from 0 to 1024"
+    );
+    assert_eq!(
+        refused("threads = -1"),
+        "traind.toml:1: `threads` cannot be -1; allowed: a whole number from 0 to 1024"
+    );
+    assert_eq!(
+        refused("threads = 0x10000"),
+        "traind.toml:1: `threads` cannot be 65536; allowed: a whole number from 0 to 1024"
+    );
+    assert_eq!(
+        refused("device = \"gpu\""),
+        "traind.toml:1: `device` cannot be \"gpu\"; allowed: only \"cpu\""
+    );
+    assert_eq!(refused("log = 3"), "traind.toml:1: `log` cannot be 3; allowed: a table of settings");
+    assert!(
+        refused("[log]\nformat = 'xml'")
+            .starts_with("traind.toml:2: `log.format` cannot be \"xml\"; allowed: one of")
+    );
+    assert!(refused("network.peers = [\"/ip4/1.2.3.4/tcp/0\"]").contains("`network.peers` cannot be"));
+    assert_eq!(
+        Case::new().flags(|flags| flags.threads = Some("2000".into())).refusal(),
+        "flag --threads: `threads` cannot be 2000; allowed: a whole number from 0 to 1024"
+    );
+    assert_eq!(
+        Case::new().variable("TRAIND_NETWORK__MDNS", "maybe").refusal(),
+        "environment variable TRAIND_NETWORK__MDNS: `network.mdns` cannot be \"maybe\"; allowed: true or false"
+    );
+}
+
+#[test]
+fn broken_files_are_refused_with_their_line() {
+    let case = Case::new().file("traind.toml", "threads = 1\nlog = [\n");
+    assert!(case.refusal().starts_with("traind.toml:"), "{}", case.refusal());
+    assert!(case.refusal().contains("not TOML"), "{}", case.refusal());
+    let case = Case::new();
+    fs::write(case.directory.path().join("traind.toml"), b"threads = 1\n# \xff\n").unwrap();
+    assert_eq!(case.refusal(), "traind.toml:2: not TOML: not UTF-8");
+    let missing = Case::new().flags(|flags| flags.config = Some("/nonexistent/traind.toml".into()));
+    assert_eq!(missing.refusal(), "cannot read /nonexistent/traind.toml");
+    let long = format!("# {}", "x".repeat(1 << 20));
+    assert!(Case::new().file("traind.toml", &long).refusal().contains("longer than"));
+}
+
+#[test]
+fn dev_is_on_loopback_in_a_temporary_directory_and_reads_no_system_file() {
+    let case = Case::new().file("traind.toml", "threads = \"broken\"").flags(|flags| flags.dev = true);
+    let loaded = load(&case.sources).unwrap();
+    let path = loaded.settings.data_dir.clone();
+    assert!(path.is_dir() && loaded.temporary.is_some() && loaded.settings.ready.stdout);
+    assert_eq!(loaded.settings.network.listen, ["/ip4/127.0.0.1/tcp/0"]);
+    assert!(!loaded.settings.network.mdns);
+    drop(loaded);
+    assert!(!path.exists(), "the temporary directory must go with its owner");
+
+    let kept = Case::new().flags(|flags| {
+        flags.dev = true;
+        flags.data_dir = Some("/srv/kept".into());
+    });
+    let loaded = load(&kept.sources).unwrap();
+    assert!(loaded.temporary.is_none() && loaded.settings.data_dir == Path::new("/srv/kept"));
+
+    let open = Case::new().flags(|flags| {
+        flags.dev = true;
+        flags.listen = vec!["/ip4/0.0.0.0/tcp/0".into()];
+    });
+    assert!(open.refusal().contains("\"/ip4/0.0.0.0/tcp/0\""), "{}", open.refusal());
+}
+
+#[test]
+fn a_socket_path_that_the_system_cannot_bind_is_refused() {
+    let long = format!("/{}", "d".repeat(SOCKET_PATH_BYTES_MAX));
+    let refused = Case::new().flags(|flags| flags.socket = Some(long.clone())).refusal();
+    assert!(refused.contains("108 bytes, more than 107"), "{refused}");
+    let fits = Case::new().flags(|flags| flags.socket = Some(long[..SOCKET_PATH_BYTES_MAX].into()));
+    assert_eq!(fits.settings().control_socket.as_os_str().len(), SOCKET_PATH_BYTES_MAX);
+    let derived = Case::new().flags(|flags| flags.data_dir = Some(long.clone())).refusal();
+    assert!(derived.contains("control.sock"), "{derived}");
+}
+
+/// configs/traind.toml: every key with its default, commented out; so the file changes nothing and explains all.
+#[test]
+fn the_explained_file_is_in_step_with_the_keys() {
+    let text = include_str!("../../../configs/traind.toml");
+    let untouched = Case::new().settings();
+    assert_eq!(Case::new().file("traind.toml", text).settings(), untouched);
+
+    let mut section = String::new();
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = format!("{name}.");
+        } else if let Some((name, value)) = line.strip_prefix('#').and_then(|rest| rest.split_once(" = "))
+            && !line.starts_with("# ")
+        {
+            found.push((format!("{section}{name}"), value.to_owned()));
+        }
+    }
+    let expected: Vec<(String, String)> =
+        KEYS.iter().map(|spec| (spec.name.to_owned(), spec.default.to_owned())).collect();
+    assert_eq!(found, expected, "each key once, in the order of the table, as `#name = default`");
+
+    // With every comment sign taken off it is a valid file of the same values.
+    let active: String = text
+        .lines()
+        .filter(|line| !line.starts_with("# "))
+        .map(|line| format!("{}\n", line.trim_start_matches('#')))
+        .collect();
+    assert_eq!(Case::new().file("traind.toml", &active).settings(), untouched);
+}

@@ -1,0 +1,93 @@
+//! What an operator can set, and how the values are found.
+//!
+//! defaults < file < `conf.d/*.toml` beside the file < environment (`TRAIND_SECTION__KEY`) < flags. Every layer is
+//! checked on its own before `config` merges them, so that a bad value is named with the place it came from.
+
+mod address;
+mod check;
+mod error;
+mod file;
+mod flags;
+mod keys;
+mod load;
+mod nearest;
+mod value;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use traind_protocol::ids::SwarmId;
+
+pub use error::SettingsError;
+pub use flags::DaemonFlags;
+pub use keys::{KEYS, KeySpec, Kind};
+pub use load::{Loaded, Sources, load};
+
+/// Longest path of a unix socket, bytes: `sun_path` has 108, the last of which is the closing zero.
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// The settings of one daemon, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Directory of everything the daemon keeps.
+    pub data_dir: PathBuf,
+    /// Where it computes, as `cpu`.
+    pub device: String,
+    /// Threads that compute; 0 means one per core.
+    pub threads: usize,
+    /// What is logged, and how.
+    pub log: LogSettings,
+    /// Addresses, peers and the swarm.
+    pub network: NetworkSettings,
+    /// Path of the control socket.
+    pub control_socket: PathBuf,
+    /// `--dev`: loopback only, open swarm.
+    pub dev: bool,
+    /// Whom to tell when the daemon is ready.
+    pub ready: ReadyTargets,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// A level, or a filter such as `info,traind_p2p=debug`.
+    pub level: String,
+    /// Text for people or JSON for machines.
+    pub format: LogFormat,
+}
+
+/// Form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One line for people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Addresses, peers and the swarm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkSettings {
+    /// Multiaddrs to listen on, as `/ip4/0.0.0.0/tcp/7440`. Port 0 lets the system choose.
+    pub listen: Vec<String>,
+    /// Multiaddrs of peers to dial, as `/ip4/192.0.2.7/tcp/7440`, with or without `/p2p/ID`.
+    pub peers: Vec<String>,
+    /// Whether to look for peers on the local network.
+    pub mdns: bool,
+    /// The swarm to belong to. `None`: remembered, else learned from the first peer; a daemon that is
+    /// given neither swarm nor peers founds one.
+    pub swarm: Option<SwarmId>,
+}
+
+/// Whom to tell when the daemon is ready.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadyTargets {
+    /// The standard output (with `--dev`).
+    pub stdout: bool,
+    /// An inherited, open file descriptor.
+    pub descriptor: Option<u32>,
+    /// A file, which appears at once and whole.
+    pub file: Option<PathBuf>,
+}

@@ -1,0 +1,159 @@
+//! How far a followed job is, and one line that says so.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::control::api::{FollowEvent, JobStatus, LossPoint};
+
+/// Most losses kept for the curve; beyond it every second one is dropped.
+const LOSSES_MAX: usize = 4096;
+
+/// How far a followed job is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct JobProgress {
+    /// Whether it waits, and why.
+    pub(super) waits_for: Option<String>,
+    /// Stable steps.
+    pub(super) step: u64,
+    /// Steps in all; 0 until known.
+    pub(super) steps: u64,
+    /// Mean loss of the last stable step.
+    pub(super) loss: Option<f64>,
+    /// Epoch of the view.
+    pub(super) epoch: u64,
+    /// Members of the view.
+    pub(super) members: usize,
+    losses: BTreeMap<u64, f64>,
+}
+
+impl JobProgress {
+    /// Takes an event in.
+    pub(super) fn apply(&mut self, event: &FollowEvent) {
+        match event {
+            FollowEvent::Progress {
+                status,
+                reason,
+                stable_step,
+                steps,
+                loss,
+                losses,
+                epoch,
+                members,
+                ..
+            } => {
+                let waits = *status == JobStatus::Queued;
+                self.waits_for = waits.then(|| reason.clone().unwrap_or_else(|| "its turn".into()));
+                (self.step, self.steps, self.epoch) = (*stable_step, *steps, *epoch);
+                self.members = members.len();
+                self.loss = loss.or(self.loss);
+                self.losses.extend(losses.iter().map(|point| (point.step, point.loss)));
+                if let Some(loss) = loss {
+                    self.losses.insert(*stable_step, *loss);
+                }
+                self.thin_out();
+            }
+            FollowEvent::ViewChanged { epoch, members, .. } => {
+                (self.epoch, self.members) = (*epoch, members.len());
+            }
+            FollowEvent::Checkpoint { .. } | FollowEvent::Ended { .. } => {}
+        }
+    }
+
+    /// The losses heard so far, by step.
+    pub(super) fn losses(&self) -> Vec<LossPoint> {
+        self.losses.iter().map(|(&step, &loss)| LossPoint { step, loss }).collect()
+    }
+
+    /// Steps done, in thousandths of all.
+    pub(super) fn permille(&self) -> u64 {
+        (self.step.min(self.steps) * 1000).checked_div(self.steps).unwrap_or(0)
+    }
+
+    /// `step 240/600  loss 0.412  3 nodes  view 2  ETA 12 s`; `elapsed` since the first of the steps `since`.
+    pub(super) fn line(&self, since: u64, elapsed: Duration) -> String {
+        if let Some(reason) = &self.waits_for {
+            return format!("waiting: {reason}");
+        }
+        let mut line = format!("step {}/{}  {}", self.step, self.steps, self.summary());
+        let done = self.step.saturating_sub(since);
+        if done > 0 && self.step < self.steps {
+            let left_ms = elapsed.as_millis() * u128::from(self.steps - self.step) / u128::from(done);
+            line.push_str(&format!("  ETA {} s", left_ms.div_ceil(1000)));
+        }
+        line
+    }
+
+    /// `loss 0.412  3 nodes  view 2`.
+    pub(super) fn summary(&self) -> String {
+        let loss = self.loss.map_or_else(|| "-".into(), |loss| format!("{loss:.3}"));
+        let plural = if self.members == 1 { "" } else { "s" };
+        format!("loss {loss}  {} node{plural}  view {}", self.members, self.epoch)
+    }
+
+    fn thin_out(&mut self) {
+        if self.losses.len() > LOSSES_MAX {
+            let mut keep = false;
+            self.losses.retain(|_, _| {
+                keep = !keep;
+                keep
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::api::NodeRef;
+
+    fn event(step: u64, losses: &[(u64, f64)]) -> FollowEvent {
+        let node = NodeRef { name: "calm-lark-01".into(), id: "ab".into() };
+        FollowEvent::Progress {
+            job: "j".into(),
+            status: JobStatus::Running,
+            reason: None,
+            stable_step: step,
+            steps: 600,
+            loss: losses.last().map(|(_, loss)| *loss),
+            losses: losses.iter().map(|&(step, loss)| LossPoint { step, loss }).collect(),
+            epoch: 2,
+            members: vec![node.clone(), node.clone(), node],
+        }
+    }
+
+    #[test]
+    fn the_line_says_step_loss_nodes_view_and_time_left() {
+        let mut progress = JobProgress::default();
+        progress.apply(&event(240, &[(239, 0.5), (240, 0.412)]));
+        assert_eq!(
+            progress.line(0, Duration::from_secs(8)),
+            "step 240/600  loss 0.412  3 nodes  view 2  ETA 12 s"
+        );
+        assert_eq!(progress.permille(), 400);
+        progress.apply(&event(600, &[]));
+        assert_eq!(progress.line(0, Duration::from_secs(20)), "step 600/600  loss 0.412  3 nodes  view 2");
+    }
+
+    #[test]
+    fn a_waiting_job_says_what_it_waits_for() {
+        let mut progress = JobProgress::default();
+        let mut waiting = event(0, &[]);
+        if let FollowEvent::Progress { status, reason, .. } = &mut waiting {
+            (*status, *reason) = (JobStatus::Queued, Some("job a1b2 runs".into()));
+        }
+        progress.apply(&waiting);
+        assert_eq!(progress.line(0, Duration::ZERO), "waiting: job a1b2 runs");
+    }
+
+    #[test]
+    fn losses_told_twice_count_once_and_their_number_is_bounded() {
+        let mut progress = JobProgress::default();
+        progress.apply(&event(2, &[(1, 3.0), (2, 2.0)]));
+        progress.apply(&event(3, &[(2, 2.0), (3, 1.0)]));
+        assert_eq!(progress.losses().len(), 3);
+        for step in 4..20_000 {
+            progress.apply(&event(step, &[(step, 1.0)]));
+        }
+        assert!(progress.losses().len() <= LOSSES_MAX);
+    }
+}

@@ -1,0 +1,184 @@
+//! Jobs: a table of all, and everything about one.
+
+use super::checkpoint::checkpoints;
+use super::node::names;
+use super::table::table;
+use super::units::{bytes, loss, or_dash, percent};
+use crate::control::api::{JobDetail, JobRow, JobStatus, MemberRow, StepRange, ViewRow, WorkRow};
+
+/// `trainctl job ls`.
+pub(super) fn jobs(jobs: &[JobRow]) -> String {
+    table(
+        ["ID", "NAME", "STATUS", "STEP", "LOSS", "NODES", "SUBMITTED BY", "REASON"],
+        jobs.iter().map(|job| {
+            [
+                job.id.clone(),
+                job.name.clone(),
+                status_word(job.status).into(),
+                format!("{}/{}", job.step, job.steps),
+                loss(job.loss),
+                job.nodes.to_string(),
+                job.submitted_by.name.clone(),
+                or_dash(job.reason.as_ref()),
+            ]
+        }),
+    )
+}
+
+/// A status as one word.
+pub(super) fn status_word(status: JobStatus) -> &'static str {
+    match status {
+        JobStatus::Queued => "queued",
+        JobStatus::Running => "running",
+        JobStatus::Finished => "finished",
+        JobStatus::Failed => "failed",
+        JobStatus::Cancelled => "cancelled",
+    }
+}
+
+/// `trainctl job show`.
+pub(super) fn detail(job: &JobDetail) -> String {
+    let mut text = summary(job);
+    for warning in &job.warnings {
+        text.push_str(&format!("warning:       {warning}\n"));
+    }
+    if !job.members.is_empty() {
+        let head = format!("members of view {} (incarnation {})", job.epoch, job.incarnation);
+        section(&mut text, &head, &members(&job.members));
+    }
+    if !job.spares.is_empty() {
+        text.push_str(&format!("spares: {}\n", names(&job.spares)));
+    }
+    if !job.work.is_empty() {
+        section(&mut text, "work by process", &work(&job.work));
+    }
+    if !job.views.is_empty() {
+        section(&mut text, "views", &views(&job.views));
+    }
+    if !job.committed.is_empty() {
+        section(&mut text, "stable steps by view", &ranges(&job.committed));
+    }
+    if !job.checkpoints.is_empty() {
+        section(&mut text, "checkpoints", &checkpoints(&job.checkpoints));
+    }
+    if !job.numeric_classes.is_empty() {
+        let rows = job.numeric_classes.iter().map(|row| [row.class.clone(), names(&row.nodes)]);
+        section(&mut text, "numeric classes", &table(["CLASS", "NODES"], rows));
+    }
+    text
+}
+
+fn section(text: &mut String, head: &str, body: &str) {
+    text.push_str(&format!("\n{head}\n"));
+    body.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
+}
+
+fn summary(job: &JobDetail) -> String {
+    let mut lines = vec![
+        ("job", format!("{}  {}", job.name, job.id)),
+        ("status", status_word(job.status).into()),
+        ("step", format!("{}/{}, {} micro-batches each", job.step, job.steps, job.micro_batches)),
+        ("loss", loss(job.loss)),
+        ("submitted by", job.submitted_by.name.clone()),
+    ];
+    if let Some(reason) = &job.reason {
+        lines.insert(2, ("reason", reason.clone()));
+    }
+    if let Some(result) = &job.result {
+        lines.push(("digest", result.digest.clone()));
+        lines.push(("chain", result.chain.clone()));
+        if let Some(accuracy) = result.test_accuracy() {
+            let counts = format!("{} of {}", result.test_correct, result.test_total);
+            lines.push(("test accuracy", format!("{} ({counts})", percent(accuracy))));
+        }
+    }
+    lines.into_iter().map(|(name, value)| format!("{:<15}{value}\n", format!("{name}:"))).collect()
+}
+
+fn members(members: &[MemberRow]) -> String {
+    table(
+        ["NODE", "BOOT", "ADMITTED", "STATE", "MICRO-BATCHES PER STEP", "PARTS"],
+        members.iter().map(|member| {
+            [
+                member.node.name.clone(),
+                format!("{:x}", member.boot),
+                format!("view {}", member.tenure),
+                if member.synced { "synced".into() } else { "fetching".into() },
+                member.microbatches_leased.to_string(),
+                member.parts_owned.to_string(),
+            ]
+        }),
+    )
+}
+
+/// Work of every process, and its sum.
+pub(in super::super) fn work(work: &[WorkRow]) -> String {
+    let row = |name: String, boot: String, state: &str, work: [u64; 4]| {
+        let [computed, taken_over, sent, steps] = work;
+        [
+            name,
+            boot,
+            state.into(),
+            computed.to_string(),
+            taken_over.to_string(),
+            bytes(sent),
+            steps.to_string(),
+        ]
+    };
+    let numbers = |work: &WorkRow| {
+        [
+            work.microbatches_computed,
+            work.microbatches_taken_over,
+            work.exchange_bytes_sent,
+            work.steps_applied,
+        ]
+    };
+    let mut rows: Vec<[String; 7]> = work
+        .iter()
+        .map(|process| {
+            let state = if process.live { "live" } else { "gone" };
+            row(process.node.name.clone(), format!("{:x}", process.boot), state, numbers(process))
+        })
+        .collect();
+    let sum = |of: fn(&WorkRow) -> u64| work.iter().map(of).sum();
+    let sums = [
+        sum(|work| work.microbatches_computed),
+        sum(|work| work.microbatches_taken_over),
+        sum(|work| work.exchange_bytes_sent),
+        work.iter().map(|work| work.steps_applied).max().unwrap_or(0),
+    ];
+    rows.push(row("all".into(), String::new(), "", sums));
+    table(["NODE", "BOOT", "STATE", "MICRO-BATCHES", "TAKEN OVER", "SENT", "STEPS"], rows)
+}
+
+fn views(views: &[ViewRow]) -> String {
+    let mut text = String::new();
+    for view in views {
+        text.push_str(&format!(
+            "view {} at step {}: {} ({})\n",
+            view.epoch,
+            view.step,
+            names(&view.members),
+            view.reason
+        ));
+        if !view.joined.is_empty() {
+            text.push_str(&format!("  joined: {}\n", names(&view.joined)));
+        }
+        for gone in &view.left {
+            text.push_str(&format!("  left: {} ({}); {}\n", gone.node.name, gone.reason, gone.work));
+        }
+    }
+    text
+}
+
+fn ranges(ranges: &[StepRange]) -> String {
+    let rows = ranges.iter().map(|range| {
+        let count = range.last_step.saturating_sub(range.first_step) + 1;
+        [
+            format!("view {}", range.epoch),
+            format!("{} to {}", range.first_step, range.last_step),
+            count.to_string(),
+        ]
+    });
+    table(["VIEW", "STEPS", "COUNT"], rows)
+}

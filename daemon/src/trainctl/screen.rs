@@ -1,0 +1,149 @@
+//! Lines that stay, and below them a bar and a curve that are redrawn on a terminal. Elsewhere a line per second.
+
+use std::io::{self, Write as _};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::chart::{Mark, loss_chart};
+use super::failure::Failure;
+use super::output::{Output, Palette};
+use super::progress::JobProgress;
+use crate::exit_code;
+
+/// Between two lines of progress where nothing can be redrawn.
+const LINE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Redraws per second: smooth, and next to no work.
+const REDRAWS_PER_S_MAX: u8 = 10;
+
+/// Size of the curve, characters.
+pub(super) const CHART_COLUMNS: usize = 60;
+/// Height of the curve, lines.
+pub(super) const CHART_LINES: usize = 7;
+
+/// Lines that stay, and progress below them.
+#[derive(Debug)]
+pub(super) struct Screen {
+    bars: Option<Bars>,
+    to_stdout: bool,
+    draws_chart: bool,
+    started: Option<(Instant, u64)>,
+    line_last: Option<Instant>,
+    /// What happened at which step, for the curve.
+    pub(super) marks: Vec<Mark>,
+    /// Colours for callers that say things.
+    pub(super) palette: Palette,
+}
+
+#[derive(Debug)]
+struct Bars {
+    all: MultiProgress,
+    bar: ProgressBar,
+    chart: ProgressBar,
+}
+
+impl Screen {
+    /// For following a job: everything on the standard error, no curve.
+    pub(super) fn on_stderr(output: &Output) -> Self {
+        Self::new(output, false, false)
+    }
+
+    /// For the demo: lines on the standard output, or on the standard error if that is kept for JSON.
+    pub(super) fn for_show(output: &Output, to_stdout: bool) -> Self {
+        Self::new(output, to_stdout, true)
+    }
+
+    fn new(output: &Output, to_stdout: bool, draws_chart: bool) -> Self {
+        let palette = output.palette;
+        let bars = output.draws.then(Bars::new);
+        Self { bars, to_stdout, draws_chart, started: None, line_last: None, marks: Vec::new(), palette }
+    }
+
+    /// Says a line that stays.
+    pub(super) fn say(&mut self, line: &str) -> Result<(), Failure> {
+        let to_stdout = self.to_stdout;
+        let write = || {
+            if to_stdout {
+                writeln!(io::stdout().lock(), "{line}")
+            } else {
+                writeln!(io::stderr().lock(), "{line}")
+            }
+        };
+        let written = match &self.bars {
+            Some(bars) => bars.all.suspend(write),
+            None => write(),
+        };
+        self.line_last = Some(Instant::now());
+        written.map_err(|error| {
+            Failure::new(exit_code::FAILED, "cannot write the output").because(error.to_string())
+        })
+    }
+
+    /// Shows how far a job is. May be called at any rate; also draws a sign of life if nothing changed.
+    pub(super) fn progress(&mut self, progress: &JobProgress) {
+        let now = Instant::now();
+        let (start, since) = *self.started.get_or_insert((now, progress.step));
+        let line = progress.line(since, now.duration_since(start));
+        match &self.bars {
+            Some(bars) => {
+                let chart = if self.draws_chart { self.chart(progress) } else { String::new() };
+                bars.draw(progress, &line, &chart);
+            }
+            None if self.line_last.is_none_or(|last| now.duration_since(last) >= LINE_INTERVAL) => {
+                // Lost with the terminal; `say` reports it.
+                let _ = self.say(&format!("  {line}"));
+            }
+            None => {}
+        }
+    }
+
+    /// The curve as text.
+    pub(super) fn chart(&self, progress: &JobProgress) -> String {
+        loss_chart(&progress.losses(), progress.steps, &self.marks, CHART_COLUMNS, CHART_LINES)
+    }
+
+    /// Takes bar and curve away and forgets the job; lines stay.
+    pub(super) fn close(&mut self) {
+        if let Some(bars) = &self.bars {
+            bars.bar.reset();
+            bars.bar.set_message("");
+            // An error means that the terminal is gone.
+            let _ = bars.all.clear();
+        }
+        self.started = None;
+        self.marks.clear();
+    }
+}
+
+impl Bars {
+    fn new() -> Self {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_S_MAX));
+        let chart = all.add(ProgressBar::no_length());
+        let bar = all.add(ProgressBar::no_length());
+        // The templates are constants; were one wrong, indicatif's own style would be used.
+        if let Ok(style) = ProgressStyle::with_template("{msg}") {
+            chart.set_style(style);
+        }
+        if let Ok(style) = ProgressStyle::with_template("{spinner} [{bar:30}] {msg}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Self { all, bar, chart }
+    }
+
+    fn draw(&self, progress: &JobProgress, line: &str, chart: &str) {
+        self.bar.set_length(progress.steps.max(1));
+        self.bar.set_position(progress.step);
+        self.bar.set_message(line.to_owned());
+        self.bar.tick();
+        if !chart.is_empty() {
+            self.chart.set_message(chart.to_owned());
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

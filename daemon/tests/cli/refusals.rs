@@ -1,0 +1,126 @@
+//! Everything that goes wrong has its exit code, says what, why, and what to do next.
+
+use std::io::Write as _;
+use std::os::unix::net::UnixListener;
+
+use crate::fake::{Fake, command, trainctl};
+
+#[test]
+fn without_a_daemon_the_socket_and_the_next_command_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("none.sock");
+    for arguments in
+        [&["status"][..], &["node", "ls"], &["job", "ls"], &["job", "wait", "x"], &["checkpoint", "ls"]]
+    {
+        let mut all = vec!["--socket", socket.to_str().unwrap()];
+        all.extend(arguments);
+        let ran = trainctl(&all);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(3), ""), "{ran:?}");
+        let expected = format!("error: no traind answers at {}\n  cause: ", socket.display());
+        assert!(
+            ran.stderr.starts_with(&expected) && ran.stderr.contains("\n  next:  start one with `traind`"),
+            "{ran:?}"
+        );
+    }
+}
+
+#[test]
+fn the_environment_names_the_socket_too() {
+    let fake = Fake::start();
+    let ran = command(env!("CARGO_BIN_EXE_trainctl"), &["job", "ls"])
+        .env("TRAIND_SOCKET", &fake.socket)
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+}
+
+#[test]
+fn a_wrong_command_line_is_refused() {
+    for arguments in [
+        &["jobb"][..],
+        &[],
+        &["job", "wait"],
+        &["job", "wait", "x", "--timeout", "soon"],
+        &["demo", "--nodes", "2"],
+    ] {
+        let ran = trainctl(arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{arguments:?}: {ran:?}");
+    }
+    let help = trainctl(&["job", "wait", "--help"]);
+    assert_eq!(help.code, Some(0));
+    assert!(help.stdout.contains("trainctl job wait lenet-digits --timeout 10m"), "{help:?}");
+}
+
+#[test]
+fn a_bad_job_file_is_refused_with_file_line_and_key() {
+    let fake = Fake::start();
+    let broken = fake.file("broken.toml", "name = \"a\"\nsteps = = 1\n");
+    let zero = fake.file("zero.toml", "name = \"a\"\nsteps = 0\n");
+    for verb in [&["job", "submit"][..], &["run"]] {
+        let with = |file: &str| {
+            let mut all = verb.to_vec();
+            all.push(file);
+            fake.trainctl(&all)
+        };
+        let ran = with(&broken);
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.starts_with(&format!("error: {broken}:2: not TOML: ")), "{ran:?}");
+        let ran = with(&zero);
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        let expected =
+            format!("error: {zero}:2: `steps`: cannot be 0; allowed: 1 to 1000000\n  next:  docs/jobs.md\n");
+        assert_eq!(ran.stderr, expected);
+        let ran = with("/nonexistent/job.toml");
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.starts_with("error: cannot read /nonexistent/job.toml\n"), "{ran:?}");
+    }
+}
+
+#[test]
+fn an_unknown_job_is_no_such_object_and_an_ambiguous_one_is_usage() {
+    let fake = Fake::start();
+    for arguments in [
+        &["job", "show", "ff"][..],
+        &["job", "wait", "ff"],
+        &["job", "cancel", "ff"],
+        &["checkpoint", "ls", "ff"],
+    ] {
+        let ran = fake.trainctl(arguments);
+        assert_eq!(ran.code, Some(4), "{ran:?}");
+        assert_eq!(ran.stderr, "error: no job \"ff\"\n  next:  trainctl job ls\n");
+    }
+    let ran = fake.trainctl(&["job", "show", "0"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.starts_with("error: \"0\" names 4 jobs: "), "{ran:?}");
+}
+
+#[test]
+fn what_the_state_of_things_forbids_fails() {
+    let fake = Fake::start();
+    let ran = fake.trainctl(&["job", "cancel", "digits"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.stderr, "error: job digits has finished\n  cause: nothing is left to cancel\n");
+}
+
+#[test]
+fn an_answer_that_is_none_is_said_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("odd.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let server = std::thread::spawn(move || {
+        for answer in ["gibberish\n", "{\"apiVersion\":\"traind/v2\",\"kind\":\"Status\"}\n", ""] {
+            listener.accept().unwrap().0.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let status = || trainctl(&["--socket", socket.to_str().unwrap(), "status"]);
+    let gibberish = status();
+    assert_eq!(gibberish.code, Some(1), "{gibberish:?}");
+    assert!(gibberish.stderr.contains("gave no valid answer: not a request or answer"), "{gibberish:?}");
+    let newer = status();
+    assert_eq!(newer.code, Some(1), "{newer:?}");
+    assert!(newer.stderr.contains("apiVersion \"traind/v2\" is not \"traind/v1\""), "{newer:?}");
+    let closed = status();
+    assert_eq!(closed.code, Some(3), "{closed:?}");
+    assert!(closed.stderr.contains("closed the connection"), "{closed:?}");
+    server.join().unwrap();
+}
