@@ -58,6 +58,8 @@ pub(super) struct CouncilDriver {
     said_seats: BTreeMap<SeatId, NodeId>,
     registering: Registering,
     leading: bool,
+    /// The term that the coordinator was told it leads in; told once the ledger shows everything of earlier terms.
+    elected_in: Option<u64>,
     seats_shown: (BTreeSet<SeatId>, BTreeSet<SeatId>, BTreeSet<SeatId>),
     next: VecDeque<Next>,
     dirty: bool,
@@ -72,7 +74,8 @@ impl CouncilDriver {
         published: watch::Sender<Arc<Published>>,
         progress: watch::Sender<Option<Progress>>,
     ) -> Result<Self, CouncilError> {
-        let coordinator = Coordinator::new(parts.me.node, CoordinatorOptions::default());
+        let options = CoordinatorOptions { registration: parts.registration.clone() };
+        let coordinator = Coordinator::new(parts.me.node, options);
         let mut driver = Self {
             parts,
             council: None,
@@ -82,6 +85,7 @@ impl CouncilDriver {
             said_seats: BTreeMap::new(),
             registering: Registering::default(),
             leading: false,
+            elected_in: None,
             seats_shown: Default::default(),
             next: VecDeque::new(),
             dirty: true,
@@ -249,7 +253,8 @@ impl CouncilDriver {
             ControlMessage::Report(report) => self.report(from, report),
             ControlMessage::Progress(progress) => {
                 if self.coordinator_node() == Some(from) {
-                    self.progress.send_replace(Some(progress));
+                    self.progress.send_replace(Some(progress.clone()));
+                    self.next.push_back(Next::Coordinator(CoordinatorInput::ProgressHeard { progress }));
                 }
             }
         }
@@ -334,6 +339,7 @@ impl CouncilDriver {
                     Next::Coordinator(input) => self.step_coordinator(input),
                 }
             }
+            self.tell_elected();
             self.show_seats();
             if self.next.is_empty() {
                 break;
@@ -395,9 +401,8 @@ impl CouncilDriver {
 
     fn leader_changed(&mut self, leader: Option<SeatId>, term: u64) {
         let leading = leader.is_some() && leader == Some(self.seat);
-        if leading && !self.leading {
-            self.next.push_back(Next::Coordinator(CoordinatorInput::Elected { term }));
-        } else if !leading && self.leading {
+        if self.elected_in.is_some_and(|elected| !leading || elected != term) {
+            self.elected_in = None;
             self.next.push_back(Next::Coordinator(CoordinatorInput::Deposed));
         }
         self.leading = leading;
@@ -425,12 +430,26 @@ impl CouncilDriver {
                     if let ControlMessage::Progress(progress) = &message {
                         self.progress.send_replace(Some(progress.clone()));
                     }
-                    self.parts.network.broadcast_control(message);
+                    // Progress is said again a few times a second.
+                    let _ = self.parts.network.broadcast_control(message);
                 }
                 CoordinatorOutput::ChangeSeats { voters, learners } => {
                     self.next.push_back(Next::Council(CouncilInput::ChangeSeats { voters, learners }));
                 }
             }
+        }
+    }
+
+    /// A new leader plans only once its ledger holds everything that leaders before it committed.
+    fn tell_elected(&mut self) {
+        let Some(council) = &self.council else { return };
+        if self.leading && self.elected_in.is_none() && council.is_settled_leader() {
+            let term = council.term();
+            self.elected_in = Some(term);
+            self.next.push_back(Next::Coordinator(CoordinatorInput::Elected { term }));
+            self.registering.hurry();
+            self.register();
+            self.dirty = true;
         }
     }
 

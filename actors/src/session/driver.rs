@@ -9,13 +9,13 @@ use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use traind_averaging::check_result;
-use traind_protocol::ids::{Chain, Digest, Epoch, JobId, Life, NodeId};
+use traind_protocol::ids::{Chain, Digest, JobId, NodeId};
 use traind_protocol::index_set::IndexSet;
-use traind_protocol::sync::{
-    SnapshotHead, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOptions, SyncOutput,
-};
+use traind_protocol::numbers::Numbers as _;
+use traind_protocol::sync::{SnapshotHead, SyncBody, SyncInput, SyncLimits, SyncMachine, SyncMessage, SyncOptions, SyncOutput};
 use traind_protocol::view::{Origin, View};
 use traind_protocol::wire::control::{ReportEvent, WorkCounters};
+use traind_protocol::wire::data::DATA_PAYLOAD_BYTES_MAX;
 
 use super::links::SessionLinks;
 use super::messages::{SessionDescription, SessionInput};
@@ -77,6 +77,7 @@ pub struct SessionDriver {
     plan: SessionPlan,
     machine: SyncMachine<ExactNumbers>,
     layout: traind_averaging::PartLayout,
+    limits: SyncLimits,
     links: SessionLinks,
     trainer: mpsc::Sender<TrainerCommand>,
     /// Commands that the trainer has no room for yet; bounded by what one step can ask for.
@@ -104,12 +105,18 @@ impl SessionDriver {
         trainer: mpsc::Sender<TrainerCommand>,
         cancel_below: CancelBelow,
     ) -> Self {
-        let machine = SyncMachine::new(plan.sync.clone(), ExactNumbers::new(layout.clone()));
+        let machine = SyncMachine::new(plan.sync.clone(), ExactNumbers::new(layout));
+        let limits = SyncLimits {
+            microbatches: plan.sync.microbatches,
+            parts: plan.sync.parts,
+            payload_bytes_max: DATA_PAYLOAD_BYTES_MAX,
+        };
         let reports = Reports::new(plan.sync.job, plan.sync.me.boot);
         Self {
             plan,
             machine,
             layout,
+            limits,
             links,
             trainer,
             waiting: VecDeque::new(),
@@ -161,7 +168,7 @@ impl SessionDriver {
     fn told(&mut self, input: SessionInput) -> Result<(), SessionError> {
         match input {
             SessionInput::EnterView(view) => self.enter(view),
-            SessionInput::Frame { from, header, payload } => match SyncMessage::decode(&header, payload) {
+            SessionInput::Frame { from, header, payload } => match SyncMessage::decode(&header, payload, &self.limits) {
                 Ok(message) => self.feed(SyncInput::Message { from, message }),
                 Err(error) => {
                     tracing::debug!(peer = %from.short(), %error, "frame is no message of the sync step");
@@ -241,7 +248,7 @@ impl SessionDriver {
             }
             CapturePurpose::Snapshot { request } => {
                 if let Some((to, head)) = self.snapshots.remove(&request) {
-                    let message = head.into_message(state);
+                    let message = SyncMessage::snapshot(self.job(), self.plan.sync.me.boot, head, state);
                     self.send(to, &message);
                 }
             }
@@ -319,7 +326,8 @@ impl SessionDriver {
             .map_or(f64::NAN, |head| head.loss_mean);
         let step = step + 1;
         self.command(TrainerCommand::Apply { results });
-        if step % self.plan.checkpoint_every == 0 || step == self.plan.sync.steps {
+        let every = self.plan.checkpoint_every;
+        if step == self.plan.sync.steps || (every > 0 && step.is_multiple_of(every)) {
             let purpose = CapturePurpose::Checkpoint { step, chain };
             self.command(TrainerCommand::Capture { purpose });
         }
@@ -333,7 +341,7 @@ impl SessionDriver {
             .links
             .read_checkpoint(self.job(), step)
             .map_err(|reason| SessionError::Origin { step, reason })?;
-        let restored = self.machine.restore_numbers(&state);
+        let restored = self.machine.numbers_mut().restore(&state);
         if !restored {
             let reason = "its block exponents do not decode".to_owned();
             return Err(SessionError::Origin { step, reason });

@@ -165,7 +165,22 @@ impl Backend {
         status.addresses = reachability.listening;
         status.data_dir = self.data_dir.display().to_string();
         status.uptime_ms = u64::try_from(self.facts.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        status.counters = counters.named().into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<BTreeMap<_, _>>();
+        status.counters = [
+            ("data_payload_bytes_sent", counters.data_payload_bytes_sent),
+            ("data_frames_sent", counters.data_frames_sent),
+            ("data_resets_full", counters.data_resets_full),
+            ("data_handshakes_refused", counters.data_handshakes_refused),
+            ("data_violations", counters.data_violations),
+            ("control_violations", counters.control_violations),
+            ("connections_failed_inbound", counters.connections_failed_inbound),
+            ("swarms_refused", counters.hellos_refused_swarm),
+            ("peers_joined", counters.peers_joined),
+            ("peers_lost", counters.peers_lost),
+            ("ledger_commands_rejected", published.ledger.rejections_total),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect::<BTreeMap<_, _>>();
         status
     }
 }
@@ -215,7 +230,8 @@ fn find(published: &Published, selector: &str) -> Result<JobId, ApiError> {
 fn refusal(error: PlanError) -> ApiError {
     match error {
         PlanError::Spec(error) => {
-            let (line, key) = (error.line(), error.key().map(str::to_owned));
+            let line = u32::try_from(error.line).ok();
+            let key = (!error.key.is_empty()).then(|| error.key.clone());
             ApiError::bad_request(error.to_string()).at(line, key)
         }
         other => ApiError::bad_request(other.to_string()),
