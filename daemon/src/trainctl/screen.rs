@@ -1,6 +1,7 @@
 //! Lines that stay, and below them a bar and a curve that are redrawn on a terminal. Elsewhere a line per second.
 
 use std::io::{self, Write as _};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -13,6 +14,9 @@ use crate::exit_code;
 
 /// Between two lines of progress where nothing can be redrawn.
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Longest silence: beyond some seconds people think that it hangs.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
 
 /// Redraws per second: smooth, and next to no work.
 const REDRAWS_PER_S_MAX: u8 = 10;
@@ -98,6 +102,21 @@ impl Screen {
         }
     }
 
+    /// Waits for `work`, and says that it is `waiting` every few seconds.
+    pub(super) async fn while_waiting<T>(
+        &mut self,
+        waiting: &str,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let mut work = pin!(work);
+        loop {
+            match tokio::time::timeout(SILENCE_MAX, &mut work).await {
+                Ok(done) => return done,
+                Err(_) => self.say(&format!("  {waiting}"))?,
+            }
+        }
+    }
+
     /// The curve as text.
     pub(super) fn chart(&self, progress: &JobProgress) -> String {
         loss_chart(&progress.losses(), progress.steps, &self.marks, CHART_COLUMNS, CHART_LINES)
@@ -108,6 +127,7 @@ impl Screen {
         if let Some(bars) = &self.bars {
             bars.bar.reset();
             bars.bar.set_message("");
+            bars.chart.set_message("");
             // An error means that the terminal is gone.
             let _ = bars.all.clear();
         }
