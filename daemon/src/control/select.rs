@@ -58,5 +58,6 @@ mod tests {
         );
         assert_eq!(select("ff").unwrap_err().code, ErrorCode::NoSuchObject);
         assert_eq!(select("").unwrap_err().code, ErrorCode::NoSuchObject);
+        assert_eq!(select("b0").unwrap_err().code, ErrorCode::NoSuchObject, "only a prefix counts");
     }
 }

@@ -1,7 +1,7 @@
 //! The control socket: accepts, reads one request per line, answers. Nothing a client sends disturbs another.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +56,10 @@ impl ControlServer {
                     "another daemon answers at this control socket",
                 ));
             }
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
+            // A file that is no socket refuses connections too, and is somebody's.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && is_socket(path) => {
+                std::fs::remove_file(path)?;
+            }
             // Not there, or no socket: bind says which.
             Err(_) => {}
         }
@@ -104,6 +107,10 @@ impl Drop for ControlServer {
         // Gone already if the data directory was removed.
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+fn is_socket(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
 /// Says so without waiting: the line fits in the socket's empty buffer.

@@ -27,6 +27,9 @@ const READY_MAX: Duration = Duration::from_secs(30);
 /// How long a daemon that was asked to stop may take before it is killed.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
+/// How long after its socket the end of a process may be seen.
+const EXIT_SEEN_MAX: Duration = Duration::from_secs(2);
+
 /// Longest ready line, bytes: a path, an address and an id.
 const READY_LINE_BYTES_MAX: u64 = 4096;
 
@@ -137,6 +140,12 @@ impl DaemonProcess {
     /// Whether it ended without being asked to.
     pub(super) fn has_failed(&self) -> bool {
         !self.is_killed && *self.exited.borrow()
+    }
+
+    /// Waits a moment for its end: its socket closes a little before.
+    pub(super) async fn wait_for_exit(&mut self) {
+        // A daemon that closed its socket and lives on is told by the failure that brought us here.
+        let _ = tokio::time::timeout(EXIT_SEEN_MAX, self.exited.wait_for(|exited| *exited)).await;
     }
 
     /// A failure with the end of its log.

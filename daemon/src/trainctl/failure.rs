@@ -41,9 +41,16 @@ impl Failure {
         if refusal.code != ErrorCode::BadRequest {
             return refusal.into();
         }
-        let line = refusal.line.map(|line| format!(":{line}")).unwrap_or_default();
-        let key = refusal.key.as_ref().map(|key| format!(" `{key}`:")).unwrap_or_default();
-        let message = format!("{}{line}:{key} {}", path.display(), refusal.message);
+        let mut message = refusal.message.as_str();
+        let mut place = path.display().to_string();
+        if let Some(line) = refusal.line {
+            // The line stands behind the file's name, as compilers write it, not twice.
+            message = message.strip_prefix(&format!("line {line}: ")).unwrap_or(message);
+            place.push_str(&format!(":{line}"));
+        }
+        let key = refusal.key.iter().filter(|key| !message.contains(&format!("`{key}`")));
+        let key: String = key.map(|key| format!(" `{key}`:")).collect();
+        let message = format!("{place}:{key} {message}");
         Self { message, ..Self::from(refusal) }
     }
 
@@ -87,5 +94,26 @@ impl From<ClientError> for Failure {
                 .because("trainctl and traind are of different versions")
                 .next("compare `trainctl --version` and `traind --version`"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_in_a_job_file_is_said_once() {
+        let text = |refusal: ApiError| Failure::of_job_file(Path::new("j.toml"), refusal.into()).message;
+        let bad = ApiError::bad_request;
+        assert_eq!(
+            text(bad("cannot be 0").at(Some(2), Some("steps".into()))),
+            "j.toml:2: `steps`: cannot be 0"
+        );
+        assert_eq!(
+            text(bad("line 2: `steps` is 0").at(Some(2), Some("steps".into()))),
+            "j.toml:2: `steps` is 0"
+        );
+        assert_eq!(text(bad("line 2: `steps` is 0")), "j.toml: line 2: `steps` is 0");
+        assert_eq!(text(ApiError::unavailable("no coordinator")), "no coordinator");
     }
 }

@@ -1,6 +1,7 @@
 //! Lines that stay, and below them a bar and a curve that are redrawn on a terminal. Elsewhere a line per second.
 
 use std::io::{self, Write as _};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -14,6 +15,9 @@ use crate::exit_code;
 /// Between two lines of progress where nothing can be redrawn.
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Longest silence: beyond some seconds people think that it hangs.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
+
 /// Redraws per second: smooth, and next to no work.
 const REDRAWS_PER_S_MAX: u8 = 10;
 
@@ -25,6 +29,9 @@ pub(super) const CHART_LINES: usize = 7;
 /// Lines that stay, and progress below them.
 #[derive(Debug)]
 pub(super) struct Screen {
+    /// Whether anything can be redrawn.
+    draws: bool,
+    /// While a job is shown.
     bars: Option<Bars>,
     to_stdout: bool,
     draws_chart: bool,
@@ -56,8 +63,16 @@ impl Screen {
 
     fn new(output: &Output, to_stdout: bool, draws_chart: bool) -> Self {
         let palette = output.palette;
-        let bars = output.draws.then(Bars::new);
-        Self { bars, to_stdout, draws_chart, started: None, line_last: None, marks: Vec::new(), palette }
+        Self {
+            draws: output.draws,
+            bars: None,
+            to_stdout,
+            draws_chart,
+            started: None,
+            line_last: None,
+            marks: Vec::new(),
+            palette,
+        }
     }
 
     /// Says a line that stays.
@@ -85,16 +100,27 @@ impl Screen {
         let now = Instant::now();
         let (start, since) = *self.started.get_or_insert((now, progress.step));
         let line = progress.line(since, now.duration_since(start));
-        match &self.bars {
-            Some(bars) => {
-                let chart = if self.draws_chart { self.chart(progress) } else { String::new() };
-                bars.draw(progress, &line, &chart);
+        if self.draws {
+            let chart = if self.draws_chart { self.chart(progress) } else { String::new() };
+            self.bars.get_or_insert_with(Bars::new).draw(progress, &line, &chart);
+        } else if self.line_last.is_none_or(|last| now.duration_since(last) >= LINE_INTERVAL) {
+            // Lost with the terminal; `say` reports it.
+            let _ = self.say(&format!("  {line}"));
+        }
+    }
+
+    /// Waits for `work`, and says that it is `waiting` every few seconds.
+    pub(super) async fn while_waiting<T>(
+        &mut self,
+        waiting: &str,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let mut work = pin!(work);
+        loop {
+            match tokio::time::timeout(SILENCE_MAX, &mut work).await {
+                Ok(done) => return done,
+                Err(_) => self.say(&format!("  {waiting}"))?,
             }
-            None if self.line_last.is_none_or(|last| now.duration_since(last) >= LINE_INTERVAL) => {
-                // Lost with the terminal; `say` reports it.
-                let _ = self.say(&format!("  {line}"));
-            }
-            None => {}
         }
     }
 
@@ -105,11 +131,9 @@ impl Screen {
 
     /// Takes bar and curve away and forgets the job; lines stay.
     pub(super) fn close(&mut self) {
-        if let Some(bars) = &self.bars {
-            bars.bar.reset();
-            bars.bar.set_message("");
-            // An error means that the terminal is gone.
-            let _ = bars.all.clear();
+        if let Some(bars) = self.bars.take() {
+            bars.bar.finish_and_clear();
+            bars.chart.finish_and_clear();
         }
         self.started = None;
         self.marks.clear();

@@ -42,7 +42,7 @@ impl Cluster {
             daemon.ready().await?;
         }
         let wait = Request::NodeWait { live: count, timeout_ms: TOGETHER_MAX_MS };
-        match self.client()?.call(&wait).await.map_err(|error| self.explain(error.into()))? {
+        match self.client()?.call(&wait).await? {
             Response::NodeList { nodes } => {
                 let names: Vec<String> = nodes.into_iter().map(|node| node.name).collect();
                 Ok(names.join(", "))
@@ -73,8 +73,13 @@ impl Cluster {
         Some(daemon.failure("a daemon stopped in the middle"))
     }
 
-    /// The more telling of `failure` and a daemon's own end.
-    pub(super) fn explain(&self, failure: Failure) -> Failure {
+    /// The more telling of `failure` and the end of the daemon that is followed, if it ended.
+    pub(super) async fn explain(&mut self, failure: Failure) -> Failure {
+        if failure.is_not_running()
+            && let Some(first) = self.daemons.first_mut()
+        {
+            first.wait_for_exit().await;
+        }
         self.failed_daemon().unwrap_or(failure)
     }
 

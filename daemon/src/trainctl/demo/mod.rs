@@ -75,7 +75,9 @@ async fn together(
     screen.say(&screen.palette.bold(&format!("1. {} daemons train together", options.nodes)))?;
     let start = Instant::now();
     let mut cluster = Cluster::new(options.daemon.clone(), root);
-    let names = cluster.found(options.nodes).await?;
+    let names = screen
+        .while_waiting("waiting for the daemons to find each other", cluster.found(options.nodes))
+        .await?;
     screen.say(&format!(
         "  {} nodes up in {:.1} s: {names}",
         options.nodes,
@@ -93,7 +95,7 @@ async fn alone(
 ) -> Result<Trained, Failure> {
     screen.say(&screen.palette.bold("2. One fresh daemon trains the same job alone"))?;
     let mut cluster = Cluster::new(options.daemon.clone(), root);
-    cluster.found_single().await?;
+    screen.while_waiting("waiting for the daemon", cluster.found_single()).await?;
     train(&mut cluster, spec_toml, Disturbance::None, screen).await
 }
 

@@ -52,11 +52,23 @@ struct Course {
     newcomer: Option<DaemonProcess>,
     has_started_newcomer: bool,
     newcomer_node: Option<String>,
-    joined: Option<NodeRef>,
+    has_told_joined: bool,
 }
 
 /// Submits the job at the cluster's first daemon, follows it, disturbs it, and asks what became of everything.
 pub(super) async fn train(
+    cluster: &mut Cluster,
+    spec_toml: &str,
+    disturbance: Disturbance,
+    screen: &mut Screen,
+) -> Result<Trained, Failure> {
+    match submit_and_follow(cluster, spec_toml, disturbance, screen).await {
+        Ok(trained) => Ok(trained),
+        Err(failure) => Err(cluster.explain(failure).await),
+    }
+}
+
+async fn submit_and_follow(
     cluster: &mut Cluster,
     spec_toml: &str,
     disturbance: Disturbance,
@@ -88,7 +100,8 @@ pub(super) async fn train(
         Response::JobDetail(detail) => detail,
         other => return Err(unexpected(&other)),
     };
-    Ok(Trained { detail, result, killed: course.killed, joined: course.joined, chart })
+    let joined = newcomer_in_views(cluster, &mut course, &detail).await?;
+    Ok(Trained { detail, result, killed: course.killed, joined, chart })
 }
 
 async fn follow(
@@ -103,7 +116,7 @@ async fn follow(
     let mut tick = tokio::time::interval(TICK);
     loop {
         let event = tokio::select! {
-            event = events.next() => event.map_err(|error| cluster.explain(error.into()))?,
+            event = events.next() => event?,
             line = newcomer_ready(&mut course.newcomer) => {
                 admit(cluster, course, line?);
                 continue;
@@ -116,7 +129,7 @@ async fn follow(
                 continue;
             }
         };
-        let event = event.ok_or_else(|| cluster.explain(lost(client)))?;
+        let event = event.ok_or_else(|| lost(client))?;
         course.progress.apply(&event);
         tell(&event, course, screen)?;
         screen.progress(&course.progress);
@@ -127,6 +140,20 @@ async fn follow(
             disturb(cluster, client, course, screen).await?;
         }
     }
+}
+
+/// The newcomer, if it was in any view. It may be a member before its ready line was read.
+async fn newcomer_in_views(
+    cluster: &mut Cluster,
+    course: &mut Course,
+    detail: &JobDetail,
+) -> Result<Option<NodeRef>, Failure> {
+    if course.newcomer.is_some() {
+        let line = newcomer_ready(&mut course.newcomer).await?;
+        admit(cluster, course, line);
+    }
+    let members = detail.views.iter().flat_map(|view| &view.members);
+    Ok(members.into_iter().find(|member| Some(&member.id) == course.newcomer_node.as_ref()).cloned())
 }
 
 /// Waits for the newcomer, for ever if there is none.
@@ -150,12 +177,12 @@ fn tell(event: &FollowEvent, course: &mut Course, screen: &mut Screen) -> Result
     if let Some(line) = render::event(event) {
         screen.say(&format!("  {line}"))?;
     }
-    if course.joined.is_none()
+    if !course.has_told_joined
         && let Some(node) = members.iter().find(|member| Some(&member.id) == course.newcomer_node.as_ref())
     {
         let name = screen.palette.green(&node.name);
         screen.say(&format!("  step {}: {name} is a member now", course.progress.step))?;
-        course.joined = Some(node.clone());
+        course.has_told_joined = true;
     }
     Ok(())
 }
