@@ -115,6 +115,12 @@ impl ReceivedSums {
         self.sums.get(&(step, part)).is_some_and(|sums| sums.iter().any(same))
     }
 
+    /// Sums kept.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.sums.values().map(Vec::len).sum()
+    }
+
     /// The part has its result.
     pub(super) fn remove(&mut self, step: u64, part: u32) {
         self.sums.remove(&(step, part));
