@@ -187,10 +187,14 @@ impl<N: Numbers> SyncMachine<N> {
             self.fold_due = FoldDue::All;
         }
         self.fold_due.add(part);
-        let is_done = self.synced && step == self.step && self.results[part as usize].is_some();
-        if !sum.microbatches.is_empty() && !is_done && (!self.synced || step >= self.step) {
+        let current = (self.synced && step == self.step).then_some(self.chain);
+        let is_over = self.synced && step < self.step;
+        let is_done = current.is_some() && self.results[part as usize].is_some();
+        let is_strange =
+            current.is_some_and(|chain| sum.base != chain) && !self.plants(PlantedFault::BaseIgnored);
+        if !(sum.microbatches.is_empty() || is_over || is_done || is_strange) {
             let keep_all = self.plants(PlantedFault::SummedBySender);
-            self.received.insert(step, part, sum, self.options.microbatches, keep_all);
+            self.received.insert(step, part, sum, self.options.microbatches, current, keep_all);
         }
     }
 

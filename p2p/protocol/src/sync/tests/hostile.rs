@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use super::cluster::{JOB, MICROBATCHES, PARTS, life, machine, view};
+use super::cluster::{Bits, JOB, MICROBATCHES, PARTS, life, machine, view};
 use crate::ids::{Chain, Epoch, Incarnation, Millis};
 use crate::index_set::IndexSet;
-use crate::sync::{SnapshotHead, Standing, SyncBody, SyncInput, SyncMessage, SyncOutput};
+use crate::sync::{SnapshotHead, Standing, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOutput};
 
 fn body(below: &mut impl FnMut(usize) -> usize, genesis: Chain) -> SyncBody {
     let step = [0, 1, 2, 7, u64::MAX - 1, u64::MAX][below(6)];
@@ -72,4 +72,63 @@ fn a_member_that_says_anything_does_no_harm() {
             let _ = machine.status();
         }
     }
+}
+
+fn from_second(epoch: u64, body: SyncBody) -> SyncInput {
+    let boot = life(2).boot;
+    let message = SyncMessage { job: JOB, incarnation: Incarnation(1), epoch: Epoch(epoch), boot, body };
+    SyncInput::Message { from: life(2).node, message }
+}
+
+/// Sums that nobody can use are kept up to a bound, and the step goes on when the right ones come.
+#[test]
+fn useless_sums_are_bounded_and_do_not_hinder() {
+    let mut machine = machine(1, 50);
+    let genesis = machine.place().chain;
+    let mut out = Vec::new();
+    machine.step(Millis(0), SyncInput::EnterView(view(1, &[(1, 1), (2, 1)])), &mut out);
+    let flood = |machine: &mut SyncMachine<Bits>, step: u64, base: Chain, set: u64| {
+        let mut out = Vec::new();
+        let microbatches: IndexSet = (0..MICROBATCHES).filter(|index| set >> index & 1 == 1).collect();
+        let sum = Bytes::copy_from_slice(&set.to_le_bytes());
+        let body = SyncBody::Contribution { step, base, part: 0, microbatches, sum };
+        machine.step(Millis(1), from_second(1, body), &mut out);
+    };
+    let bound = 2 * MICROBATCHES as usize + 16;
+    for set in 1..64 {
+        flood(&mut machine, 0, genesis, set);
+        flood(&mut machine, 0, Chain([1; 32]), set);
+        assert!(machine.received.len() <= bound);
+    }
+    for set in [0b10_1010, 0b01_0101] {
+        flood(&mut machine, 0, genesis, set);
+    }
+    let (standing, fresh) = (machine.standing(), true);
+    machine.step(Millis(2), from_second(1, SyncBody::State { standing, fresh }), &mut out);
+    assert!(machine.place().held.contains(0), "part 0 is covered, so it is folded");
+    for set in 1..64 {
+        (1..9).for_each(|base| flood(&mut machine, 1, Chain([base; 32]), set));
+    }
+    assert_eq!(machine.received.len(), bound);
+}
+
+/// Messages of a view that never comes are held up to a bound.
+#[test]
+fn messages_of_later_epochs_are_bounded() {
+    let mut machine = machine(1, 50);
+    let mut out = Vec::new();
+    machine.step(Millis(0), SyncInput::EnterView(view(1, &[(1, 1), (2, 1)])), &mut out);
+    let large = Bytes::from(vec![0; 1 << 20]);
+    for step in 0..6000 {
+        let base = Chain::default();
+        let body = match step % 20 {
+            0 => SyncBody::Result { step, base, part: 0, result: large.clone() },
+            _ => SyncBody::NeedResult { step, part: 0 },
+        };
+        machine.step(Millis(1), from_second(2 + step, body), &mut out);
+    }
+    let (messages, payload_bytes) = machine.held.size();
+    assert_eq!((messages, payload_bytes), (4096, 64 << 20));
+    let needed = out.iter().filter(|output| matches!(output, SyncOutput::NeedView { .. })).count();
+    assert_eq!(needed, 6000, "each epoch is asked for once");
 }
