@@ -138,7 +138,7 @@ impl World {
     /// The state of a step just found stable goes into a checkpoint now and then, if its holder still has it.
     fn save_checkpoint(&mut self, index: usize, step: u64) {
         let node = &self.nodes[index];
-        if node.step == step && step % 2 == 0 && self.is_current(index) {
+        if node.step == step && step.is_multiple_of(2) && self.is_current(index) {
             self.checkpoint = Some((step, node.chain, node.model.to_bytes()));
         }
     }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::fold::FoldDue;
 use super::io::SyncOutput;
 use super::machine::{Membership, SyncMachine};
 use super::next_chain;
@@ -51,6 +52,7 @@ impl<N: Numbers> SyncMachine<N> {
         if self.step >= self.options.steps {
             return out.push(SyncOutput::Finished { step, chain });
         }
+        self.fold_due = FoldDue::All;
         self.work.push_due = true;
         self.compute(&membership.lease, out);
         self.push_lease(out);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::fold::FoldDue;
 use super::io::{AlarmKind, SyncOutput};
 use super::machine::{Membership, SyncMachine};
 use super::peers::Peers;
@@ -30,9 +31,12 @@ impl<N: Numbers> SyncMachine<N> {
         let first = former.is_none();
         let membership = Arc::new(self.membership_in(view, member.is_some()));
         self.membership = Some(membership.clone());
-        if !self.plants(PlantedFault::PeersKept) || !same_lineage {
+        if self.plants(PlantedFault::PeersKept) && same_lineage {
+            self.peers.forget_exchanges();
+        } else {
             self.peers = Peers::default();
         }
+        self.fold_due = FoldDue::All;
         self.donor = None;
         self.work.enter_view();
         let Some(member) = member else {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::fold::FoldDue;
 use super::io::SyncOutput;
 use super::machine::{Membership, SyncMachine};
 use super::message::{SnapshotHead, SyncBody};
@@ -98,6 +99,7 @@ impl<N: Numbers> SyncMachine<N> {
         let Some(membership) = self.membership.clone() else { return };
         self.synced = true;
         self.donor = None;
+        self.fold_due = FoldDue::All;
         self.received.remove_before(self.step);
         self.report_synced(out);
         for &other in &membership.others {

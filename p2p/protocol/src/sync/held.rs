@@ -27,6 +27,12 @@ impl HeldMessages {
         }
     }
 
+    /// Messages and payload bytes held.
+    #[cfg(test)]
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.messages.len(), self.payload_bytes)
+    }
+
     /// Gives out the messages of `epoch` in this `incarnation` and drops all that are not later.
     pub(super) fn take(&mut self, incarnation: Incarnation, epoch: Epoch) -> Vec<(NodeId, SyncMessage)> {
         let (later, mut now): (Vec<_>, Vec<_>) =

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::fold::FoldDue;
 use super::held::HeldMessages;
 use super::io::{SyncInput, SyncOptions, SyncOutput};
 use super::message::{Standing, SyncBody, SyncMessage};
@@ -52,6 +53,8 @@ pub struct SyncMachine<N> {
     pub(super) received: ReceivedSums,
     pub(super) peers: Peers,
     pub(super) held: HeldMessages,
+    /// Own parts that may have become ready.
+    pub(super) fold_due: FoldDue,
     /// Latest epoch heard of.
     pub(super) epoch_heard: Epoch,
     pub(super) since: Millis,
@@ -78,6 +81,7 @@ impl<N: Numbers> SyncMachine<N> {
             received: ReceivedSums::default(),
             peers: Peers::default(),
             held: HeldMessages::default(),
+            fold_due: FoldDue::All,
             epoch_heard: Epoch::default(),
             since: Millis::default(),
             planted: Planted::default(),

@@ -74,7 +74,7 @@ impl Peers {
     }
 
     /// Takes notice that `node` sent a contribution of `step`. It says where the sender is, never what it holds, so it
-    /// counts only once a state of this epoch has come (rule R2).
+    /// counts only once a state of this epoch has come (rule R2). Returns whether the sender has moved by it.
     pub(super) fn merge_contribution(
         &mut self,
         node: NodeId,
@@ -82,17 +82,20 @@ impl Peers {
         base: Chain,
         part: u32,
         counts_as_state: bool,
-    ) {
+    ) -> bool {
         let peer = self.known.entry(node).or_default();
         let parts: IndexSet = [part].into_iter().collect();
         if peer.standing.is_some() || counts_as_state {
-            return peer.merge_contribution(step, base, &parts);
+            let before = peer.standing.as_ref().map(|standing| (standing.synced, standing.step));
+            peer.merge_contribution(step, base, &parts);
+            return before != peer.standing.as_ref().map(|standing| (standing.synced, standing.step));
         }
         match &mut peer.early {
             Some((early, _, seen)) if *early == step => seen.extend_from(&parts),
             Some((early, ..)) if *early > step => {}
             slot => *slot = Some((step, base, parts)),
         }
+        false
     }
 
     /// Whether a contribution of `node` to `part` may be asked for: it told its step in a state, or its push for this
@@ -134,6 +137,13 @@ impl Peers {
         self.told.insert(node)
     }
 
+    /// What is under way between all is forgotten; where they stand is not. Only a planted fault does this.
+    pub(super) fn forget_exchanges(&mut self) {
+        self.asked.clear();
+        self.given.clear();
+        self.told.clear();
+    }
+
     /// What was on its way to and from `node` may be lost.
     pub(super) fn forget_exchange(&mut self, node: NodeId) {
         self.asked.retain(|(to, _)| *to != node);
@@ -149,7 +159,7 @@ impl Peers {
     /// Drops what concerns steps before `step`; results of the one before it may still be given.
     pub(super) fn forget_before(&mut self, step: u64) {
         self.asked.retain(|(_, question)| question.step() >= step);
-        self.given.retain(|(_, of, _)| of + 1 >= step);
+        self.given.retain(|(_, of, _)| of.saturating_add(1) >= step);
     }
 }
 

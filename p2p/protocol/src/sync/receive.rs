@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::fold::FoldDue;
 use super::io::{AlarmKind, SyncOutput};
 use super::machine::SyncMachine;
 use super::message::{Standing, SyncBody, SyncMessage};
@@ -116,6 +117,7 @@ impl<N: Numbers> SyncMachine<N> {
         if self.peers.merge_state(from, standing) {
             self.peers.forget_given(from);
         }
+        self.fold_due = FoldDue::All;
         self.supply(from, out);
     }
 
@@ -125,6 +127,7 @@ impl<N: Numbers> SyncMachine<N> {
         let is_other = self.membership.as_ref().is_some_and(|membership| membership.others.contains(&node));
         if self.tenure.is_some() && is_other {
             self.forget_exchange(node);
+            self.fold_due = FoldDue::All;
             self.send_state(node, true, out);
             self.supply(node, out);
         }
@@ -143,7 +146,7 @@ impl<N: Numbers> SyncMachine<N> {
         let Some(standing) = self.peers.standing(node).filter(|standing| standing.synced).cloned() else {
             return;
         };
-        if !self.synced || !(standing.step == self.step || standing.step + 1 == self.step) {
+        if !self.synced || !(standing.step == self.step || standing.step.checked_add(1) == Some(self.step)) {
             return;
         }
         for part in 0..self.options.parts {
@@ -175,16 +178,23 @@ impl<N: Numbers> SyncMachine<N> {
     }
 
     fn take_contribution(&mut self, step: u64, part: u32, sum: ReceivedSum, out: &mut Vec<SyncOutput>) {
-        if self.synced && step > self.step + 1 {
+        if self.synced && step > self.step.saturating_add(1) {
             let kind = AlarmKind::StepFromTheFuture;
             return out.push(SyncOutput::Alarm { kind, with: sum.from, step });
         }
         let counts_as_state = self.plants(PlantedFault::ContributionCountsAsState);
-        self.peers.merge_contribution(sum.from, step, sum.base, part, counts_as_state);
-        let is_done = self.synced && step == self.step && self.results[part as usize].is_some();
-        if !sum.microbatches.is_empty() && !is_done && (!self.synced || step >= self.step) {
+        if self.peers.merge_contribution(sum.from, step, sum.base, part, counts_as_state) {
+            self.fold_due = FoldDue::All;
+        }
+        self.fold_due.add(part);
+        let current = (self.synced && step == self.step).then_some(self.chain);
+        let is_over = self.synced && step < self.step;
+        let is_done = current.is_some() && self.results[part as usize].is_some();
+        let is_strange =
+            current.is_some_and(|chain| sum.base != chain) && !self.plants(PlantedFault::BaseIgnored);
+        if !(sum.microbatches.is_empty() || is_over || is_done || is_strange) {
             let keep_all = self.plants(PlantedFault::SummedBySender);
-            self.received.insert(step, part, sum, self.options.microbatches, keep_all);
+            self.received.insert(step, part, sum, self.options.microbatches, current, keep_all);
         }
     }
 

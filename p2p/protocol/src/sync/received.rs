@@ -11,8 +11,8 @@ use crate::index_set::IndexSet;
 /// start, one more.
 const STEPS_KEPT_MAX: usize = 3;
 
-/// Sums kept for a part beyond two for each micro-batch: room for empty cases of small jobs. A cover needs at most one
-/// for each micro-batch; at the bound those outside it are dropped.
+/// Sums kept for a part beyond two for each micro-batch: room for the cases of small jobs. A cover needs at most one for
+/// each micro-batch.
 const SUMS_EXTRA_MAX: usize = 16;
 
 /// One received sum.
@@ -34,13 +34,15 @@ pub(super) struct ReceivedSums {
 
 impl ReceivedSums {
     /// Keeps `sum`. The same set on the same state is the same value, so a second one is dropped; `keep_all` is the
-    /// planted fault that forgets this.
+    /// planted fault that forgets this. At the bound, sums outside the cover for `current`, the chain of the step in
+    /// progress, make room; in a step that has not begun a sum is dropped and will be asked for.
     pub(super) fn insert(
         &mut self,
         step: u64,
         part: u32,
         sum: ReceivedSum,
         microbatches: u32,
+        current: Option<Chain>,
         keep_all: bool,
     ) {
         let sums = self.sums.entry((step, part)).or_default();
@@ -49,7 +51,8 @@ impl ReceivedSums {
             return;
         }
         if sums.len() >= 2 * microbatches as usize + SUMS_EXTRA_MAX {
-            let cover = cover_indices(sums, Some(sum.base), false);
+            let Some(chain) = current else { return };
+            let cover = cover_indices(sums, Some(chain), false);
             let mut position = 0;
             sums.retain(|_| {
                 position += 1;
@@ -113,6 +116,12 @@ impl ReceivedSums {
     pub(super) fn has(&self, step: u64, part: u32, base: Chain, microbatches: &IndexSet) -> bool {
         let same = |sum: &ReceivedSum| sum.base == base && sum.microbatches == *microbatches;
         self.sums.get(&(step, part)).is_some_and(|sums| sums.iter().any(same))
+    }
+
+    /// Sums kept.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.sums.values().map(Vec::len).sum()
     }
 
     /// The part has its result.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::fold::FoldDue;
 use super::io::SyncOutput;
 use super::machine::{Membership, SyncMachine};
 use super::message::SyncBody;
@@ -102,6 +103,7 @@ impl<N: Numbers> SyncMachine<N> {
         self.work.computing.remove(microbatch);
         self.work.computed.insert(microbatch);
         self.work.contributions.insert(microbatch, contributions);
+        self.fold_due = FoldDue::All;
         self.answer_needs(out);
         self.push_lease(out);
     }
@@ -116,6 +118,7 @@ impl<N: Numbers> SyncMachine<N> {
         if step == self.step && base == self.chain && self.work.computing.contains(microbatch) {
             self.work.computing.remove(microbatch);
             self.work.failed.insert(microbatch);
+            self.fold_due = FoldDue::All;
             self.push_lease(out);
         }
     }

@@ -1,0 +1,176 @@
+//! A few machines on a network without faults.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use crate::ids::{Boot, Chain, Epoch, Incarnation, JobId, Life, Millis, NodeId};
+use crate::numbers::Numbers;
+use crate::sync::{SyncInput, SyncMachine, SyncMessage, SyncOptions, SyncOutput};
+use crate::view::{Member, Origin, View};
+
+pub(super) const JOB: JobId = JobId([3; 8]);
+pub(super) const PARTS: u32 = 4;
+pub(super) const MICROBATCHES: u32 = 6;
+
+/// Contributions are bit sets of micro-batches, so that a wrong sum is seen at once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Bits {
+    pub(super) applied: u64,
+}
+
+fn bits(bytes: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(bytes.try_into().ok()?))
+}
+
+impl Numbers for Bits {
+    fn is_contribution(&self, _: u32, bytes: &[u8]) -> bool {
+        bits(bytes).is_some_and(|bits| bits != 0 && bits < 1 << MICROBATCHES)
+    }
+
+    fn is_result(&self, _: u32, bytes: &[u8]) -> bool {
+        bits(bytes) == Some((1 << MICROBATCHES) - 1)
+    }
+
+    fn sum(&self, _: u32, contributions: &[Bytes]) -> Bytes {
+        let sum: u64 = contributions.iter().filter_map(|one| bits(one)).sum();
+        Bytes::copy_from_slice(&sum.to_le_bytes())
+    }
+
+    fn fold(&self, part: u32, contributions: &[Bytes]) -> Bytes {
+        self.sum(part, contributions)
+    }
+
+    fn advance(&mut self, _: &[Bytes]) {
+        self.applied += 1;
+    }
+
+    fn restore(&mut self, state: &[u8]) -> bool {
+        bits(state).map(|applied| self.applied = applied).is_some()
+    }
+}
+
+pub(super) fn life(index: u8) -> Life {
+    Life { node: NodeId([index; 32]), boot: Boot(u64::from(index) + 100) }
+}
+
+pub(super) fn machine(index: u8, steps: u64) -> SyncMachine<Bits> {
+    let options = SyncOptions {
+        job: JOB,
+        me: life(index),
+        microbatches: MICROBATCHES,
+        parts: PARTS,
+        steps,
+        genesis: Chain([9; 32]),
+    };
+    SyncMachine::new(options, Bits::default())
+}
+
+/// A view of these members with their tenures; micro-batches and parts go round.
+pub(super) fn view(epoch: u64, members: &[(u8, u64)]) -> View {
+    let count = members.len();
+    let member = |&(index, tenure): &(u8, u64)| Member {
+        node: life(index).node,
+        boot: life(index).boot,
+        tenure: Epoch(tenure),
+    };
+    let round = |index: u32| u16::try_from(index as usize % count).unwrap();
+    View {
+        job: JOB,
+        incarnation: Incarnation(1),
+        epoch: Epoch(epoch),
+        founding_epoch: Epoch(1),
+        origin: Origin::Seed,
+        members: members.iter().map(member).collect(),
+        leases: (0..MICROBATCHES).map(round).collect(),
+        owners: (0..PARTS).map(round).collect(),
+    }
+}
+
+/// Machines whose messages arrive in order, one pair after another.
+pub(super) struct Cluster {
+    pub(super) machines: BTreeMap<u8, SyncMachine<Bits>>,
+    queue: VecDeque<(u8, u8, SyncMessage)>,
+    pub(super) sent: Vec<SyncMessage>,
+    pub(super) computed: u64,
+    /// Nodes whose messages and computations stand still.
+    pub(super) frozen: Vec<u8>,
+    /// Nodes that cannot compute.
+    pub(super) broken: Vec<u8>,
+}
+
+impl Cluster {
+    pub(super) fn new(indices: &[u8], steps: u64) -> Self {
+        let machines = indices.iter().map(|&index| (index, machine(index, steps))).collect();
+        Self {
+            machines,
+            queue: VecDeque::new(),
+            sent: Vec::new(),
+            computed: 0,
+            frozen: Vec::new(),
+            broken: Vec::new(),
+        }
+    }
+
+    pub(super) fn enter(&mut self, view: &View) {
+        let indices: Vec<u8> = self.machines.keys().copied().collect();
+        for index in indices {
+            self.feed(index, SyncInput::EnterView(view.clone()));
+        }
+    }
+
+    pub(super) fn feed(&mut self, index: u8, input: SyncInput) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let mut out = Vec::new();
+            let Some(machine) = self.machines.get_mut(&index) else { return };
+            machine.step(Millis(1), input, &mut out);
+            for output in out {
+                match output {
+                    SyncOutput::Send { to, message } => {
+                        self.sent.push(message.clone());
+                        self.queue.push_back((index, to.0[0], message));
+                    }
+                    SyncOutput::SendSnapshot { to, snapshot } => {
+                        let state = Bytes::copy_from_slice(&snapshot.step.to_le_bytes());
+                        let message = SyncMessage::snapshot(JOB, life(index).boot, snapshot, state);
+                        self.queue.push_back((index, to.0[0], message));
+                    }
+                    SyncOutput::Compute { step, base, microbatches } if !self.frozen.contains(&index) => {
+                        for microbatch in microbatches.iter() {
+                            if self.broken.contains(&index) {
+                                inputs.push_back(SyncInput::ComputeFailed { step, base, microbatch });
+                                continue;
+                            }
+                            self.computed += 1;
+                            let bytes = Bytes::copy_from_slice(&(1u64 << microbatch).to_le_bytes());
+                            let contributions = vec![bytes; PARTS as usize];
+                            inputs.push_back(SyncInput::Computed { step, base, microbatch, contributions });
+                        }
+                    }
+                    SyncOutput::Alarm { .. } | SyncOutput::Refused { .. } => panic!("{output:?}"),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Delivers the oldest message that is not to or from a frozen node. `false` if there is none.
+    pub(super) fn deliver(&mut self) -> bool {
+        let moves =
+            |(from, to, _): &(u8, u8, SyncMessage)| !self.frozen.contains(from) && !self.frozen.contains(to);
+        let Some(position) = self.queue.iter().position(moves) else { return false };
+        if let Some((from, to, message)) = self.queue.remove(position) {
+            self.feed(to, SyncInput::Message { from: life(from).node, message });
+        }
+        true
+    }
+
+    pub(super) fn settle(&mut self) {
+        while self.deliver() {}
+    }
+
+    pub(super) fn step_of(&self, index: u8) -> u64 {
+        self.machines[&index].place().step
+    }
+}

@@ -1,0 +1,143 @@
+//! Frames.
+
+use bytes::Bytes;
+
+use super::cluster::{JOB, MICROBATCHES, PARTS, life};
+use crate::ids::{Chain, Epoch, Incarnation};
+use crate::index_set::IndexSet;
+use crate::sync::{SnapshotHead, Standing, SyncBody, SyncLimits, SyncMessage};
+
+const LIMITS: SyncLimits =
+    SyncLimits { microbatches: MICROBATCHES, parts: PARTS, payload_bytes_max: 1 << 12 };
+
+fn message(body: SyncBody) -> SyncMessage {
+    SyncMessage { job: JOB, incarnation: Incarnation(2), epoch: Epoch(300), boot: life(1).boot, body }
+}
+
+/// One of each kind.
+pub(super) fn samples() -> Vec<SyncMessage> {
+    let (step, base, part) = (70_000, Chain([5; 32]), 3);
+    let microbatches: IndexSet = [0, 4, 5].into_iter().collect();
+    let standing =
+        Standing { synced: true, step, chain: base, held: IndexSet::full(2), computed: microbatches.clone() };
+    let head = |last: Vec<Bytes>| SnapshotHead {
+        incarnation: Incarnation(2),
+        epoch: Epoch(300),
+        step,
+        chain: base,
+        previous_chain: Chain([4; 32]),
+        last,
+    };
+    let state = Bytes::from_static(b"a state");
+    let results = vec![Bytes::from_static(b"result"), Bytes::new(), state.clone(), state.clone()];
+    [
+        SyncBody::State { standing, fresh: true },
+        SyncBody::Contribution {
+            step,
+            base,
+            part,
+            microbatches: microbatches.clone(),
+            sum: Bytes::from_static(b"a sum"),
+        },
+        SyncBody::Contribution { step, base, part, microbatches: IndexSet::new(), sum: Bytes::new() },
+        SyncBody::Result { step, base, part, result: Bytes::from_static(b"a result") },
+        SyncBody::NeedContribution { step, part, microbatches },
+        SyncBody::NeedResult { step, part },
+        SyncBody::NeedSnapshot,
+        SyncBody::Snapshot { head: head(Vec::new()), state: state.clone() },
+        SyncBody::Snapshot { head: head(results), state },
+    ]
+    .map(message)
+    .into()
+}
+
+fn decode(header: &[u8], payload: Bytes) -> Option<SyncMessage> {
+    SyncMessage::decode(header, payload, &LIMITS).ok()
+}
+
+#[test]
+fn every_kind_round_trips_and_names_its_job() {
+    for message in samples() {
+        let frame = message.encode();
+        assert_eq!(SyncMessage::job_of(&frame.header), Some(JOB));
+        assert_eq!(decode(&frame.header, frame.payload.concat().into()), Some(message));
+    }
+}
+
+#[test]
+fn payloads_are_slices_and_not_copies() {
+    for message in samples() {
+        let frame = message.encode();
+        let payload = Bytes::from(frame.payload.concat());
+        let range = payload.as_ptr_range();
+        let inside = |bytes: &Bytes| bytes.is_empty() || range.contains(&bytes.as_ptr());
+        match decode(&frame.header, payload).unwrap().body {
+            SyncBody::Contribution { sum, .. } => assert!(inside(&sum)),
+            SyncBody::Result { result, .. } => assert!(inside(&result)),
+            SyncBody::Snapshot { head, state } => assert!(inside(&state) && head.last.iter().all(inside)),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn what_the_job_does_not_have_is_refused() {
+    let step = 1;
+    let base = Chain::default();
+    let too_far: IndexSet = [MICROBATCHES].into_iter().collect();
+    let some = IndexSet::full(1);
+    let sum = Bytes::from_static(b"x");
+    let bodies = [
+        SyncBody::NeedResult { step, part: PARTS },
+        SyncBody::Result { step, base, part: PARTS, result: sum.clone() },
+        SyncBody::NeedContribution { step, part: 0, microbatches: too_far.clone() },
+        SyncBody::NeedContribution { step, part: 0, microbatches: IndexSet::new() },
+        SyncBody::Contribution { step, base, part: 0, microbatches: too_far, sum: sum.clone() },
+        SyncBody::Contribution { step, base, part: PARTS, microbatches: some.clone(), sum: sum.clone() },
+        SyncBody::Contribution { step, base, part: 0, microbatches: some, sum: Bytes::new() },
+        SyncBody::Contribution { step, base, part: 0, microbatches: IndexSet::new(), sum },
+    ];
+    for body in bodies {
+        let frame = message(body.clone()).encode();
+        assert_eq!(decode(&frame.header, frame.payload.concat().into()), None, "{body:?}");
+    }
+    let frame = message(SyncBody::NeedSnapshot).encode();
+    assert_eq!(decode(&frame.header, Bytes::from_static(b"something")), None);
+    let large = message(SyncBody::Result { step, base, part: 0, result: vec![0; 5000].into() }).encode();
+    assert_eq!(decode(&large.header, large.payload.concat().into()), None);
+}
+
+/// Mutated frames decode to a message that encodes to the same meaning, or to nothing; they never panic.
+#[test]
+fn mutated_frames_do_no_harm() {
+    for seed in 0..30_000u64 {
+        let mut chance = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut below = |count: usize| {
+            chance ^= chance << 13;
+            chance ^= chance >> 7;
+            chance ^= chance << 17;
+            (chance % count.max(1) as u64) as usize
+        };
+        let all = samples();
+        let frame = all[below(all.len())].encode();
+        let (mut header, mut payload) = (frame.header.to_vec(), frame.payload.concat());
+        for _ in 0..1 + below(4) {
+            match below(5) {
+                0 => header.truncate(below(header.len() + 1)),
+                1 => payload.truncate(below(payload.len() + 1)),
+                2 => header.insert(below(header.len() + 1), below(256) as u8),
+                3 => payload.push(below(256) as u8),
+                _ if !header.is_empty() => {
+                    let position = below(header.len());
+                    header[position] = [0, 1, 0x7f, 0x80, 0xff, below(256) as u8][below(6)];
+                }
+                _ => {}
+            }
+        }
+        if let Some(message) = decode(&header, payload.into()) {
+            let again = message.encode();
+            let decoded = decode(&again.header, again.payload.concat().into());
+            assert_eq!(decoded, Some(message), "seed {seed}");
+        }
+    }
+}
