@@ -109,9 +109,8 @@ impl Liveness {
             return Fate::Alive;
         }
         match self.lost.get(&life.node) {
-            Some(loss) if loss.boot != life.boot => {
-                Fate::Dead { reason: "its process was replaced by another".to_owned() }
-            }
+            // The end of another process, registered before or not yet, tells nothing about this one.
+            Some(loss) if loss.boot != life.boot => Fate::Unseen,
             Some(loss) if loss.is_certain => Fate::Dead { reason: loss.reason.clone() },
             Some(loss) => Fate::Silent { reason: loss.reason.clone() },
             None => Fate::Unseen,

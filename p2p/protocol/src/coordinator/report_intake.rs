@@ -22,7 +22,7 @@ impl Coordinator {
     /// Reads what is on `view` of `job`, keeps what is on a later view, lineage or job, drops the rest.
     pub(super) fn read_reports(&mut self, pass: &Pass<'_>, job: JobId, view: &View) {
         let Some(reports) = &mut self.reports else { return };
-        reports.enter(pass.now, view);
+        self.progress.is_due |= reports.enter(pass.now, view);
         for (from, report) in std::mem::take(&mut self.reports_early) {
             let is_later = if report.job == job {
                 (report.incarnation, report.epoch) > (view.incarnation, view.epoch)
