@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::limits::PEERS_MAX;
+use super::limits::{LOSS_REASON_BYTES_MAX, PEERS_MAX};
 use crate::ids::{Boot, Life, Millis, NodeId};
 use crate::ledger::Ledger;
+use crate::ledger::limits::cut;
 
 /// The end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +56,8 @@ impl Liveness {
         }
     }
 
-    pub(super) fn lost(&mut self, node: NodeId, loss: Loss) {
+    pub(super) fn lost(&mut self, node: NodeId, mut loss: Loss) {
+        cut(&mut loss.reason, LOSS_REASON_BYTES_MAX);
         if node == self.me.node {
             return;
         }

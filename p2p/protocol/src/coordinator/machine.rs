@@ -127,6 +127,12 @@ impl Coordinator {
         self.deadline
     }
 
+    /// Members of the running job that contradict each other, in words. A broken node: for the log.
+    #[must_use]
+    pub fn alarm(&self) -> Option<&str> {
+        self.reports.as_ref().and_then(|reports| reports.divergence.as_deref())
+    }
+
     fn start(&mut self, now: Millis, ledger: &Ledger) {
         if self.elected_at.is_none() {
             self.elected_at = Some(now);

@@ -261,8 +261,8 @@ fn a_result_is_that_of_the_last_committed_step() {
     assert_eq!(refused(&mut ledger, cancel), Rejected::JobEnded { job: job_id(1) });
 }
 
-#[test]
-fn a_full_ledger_still_fits_into_a_control_message() {
+/// A ledger with 64 nodes whose texts are too long.
+fn full_of_nodes() -> Ledger {
     let mut ledger = Ledger::default();
     for number in 0..64 {
         let registration = crate::wire::control::Registration {
@@ -270,77 +270,53 @@ fn a_full_ledger_still_fits_into_a_control_message() {
             device: "d".repeat(1000),
             ..registration(u64::MAX)
         };
-        ledger
-            .apply_command(u64::MAX, LedgerCommand::RegisterNode { node: node(number), registration })
-            .unwrap();
+        let command = LedgerCommand::RegisterNode { node: node(number), registration };
+        ledger.apply_command(u64::MAX, command).unwrap();
     }
-    let spec = "x".repeat(limits::SPEC_BYTES_MAX);
-    let mut accepted = 0;
-    for number in 0..2000u64 {
-        let id = crate::ids::JobId(number.to_be_bytes());
-        let wide = JobPlan { microbatches: 4096, parts: 4096, nodes_max: 64, checkpoint_keep: 64, ..plan() };
-        let by = node(1);
-        let name = "n".repeat(128);
-        ledger
-            .apply_command(
-                number,
-                LedgerCommand::SubmitJob { id, name, spec_toml: spec.clone(), plan: wide, by },
-            )
-            .unwrap();
-        accepted += 1;
-        let members: Vec<_> = (0..64).map(|n| member(n, u64::MAX, 1)).collect();
-        let mut first = view(1, 1, members.clone(), 63);
-        (first.job, first.leases, first.owners) = (id, vec![63; 4096], vec![63; 4096]);
-        ledger
-            .apply_command(
-                number,
-                LedgerCommand::CommitView {
-                    view: first.clone(),
-                    reason: "r".repeat(9000),
-                    stable_step: u64::MAX,
-                },
-            )
-            .unwrap();
-        let epochs = if number < 5 { 80 } else { 3 };
-        for epoch in 2..epochs {
-            first.epoch = Epoch(epoch);
-            ledger
-                .apply_command(
-                    number,
-                    LedgerCommand::CommitView {
-                        view: first.clone(),
-                        reason: "r".repeat(9000),
-                        stable_step: u64::MAX,
-                    },
-                )
-                .unwrap();
-        }
-        let all: Vec<u8> = (0..64).collect();
-        for step in 1..90 {
-            let commit = LedgerCommand::CommitSteps {
-                job: id,
-                from: step - 1,
-                to: step,
-                epoch: Epoch(1),
-                chain: chain(step),
-            };
-            ledger.apply_command(number, commit).unwrap();
-            let entry = checkpoint(step, &all);
-            ledger.apply_command(number, LedgerCommand::RecordCheckpoint { job: id, entry }).unwrap();
-        }
-        ledger.apply_command(number, LedgerCommand::FailJob { job: id, reason: "r".repeat(9000) }).unwrap();
-        if accepted >= 60 {
-            break;
-        }
+    ledger
+}
+
+/// Runs a job that is as large as it may be, through `epochs` views, and fails it.
+fn run_large_job(ledger: &mut Ledger, id: JobId, epochs: u64) {
+    let plan = JobPlan { microbatches: 4096, parts: 4096, nodes_max: 64, checkpoint_keep: 64, ..plan() };
+    let (name, spec_toml, by) = ("n".repeat(128), "x".repeat(limits::SPEC_BYTES_MAX), node(1));
+    ledger.apply_command(0, LedgerCommand::SubmitJob { id, name, spec_toml, plan, by }).unwrap();
+    let mut view = view(1, 1, (0..64).map(|number| member(number, u64::MAX, 1)).collect(), 63);
+    (view.job, view.leases, view.owners) = (id, vec![63; 4096], vec![63; 4096]);
+    for epoch in 1..=epochs {
+        view.epoch = Epoch(epoch);
+        let reason = "r".repeat(9000);
+        let command = LedgerCommand::CommitView { view: view.clone(), reason, stable_step: u64::MAX };
+        assert!(command.encode().len() < limits::LEDGER_COMMAND_BYTES_MAX);
+        ledger.apply_command(0, command).unwrap();
     }
+    let all: Vec<u8> = (0..64).collect();
+    for step in 1..90 {
+        let (from, to, epoch) = (step - 1, step, Epoch(1));
+        let command = LedgerCommand::CommitSteps { job: id, from, to, epoch, chain: chain(step) };
+        ledger.apply_command(0, command).unwrap();
+        let entry = checkpoint(step, &all);
+        ledger.apply_command(0, LedgerCommand::RecordCheckpoint { job: id, entry }).unwrap();
+    }
+    ledger.apply_command(0, LedgerCommand::FailJob { job: id, reason: "r".repeat(9000) }).unwrap();
+}
+
+#[test]
+fn a_full_ledger_still_fits_into_a_control_message() {
+    let mut ledger = full_of_nodes();
+    for number in 0..60u8 {
+        run_large_job(&mut ledger, JobId([number; 8]), if number < 5 { 80 } else { 3 });
+    }
+    assert!(ledger.jobs.len() < 60, "the oldest are forgotten");
+    assert!(!ledger.jobs.contains_key(&JobId([0; 8])) && ledger.jobs.contains_key(&JobId([59; 8])));
     let mut refusals = 0;
-    for number in 0..100u8 {
-        let id = crate::ids::JobId([255, number, 0, 0, 0, 0, 0, 0]);
-        let (name, spec_toml, by) = (String::new(), spec.clone(), node(1));
-        let submit = LedgerCommand::SubmitJob { id, name, spec_toml, plan: plan(), by };
-        refusals += u32::from(ledger.apply_command(0, submit).is_err());
+    for number in 100..200u8 {
+        let (name, spec_toml, by) = (String::new(), "x".repeat(limits::SPEC_BYTES_MAX), node(1));
+        let id = JobId([number; 8]);
+        let command = LedgerCommand::SubmitJob { id, name, spec_toml, plan: plan(), by };
+        refusals += u32::from(ledger.apply_command(0, command).is_err());
     }
-    assert!(refusals > 0 && ledger.jobs.len() < 160, "limits were never met");
+    assert_eq!(refusals, 68, "32 specifications of 64 KiB wait at most");
     let bytes = ledger.snapshot();
     assert!(bytes.len() < limits::LEDGER_SNAPSHOT_BYTES_MAX, "{} bytes", bytes.len());
     assert!(bytes.len() > 4 << 20, "the test is meant to fill the ledger, {} bytes", bytes.len());

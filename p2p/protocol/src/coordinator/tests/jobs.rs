@@ -184,6 +184,37 @@ fn a_job_is_done_when_all_members_agree_on_its_end() {
 }
 
 #[test]
+fn a_checkpoint_with_another_digest_names_its_writer_and_is_not_proposed_again_and_again() {
+    let mut cluster = Cluster::running(2, plan());
+    for step in 1..=10 {
+        cluster.all_apply(step);
+    }
+    cluster
+        .report(1, ReportEvent::CheckpointWritten { step: 0, chain: chain(0), digest: digest(0), bytes: 9 });
+    cluster.report(1, written(10));
+    cluster.pass_ms(CHECKPOINT_BATCH_MS);
+    let event = ReportEvent::CheckpointWritten { step: 10, chain: chain(10), digest: digest(9), bytes: 1000 };
+    cluster.report(2, event);
+    cluster.pass_ms(10 * CHECKPOINT_BATCH_MS);
+    assert_eq!(cluster.job().checkpoints, [checkpoint(10, &[1])]);
+    let alarm = cluster.coordinator.alarm().unwrap();
+    assert!(alarm.contains(&super::cluster::name(2)) && alarm.contains(&digest(9).short()), "{alarm}");
+}
+
+#[test]
+fn an_end_that_contradicts_the_stable_chain_fails_the_job() {
+    let mut cluster = Cluster::running(1, short());
+    for step in 1..=3 {
+        cluster.all_apply(step);
+    }
+    cluster.report(
+        1,
+        ReportEvent::Finished { step: 3, chain: chain(9), digest: digest(9), test_correct: 1, test_total: 2 },
+    );
+    assert!(matches!(cluster.status(), JobStatus::Failed { .. }), "{:?}", cluster.status());
+}
+
+#[test]
 fn different_ends_fail_the_job_and_say_who_has_what() {
     let mut cluster = Cluster::running(2, short());
     cluster.report(1, finished(3));

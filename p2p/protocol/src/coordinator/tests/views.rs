@@ -263,6 +263,15 @@ fn a_failed_microbatch_moves_and_failing_twice_ends_the_job_by_name() {
 }
 
 #[test]
+fn a_failure_of_a_step_that_others_have_passed_is_not_proposed_again_and_again() {
+    let mut cluster = Cluster::running(2, plan());
+    cluster.report(1, failed(6, 3));
+    cluster.report(2, failed(5, 8));
+    cluster.pass_ms(5_000);
+    assert_eq!((cluster.job().failed_microbatches.len(), cluster.view().epoch), (1, Epoch(2)));
+}
+
+#[test]
 fn failures_of_all_members_at_once_move_together_and_one_alone_tries_itself_again() {
     let mut cluster = Cluster::running(2, plan());
     cluster.is_council_stuck = true;
