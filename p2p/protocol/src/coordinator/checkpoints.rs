@@ -27,11 +27,38 @@ impl JobReports {
         state: (u64, Chain, Digest),
         bytes: u64,
     ) {
+        // The state of step 0 is the seed's: nobody needs a checkpoint of it.
+        if state.0 == 0 {
+            return;
+        }
         let fresh = || PendingCheckpoint { first_at: now, bytes, holders: BTreeSet::new() };
         self.checkpoints.entry(state).or_insert_with(fresh).holders.insert(node);
         if self.checkpoints.len() > CHECKPOINTS_PENDING_MAX {
             self.checkpoints.pop_first();
         }
+    }
+
+    /// One chain has one digest: a checkpoint that differs from the recorded one of its step shows a broken node.
+    fn name_differing_checkpoints(&mut self, job: &JobRecord) {
+        let differs = |state: &(u64, Chain, Digest), pending: &PendingCheckpoint| {
+            job.checkpoints.iter().find(|entry| {
+                entry.step == state.0
+                    && (entry.chain, entry.digest, entry.bytes) != (state.1, state.2, pending.bytes)
+            })
+        };
+        let divergence = &mut self.divergence;
+        self.checkpoints.retain(|state, pending| {
+            let Some(entry) = differs(state, pending) else { return true };
+            let names: Vec<String> = pending.holders.iter().map(NodeId::friendly_name).collect();
+            divergence.get_or_insert(format!(
+                "{} wrote a checkpoint of step {} with digest {}, recorded is {}",
+                names.join(", "),
+                state.0,
+                state.2.short(),
+                entry.digest.short()
+            ));
+            false
+        });
     }
 }
 
@@ -55,10 +82,13 @@ impl Coordinator {
                         && pending.holders.is_subset(&entry.holders)
                 })
         };
+        reports.name_differing_checkpoints(job);
         reports.checkpoints.retain(|state, pending| !is_known(state, pending));
         let mut due = Vec::new();
         for (state, pending) in &reports.checkpoints {
-            let is_stable = |node: &&NodeId| reports.is_stable_state(**node, state.0, state.1);
+            let is_stable = |node: &&NodeId| {
+                pass.ledger.nodes.contains_key(node) && reports.is_stable_state(**node, state.0, state.1)
+            };
             let holders: BTreeSet<NodeId> = pending.holders.iter().filter(is_stable).copied().collect();
             if state.0 > reports.stable.0 || holders.is_empty() {
                 continue;

@@ -25,11 +25,13 @@ impl Coordinator {
         }
         let Some((_, state)) = finished.first().copied() else { return false };
         let same = |other: &FinishedState| (other.chain, other.digest) == (state.chain, state.digest);
-        if !finished.iter().all(|(_, other)| same(other)) {
+        let step = job.plan.steps;
+        let (stable, stable_chain, _) = reports.stable;
+        let contradicts_stable = stable >= step && stable_chain != state.chain;
+        if contradicts_stable || !finished.iter().all(|(_, other)| same(other)) {
             self.end(pass, LedgerCommand::FailJob { job: job.id, reason: disagreement(&finished) }, job);
             return true;
         }
-        let step = job.plan.steps;
         if reports.stable.0 < step {
             reports.set_stable(step, state.chain, view.epoch);
         }

@@ -6,11 +6,14 @@ use super::machine::{Coordinator, Pass};
 use super::proposals::ProposalKey;
 use super::reports::JobReports;
 use crate::ids::{Epoch, NodeId};
-use crate::ledger::limits::{FAILED_MICROBATCHES_MAX, FAILED_SAMPLES_MAX, REASON_BYTES_MAX, cut};
+use crate::ledger::limits::FAILED_MICROBATCHES_MAX;
 use crate::ledger::{JobRecord, LedgerCommand, MicrobatchFailure};
 
 /// Sample ids named in the reason of a failed job.
 const SAMPLES_SHOWN: usize = 16;
+
+/// Longest reason of a failed micro-batch, bytes: two of them and their samples fit into the reason of a failed job.
+pub(super) const FAILURE_REASON_BYTES_MAX: usize = 512;
 
 /// A failure that a member reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,9 +25,7 @@ pub(super) struct PendingFailure {
 }
 
 impl PendingFailure {
-    pub(super) fn new(node: NodeId, epoch: Epoch, mut samples: Vec<u32>, mut reason: String) -> Self {
-        samples.truncate(FAILED_SAMPLES_MAX);
-        cut(&mut reason, REASON_BYTES_MAX / 4);
+    pub(super) fn new(node: NodeId, epoch: Epoch, samples: Vec<u32>, reason: String) -> Self {
         Self { node, epoch, samples, reason }
     }
 }
@@ -45,8 +46,11 @@ impl Coordinator {
     /// Records first failures and ends the job at a second one. Whether the job is to end.
     pub(super) fn decide_failures(&mut self, pass: &mut Pass<'_>, job: &JobRecord) -> bool {
         let Some(reports) = &mut self.reports else { return false };
+        // Whoever is at a later step has the results of this one: nobody needs the micro-batch any more.
+        let newest = job.failed_microbatches.iter().map(|failure| failure.step).max().unwrap_or(0);
         reports.failures.retain(|(step, microbatch), failure| {
-            job.failure_of(*step, *microbatch).is_none_or(|first| first.epoch < failure.epoch)
+            *step >= newest
+                && job.failure_of(*step, *microbatch).is_none_or(|first| first.epoch < failure.epoch)
         });
         let mut room = FAILED_MICROBATCHES_MAX.saturating_sub(job.failed_microbatches.len());
         for ((step, microbatch), failure) in &reports.failures {

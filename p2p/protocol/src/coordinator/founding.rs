@@ -8,7 +8,7 @@ use super::liveness::Fate;
 use super::machine::{Coordinator, Pass};
 use super::plan_view::{FoundingFacts, plan_founding_view};
 use super::proposals::ProposalKey;
-use crate::ids::{Boot, Epoch, Incarnation, JobId, Life, Millis, NodeId};
+use crate::ids::{Boot, Epoch, Incarnation, Life, Millis, NodeId};
 use crate::ledger::{JobRecord, LedgerCommand};
 use crate::view::{Origin, View};
 
@@ -37,7 +37,9 @@ impl Coordinator {
     pub(super) fn decide_founding(&mut self, pass: &mut Pass<'_>, job: &JobRecord, view: &View) {
         let lost = match self.lineage_lost {
             Some((id, epoch, since)) if (id, epoch) == (job.id, view.epoch) => since,
-            _ => pass.now,
+            _ if self.lineage_was_alive => pass.now,
+            // It was lost before this node was elected, which took long enough.
+            _ => self.elected_at.unwrap_or(pass.now),
         };
         self.lineage_lost = Some((job.id, view.epoch, lost));
         let usable = self.liveness.usable(pass.ledger);
@@ -97,13 +99,6 @@ impl Coordinator {
         {
             let command = LedgerCommand::CommitView { view, reason, stable_step };
             pass.out.push(CoordinatorOutput::Propose(command));
-        }
-    }
-
-    /// The lineage of `job` has a live member with the state.
-    pub(super) fn lineage_lives(&mut self, job: JobId) {
-        if self.lineage_lost.is_some_and(|(id, _, _)| id == job) {
-            self.lineage_lost = None;
         }
     }
 }

@@ -3,6 +3,9 @@
 /// Peers whose connections are followed: the registered nodes and as many that are not admitted.
 pub const PEERS_MAX: usize = 2 * crate::ledger::limits::NODES_MAX;
 
+/// Longest reason kept for the end of a connection, bytes: a sentence.
+pub const LOSS_REASON_BYTES_MAX: usize = 256;
+
 /// Registrations that wait for their commit: one for each node.
 pub const REGISTRATIONS_PENDING_MAX: usize = crate::ledger::limits::NODES_MAX;
 

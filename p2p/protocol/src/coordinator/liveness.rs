@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::limits::PEERS_MAX;
+use super::limits::{LOSS_REASON_BYTES_MAX, PEERS_MAX};
 use crate::ids::{Boot, Life, Millis, NodeId};
 use crate::ledger::Ledger;
+use crate::ledger::limits::cut;
 
 /// The end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +56,8 @@ impl Liveness {
         }
     }
 
-    pub(super) fn lost(&mut self, node: NodeId, loss: Loss) {
+    pub(super) fn lost(&mut self, node: NodeId, mut loss: Loss) {
+        cut(&mut loss.reason, LOSS_REASON_BYTES_MAX);
         if node == self.me.node {
             return;
         }
@@ -109,9 +111,8 @@ impl Liveness {
             return Fate::Alive;
         }
         match self.lost.get(&life.node) {
-            Some(loss) if loss.boot != life.boot => {
-                Fate::Dead { reason: "its process was replaced by another".to_owned() }
-            }
+            // The end of another process, registered before or not yet, tells nothing about this one.
+            Some(loss) if loss.boot != life.boot => Fate::Unseen,
             Some(loss) if loss.is_certain => Fate::Dead { reason: loss.reason.clone() },
             Some(loss) => Fate::Silent { reason: loss.reason.clone() },
             None => Fate::Unseen,

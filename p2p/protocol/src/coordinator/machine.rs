@@ -32,6 +32,8 @@ pub struct Coordinator {
     pub(super) admissions: Admissions,
     /// The view of a job whose members with the state are all lost, and since when.
     pub(super) lineage_lost: Option<(JobId, Epoch, Millis)>,
+    /// A live member with the state was seen since the election.
+    pub(super) lineage_was_alive: bool,
     pub(super) progress: ProgressState,
     pub(super) waits: Vec<Wait>,
     rejections_seen: u64,
@@ -73,6 +75,7 @@ impl Coordinator {
             reports_early: VecDeque::new(),
             admissions: Admissions::default(),
             lineage_lost: None,
+            lineage_was_alive: false,
             progress: ProgressState::default(),
             waits: Vec::new(),
             rejections_seen: 0,
@@ -124,6 +127,12 @@ impl Coordinator {
         self.deadline
     }
 
+    /// Members of the running job that contradict each other, in words. A broken node: for the log.
+    #[must_use]
+    pub fn alarm(&self) -> Option<&str> {
+        self.reports.as_ref().and_then(|reports| reports.divergence.as_deref())
+    }
+
     fn start(&mut self, now: Millis, ledger: &Ledger) {
         if self.elected_at.is_none() {
             self.elected_at = Some(now);
@@ -141,6 +150,7 @@ impl Coordinator {
         self.reports_early.clear();
         self.admissions = Admissions::default();
         self.lineage_lost = None;
+        self.lineage_was_alive = false;
         self.waits.clear();
     }
 

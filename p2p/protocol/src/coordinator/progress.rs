@@ -70,8 +70,8 @@ impl JobReports {
             job: self.job,
             incarnation: self.incarnation,
             epoch,
-            stable_step: self.stable.0,
-            losses: self.losses.iter().copied().collect(),
+            stable_step: self.stable_told(),
+            losses: self.losses.iter().map(|(step, loss)| (*step, *loss)).collect(),
             work: self.work.iter().map(|((node, boot), (work, _))| (*node, *boot, *work)).collect(),
         }
     }

@@ -5,12 +5,14 @@ use super::limits::REGISTRATIONS_PENDING_MAX;
 use super::machine::{Coordinator, Pass};
 use super::proposals::ProposalKey;
 use crate::ids::NodeId;
-use crate::ledger::limits::NODES_MAX;
+use crate::ledger::limits::{NODE_TEXT_BYTES_MAX, NODES_MAX, cut};
 use crate::ledger::{Ledger, LedgerCommand};
 use crate::wire::control::{ControlMessage, Registration};
 
 impl Coordinator {
-    pub(super) fn register(&mut self, from: NodeId, registration: Registration) {
+    pub(super) fn register(&mut self, from: NodeId, mut registration: Registration) {
+        cut(&mut registration.numeric_class, NODE_TEXT_BYTES_MAX);
+        cut(&mut registration.device, NODE_TEXT_BYTES_MAX);
         let has_room = self.registrations.len() < REGISTRATIONS_PENDING_MAX;
         if from != self.me && (has_room || self.registrations.contains_key(&from)) {
             self.registrations.insert(from, registration);

@@ -1,18 +1,26 @@
 //! Reports on their way in: held until the ledger shows what they are about.
 
+use super::failures::FAILURE_REASON_BYTES_MAX;
 use super::input_output::CoordinatorOutput;
 use super::limits::REPORTS_EARLY_MAX;
 use super::machine::{Coordinator, Pass};
 use super::proposals::ProposalKey;
 use crate::ids::{JobId, NodeId};
+use crate::ledger::limits::{FAILED_SAMPLES_MAX, cut};
 use crate::ledger::{JobRecord, LedgerCommand};
 use crate::view::View;
-use crate::wire::control::Report;
+use crate::wire::control::{Report, ReportEvent};
 
 impl Coordinator {
     /// Keeps a report for the next pass. A full queue drops the oldest: members repeat themselves to a new coordinator,
     /// and one that has the office empties the queue at once.
-    pub(super) fn hold(&mut self, from: NodeId, report: Report) {
+    pub(super) fn hold(&mut self, from: NodeId, mut report: Report) {
+        if let ReportEvent::MicrobatchFailed { samples, reason, .. } = &mut report.event {
+            samples.truncate(FAILED_SAMPLES_MAX);
+            samples.shrink_to_fit();
+            cut(reason, FAILURE_REASON_BYTES_MAX);
+            reason.shrink_to_fit();
+        }
         if self.reports_early.len() >= REPORTS_EARLY_MAX {
             self.reports_early.pop_front();
         }
@@ -22,7 +30,7 @@ impl Coordinator {
     /// Reads what is on `view` of `job`, keeps what is on a later view, lineage or job, drops the rest.
     pub(super) fn read_reports(&mut self, pass: &Pass<'_>, job: JobId, view: &View) {
         let Some(reports) = &mut self.reports else { return };
-        reports.enter(pass.now, view);
+        self.progress.is_due |= reports.enter(pass.now, view);
         for (from, report) in std::mem::take(&mut self.reports_early) {
             let is_later = if report.job == job {
                 (report.incarnation, report.epoch) > (view.incarnation, view.epoch)

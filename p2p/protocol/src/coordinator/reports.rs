@@ -1,6 +1,6 @@
 //! What the members of the running job have reported, and what follows from all of it together.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::checkpoints::PendingCheckpoint;
 use super::failures::PendingFailure;
@@ -38,8 +38,10 @@ pub(super) struct JobReports {
     pub(super) stable: (u64, Chain, Epoch),
     /// Chains after earlier stable steps, at most [`STABLE_CHAINS_MAX`].
     chains: BTreeMap<u64, Chain>,
-    /// Losses of the latest stable steps.
-    pub(super) losses: VecDeque<(u64, f64)>,
+    /// Losses of the latest stable steps, at most [`PROGRESS_LOSSES_MAX`].
+    pub(super) losses: BTreeMap<u64, f64>,
+    /// Stable steps by the former coordinator's last word: what was told is not taken back.
+    stable_heard: u64,
     /// Counters by process with the time of the last word.
     pub(super) work: BTreeMap<(NodeId, Boot), (WorkCounters, Millis)>,
     pub(super) checkpoints: BTreeMap<(u64, Chain, Digest), PendingCheckpoint>,
@@ -63,7 +65,8 @@ impl JobReports {
             finished: BTreeMap::new(),
             stable: (step, chain, epoch),
             chains: BTreeMap::from([(step, chain)]),
-            losses: VecDeque::new(),
+            losses: BTreeMap::new(),
+            stable_heard: 0,
             work: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
             failures: BTreeMap::new(),
@@ -73,16 +76,17 @@ impl JobReports {
             reports.work =
                 heard.work.iter().map(|(node, boot, work)| ((*node, *boot), (*work, now))).collect();
             if heard.incarnation == view.incarnation {
+                reports.stable_heard = heard.stable_step.min(job.plan.steps);
                 reports.losses = heard.losses.iter().copied().take(PROGRESS_LOSSES_MAX).collect();
             }
         }
         reports
     }
 
-    /// Keeps what members of `view` have said in the tenure that they have there.
-    pub(super) fn enter(&mut self, now: Millis, view: &View) {
+    /// Keeps what members of `view` have said in the tenure that they have there. Whether the view is another.
+    pub(super) fn enter(&mut self, now: Millis, view: &View) -> bool {
         if self.epoch == view.epoch {
-            return;
+            return false;
         }
         self.epoch = view.epoch;
         let is_member =
@@ -95,6 +99,7 @@ impl JobReports {
         self.synced.retain(|(life, tenure)| is_member(*life, *tenure));
         self.finished.retain(|(life, tenure), _| is_member(*life, *tenure));
         self.failures.retain(|_, failure| view.member_on(failure.node).is_some());
+        true
     }
 
     /// Takes note of a report of a member of `view`. Reports of other lives, lineages and earlier tenures change
@@ -193,14 +198,14 @@ impl JobReports {
         for (step, (chain, loss)) in passed {
             self.chains.insert(step, chain);
             if let Some(loss) = loss {
-                self.losses.push_back((step, loss));
+                self.losses.insert(step, loss);
             }
         }
         while self.chains.len() > STABLE_CHAINS_MAX {
             self.chains.pop_first();
         }
         while self.losses.len() > PROGRESS_LOSSES_MAX {
-            self.losses.pop_front();
+            self.losses.pop_first();
         }
         self.stable = (step, chain, epoch);
         self.failures.retain(|(failed, _), _| *failed >= step);
@@ -222,10 +227,17 @@ impl JobReports {
         }
     }
 
+    /// Stable steps as they are told.
+    pub(super) fn stable_told(&self) -> u64 {
+        self.stable.0.max(self.stable_heard)
+    }
+
     /// The loss of the last step, from any member.
     pub(super) fn loss_at(&self, step: u64) -> Option<f64> {
-        let stable = self.losses.iter().find(|(known, _)| *known == step).map(|(_, loss)| *loss);
-        stable.or_else(|| self.members.values().find_map(|member| member.applied.get(&step)?.loss))
+        self.losses
+            .get(&step)
+            .copied()
+            .or_else(|| self.members.values().find_map(|member| member.applied.get(&step)?.loss))
     }
 
     fn count_work(&mut self, now: Millis, life: Life, work: WorkCounters) {

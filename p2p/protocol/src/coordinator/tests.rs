@@ -1,1 +1,6 @@
-
+mod cluster;
+mod founding;
+mod jobs;
+mod plans;
+mod random;
+mod views;

@@ -25,14 +25,22 @@ pub(super) struct Admissions {
 }
 
 impl Coordinator {
-    /// Proposes the next view if anything calls for one.
+    /// Proposes the next view if anything calls for one. Nothing is proposed while the only members with the state are
+    /// such that nobody knows whether they live.
     pub(super) fn decide_view(&mut self, pass: &mut Pass<'_>, job: &JobRecord, view: &View) {
         let (staying, mut reasons) = self.staying(pass, job, view);
         if !staying.iter().any(|member| job.is_synced(member)) {
             self.decide_founding(pass, job, view);
             return;
         }
-        self.lineage_lives(job.id);
+        let is_carrier = |member: &&Member| {
+            job.is_synced(member) && self.liveness.fate(pass.ledger, member.life()) == Fate::Alive
+        };
+        if !staying.iter().any(|member| is_carrier(&member)) {
+            return;
+        }
+        self.lineage_lost = None;
+        self.lineage_was_alive = true;
         let joinable = self.joinable(pass, job, &staying);
         let is_joining = |node: NodeId| joinable.iter().any(|life| life.node == node);
         let avoided: Vec<(u32, NodeId)> =
@@ -128,6 +136,11 @@ impl Coordinator {
     fn joinable(&mut self, pass: &mut Pass<'_>, job: &JobRecord, staying: &[Member]) -> Vec<Life> {
         let now = pass.now;
         self.admissions.refused.retain(|_, until| now < *until);
+        for (node, until) in self.admissions.refused.clone() {
+            let what = format!("{} was too slow and may not join yet", node.friendly_name());
+            let since = Millis(until.0.saturating_sub(JOINER_RETRY_MS));
+            self.wait(pass, what, since, Some(until));
+        }
         let is_ending = self.reports.as_ref().is_some_and(|reports| !reports.finished.is_empty());
         let mut outside = self.liveness.usable(pass.ledger);
         outside.retain(|node, _| {

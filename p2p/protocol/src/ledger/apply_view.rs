@@ -49,6 +49,12 @@ impl Ledger {
         if founding {
             job.synced.extend(members);
         }
+        let others = job.synced.len() > 1;
+        for failure in &mut job.failed_microbatches {
+            if others && view.lease_holder(failure.microbatch) == Some(failure.node) {
+                failure.epoch = view.epoch;
+            }
+        }
         job.status = JobStatus::Running;
         job.epochs += 1;
         job.push_view_change(ViewChange {
@@ -107,9 +113,7 @@ fn check_shape(job: &JobRecord, view: &View) -> Result<(), Rejected> {
     }
     // Liveness: nobody waits for work of a member that is still fetching the state.
     let is_new = |position: &u16| view.members[usize::from(*position)].tenure == view.epoch;
-    if view.founding_epoch != view.epoch
-        && view.leases.iter().chain(&view.owners).any(|position| is_new(position))
-    {
+    if view.founding_epoch != view.epoch && view.leases.iter().chain(&view.owners).any(is_new) {
         return refuse("a joiner has leases or parts in its first view");
     }
     Ok(())

@@ -122,7 +122,8 @@ pub struct MicrobatchFailure {
     pub node: NodeId,
     /// What was wrong, in words.
     pub reason: String,
-    /// The newest view when this was recorded; the view after it gives the micro-batch to another member.
+    /// The newest view when this was recorded, or a later one that left the micro-batch where it failed although others
+    /// could compute it. A failure in a view after it is the second one.
     pub epoch: Epoch,
 }
 

@@ -1,1 +1,86 @@
+//! Values for tests of the ledger and of the coordinator.
 
+use super::{CheckpointEntry, JobPlan, LedgerCommand};
+use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, Life, NodeId};
+use crate::view::{Member, Origin, View};
+use crate::wire::control::Registration;
+
+pub(crate) fn node(number: u8) -> NodeId {
+    NodeId([number; 32])
+}
+
+pub(crate) fn life(number: u8, boot: u64) -> Life {
+    Life { node: node(number), boot: Boot(boot) }
+}
+
+pub(crate) fn member(number: u8, boot: u64, tenure: u64) -> Member {
+    Member { node: node(number), boot: Boot(boot), tenure: Epoch(tenure) }
+}
+
+pub(crate) fn job_id(number: u8) -> JobId {
+    JobId([number; 8])
+}
+
+/// The one chain that a job without faults has after `step` steps.
+pub(crate) fn chain(step: u64) -> Chain {
+    Chain(*blake3::hash(&step.to_le_bytes()).as_bytes())
+}
+
+pub(crate) fn digest(step: u64) -> Digest {
+    Digest(*blake3::hash(&chain(step).0).as_bytes())
+}
+
+pub(crate) fn plan() -> JobPlan {
+    JobPlan {
+        microbatches: 12,
+        microbatch_size: 4,
+        parts: 16,
+        steps: 100,
+        checkpoint_every: 10,
+        checkpoint_keep: 2,
+        nodes_min: 1,
+        nodes_max: 8,
+        genesis: chain(0),
+        state_bytes: 1000,
+    }
+}
+
+pub(crate) fn registration(boot: u64) -> Registration {
+    Registration { boot: Boot(boot), numeric_class: "class".to_owned(), device: "cpu".to_owned() }
+}
+
+pub(crate) fn register(number: u8, boot: u64) -> LedgerCommand {
+    LedgerCommand::RegisterNode { node: node(number), registration: registration(boot) }
+}
+
+pub(crate) fn submit(number: u8, plan: JobPlan) -> LedgerCommand {
+    let (name, spec_toml) = (format!("job-{number}"), "model = \"lenet\"".to_owned());
+    LedgerCommand::SubmitJob { id: job_id(number), name, spec_toml, plan, by: node(1) }
+}
+
+/// A view of job 1 whose leases and parts all belong to the member at `worker`.
+pub(crate) fn view(epoch: u64, founding: u64, members: Vec<Member>, worker: u16) -> View {
+    View {
+        job: job_id(1),
+        incarnation: Incarnation(1),
+        epoch: Epoch(epoch),
+        founding_epoch: Epoch(founding),
+        origin: Origin::Seed,
+        members,
+        leases: vec![worker; 12],
+        owners: vec![worker; 16],
+    }
+}
+
+pub(crate) fn commit(view: View) -> LedgerCommand {
+    LedgerCommand::CommitView { view, reason: "because".to_owned(), stable_step: 0 }
+}
+
+pub(crate) fn commit_steps(from: u64, to: u64, epoch: u64) -> LedgerCommand {
+    LedgerCommand::CommitSteps { job: job_id(1), from, to, epoch: Epoch(epoch), chain: chain(to) }
+}
+
+pub(crate) fn checkpoint(step: u64, holders: &[u8]) -> CheckpointEntry {
+    let holders = holders.iter().map(|number| node(*number)).collect();
+    CheckpointEntry { step, chain: chain(step), digest: digest(step), bytes: 1000, holders }
+}
