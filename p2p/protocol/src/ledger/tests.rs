@@ -188,32 +188,38 @@ fn checkpoints_are_of_committed_states_unite_their_holders_and_the_newest_stay()
 #[test]
 fn a_new_lineage_starts_from_a_checkpoint_that_its_founders_hold_and_takes_the_record_back_to_it() {
     let mut ledger = running();
-    ledger.apply_command(10, commit_steps(0, 30, 1)).unwrap();
+    for (from, to, epoch) in [(0, 15, 1), (15, 25, 2), (25, 30, 3)] {
+        ledger.apply_command(10, commit_steps(from, to, epoch)).unwrap();
+        ledger
+            .apply_command(10, commit(view(epoch + 1, 1, vec![member(1, 1, 1), member(2, 1, 1)], 0)))
+            .unwrap();
+    }
     for (step, holder) in [(10, 1), (20, 2)] {
         let entry = checkpoint(step, &[holder]);
         ledger.apply_command(11, LedgerCommand::RecordCheckpoint { job: job_id(1), entry }).unwrap();
     }
     ledger.apply_command(12, register(1, 2)).unwrap();
     let founding = |origin, members| {
-        let mut view = view(2, 2, members, 0);
+        let mut view = view(5, 5, members, 0);
         (view.incarnation, view.origin) = (Incarnation(2), origin);
         commit(view)
     };
     let origin = |step| Origin::Checkpoint { step, chain: chain(step), digest: digest(step) };
-    let founders = || vec![member(1, 2, 2)];
+    let founders = || vec![member(1, 2, 5)];
     for (wrong, members) in [
         (Origin::Seed, founders()),
         (origin(15), founders()),
         (origin(20), founders()),
-        (origin(10), vec![member(1, 2, 2), member(3, 1, 2)]),
+        (origin(10), vec![member(1, 2, 5), member(3, 1, 5)]),
     ] {
         assert!(matches!(refused(&mut ledger, founding(wrong, members)), Rejected::ViewMalformed { .. }));
     }
     ledger.apply_command(13, founding(origin(10), founders())).unwrap();
     let job = &ledger.jobs[&job_id(1)];
-    assert_eq!(job.committed_to(), (10, chain(10)));
+    let clipped = CommittedRange { from_step: 0, to_step: 10, epoch: Epoch(1), chain: chain(10) };
+    assert_eq!(job.committed, [clipped]);
     assert_eq!(job.checkpoints, [checkpoint(10, &[1])]);
-    assert_eq!(job.synced, BTreeSet::from([(life(1, 2), Epoch(2))]));
+    assert_eq!(job.synced, BTreeSet::from([(life(1, 2), Epoch(5))]));
 }
 
 #[test]

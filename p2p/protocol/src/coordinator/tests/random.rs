@@ -181,6 +181,7 @@ impl World {
         let previous = before.and_then(|before| before.view.as_ref());
         assert!(job.committed.first().is_none_or(|range| range.from_step == 0), "seed {seed}");
         assert!(job.committed.windows(2).all(|pair| pair[0].to_step == pair[1].from_step), "seed {seed}");
+        assert!(job.committed.iter().all(|range| range.from_step < range.to_step), "seed {seed}");
         let committed_before = before.map_or(0, |before| before.committed_to().0);
         let same_lineage = previous.is_none_or(|previous| previous.incarnation == view.incarnation);
         assert!(!same_lineage || job.committed_to().0 >= committed_before, "seed {seed}: a step undone");
