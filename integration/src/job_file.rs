@@ -28,7 +28,7 @@ impl JobFile {
             steps,
             micro_batches: 12,
             micro_batch_size: 8,
-            learning_rate: 0.05,
+            learning_rate: 0.02,
             checkpoint_every: 10,
             nodes_min: 1,
         }
