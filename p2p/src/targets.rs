@@ -108,7 +108,7 @@ impl Targets {
     /// A dial reached `node`.
     pub(crate) fn reached(&mut self, connection: ConnectionId, node: NodeId, now: Millis) {
         for target in self.dialled(connection) {
-            target.node = Some(node);
+            (target.dialling, target.node) = (None, Some(node));
             // A connection that ends before it was accepted must not be dialled again at once.
             target.next = now.plus(target.back_off.failed());
         }
@@ -117,6 +117,7 @@ impl Targets {
     /// A dial failed.
     pub(crate) fn failed(&mut self, connection: ConnectionId, now: Millis) {
         for target in self.dialled(connection) {
+            target.dialling = None;
             target.next = now.plus(target.back_off.failed());
             if !target.pinned {
                 target.node = None;
@@ -131,11 +132,7 @@ impl Targets {
 
     /// The addresses of a dial that ended.
     fn dialled(&mut self, connection: ConnectionId) -> impl Iterator<Item = &mut Target> {
-        let dialled = self.by_address.values_mut().filter(move |target| target.dialling == Some(connection));
-        dialled.map(|target| {
-            target.dialling = None;
-            target
-        })
+        self.by_address.values_mut().filter(move |target| target.dialling == Some(connection))
     }
 
     fn insert(&mut self, address: Multiaddr, target: Target) -> bool {
