@@ -12,7 +12,7 @@ use crate::node_id::{node_of, peer_of};
 
 /// Why a text is no address to dial.
 #[derive(Debug, Error)]
-pub enum AddressError {
+pub(crate) enum AddressError {
     /// Too long.
     #[error("address of {bytes} bytes, {ADDRESS_BYTES_MAX} are allowed")]
     TooLong {
@@ -125,7 +125,9 @@ mod tests {
         for good in ["/ip4/192.0.2.1/tcp/7700", "/ip6/2001:db8::1/tcp/1", "/dns4/node.example/tcp/9"] {
             assert!(parse(good, false).is_ok(), "{good}");
         }
-        for bad in ["/ip4/192.0.2.1/udp/7700", "/ip4/0.0.0.0/tcp/1", "/ip4/192.0.2.1/tcp/0", "/tcp/5", "x", ""] {
+        for bad in
+            ["/ip4/192.0.2.1/udp/7700", "/ip4/0.0.0.0/tcp/1", "/ip4/192.0.2.1/tcp/0", "/tcp/5", "x", ""]
+        {
             assert!(parse(bad, false).is_err(), "{bad}");
         }
         assert!(parse(&format!("/dns4/{}/tcp/1", "x".repeat(ADDRESS_BYTES_MAX)), false).is_err());

@@ -48,6 +48,8 @@ pub struct PeerSnapshot {
     pub rtt_us: Option<u64>,
     /// Time since its latest sign of life, milliseconds.
     pub heartbeat_age_ms: u64,
+    /// Whether its listening port was reached from here. Only then its death can be known at once.
+    pub reachable: bool,
 }
 
 /// What handles tell the driver.
@@ -76,6 +78,7 @@ pub struct Handle {
 #[derive(Debug)]
 struct Inner {
     node: NodeId,
+    bulk_port: u16,
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
     settings: watch::Sender<Settings>,
@@ -85,19 +88,26 @@ struct Inner {
 impl Handle {
     pub(crate) fn new(
         node: NodeId,
+        bulk_port: u16,
         shared: Arc<Shared>,
         commands: mpsc::Sender<Command>,
         settings: watch::Sender<Settings>,
         thread: JoinHandle<()>,
     ) -> Self {
         let thread = Mutex::new(Some(thread));
-        Self { inner: Arc::new(Inner { node, shared, commands, settings, thread }) }
+        Self { inner: Arc::new(Inner { node, bulk_port, shared, commands, settings, thread }) }
     }
 
     /// This node.
     #[must_use]
     pub fn node(&self) -> NodeId {
         self.inner.node
+    }
+
+    /// TCP port of the bulk listener, for people who open firewalls.
+    #[must_use]
+    pub fn bulk_port(&self) -> u16 {
+        self.inner.bulk_port
     }
 
     /// Queues a control message. Messages to one peer arrive in order; those queued when its connection breaks are lost.
@@ -146,6 +156,7 @@ impl Handle {
             node,
             boot: entry.boot,
             address: entry.address,
+            reachable: entry.reachable,
             rtt_us: entry.pulse.rtt_us(),
             heartbeat_age_ms: entry.pulse.silence_ms(now),
         };

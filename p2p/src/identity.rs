@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use libp2p::identity::{DecodingError, Keypair, OtherVariantError, ed25519};
+use libp2p::identity::{Keypair, ed25519};
 use thiserror::Error;
 use traind_protocol::ids::NodeId;
 
@@ -57,12 +57,9 @@ pub enum IdentityError {
         #[source]
         source: io::Error,
     },
-    /// The bytes are no secret key.
+    /// The bytes are no Ed25519 secret key.
     #[error("decode identity")]
-    Decode(#[source] DecodingError),
-    /// The key is not Ed25519.
-    #[error("identity is not an Ed25519 key")]
-    Variant(#[source] OtherVariantError),
+    Decode(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// A node's secret key.
@@ -102,8 +99,10 @@ impl Identity {
     }
 
     fn from_secret(secret: [u8; SECRET_BYTES]) -> Result<Self, IdentityError> {
-        let keypair = Keypair::ed25519_from_bytes(secret).map_err(IdentityError::Decode)?;
-        let public = keypair.public().try_into_ed25519().map_err(IdentityError::Variant)?;
+        let keypair =
+            Keypair::ed25519_from_bytes(secret).map_err(|error| IdentityError::Decode(error.into()))?;
+        let public =
+            keypair.public().try_into_ed25519().map_err(|error| IdentityError::Decode(error.into()))?;
         Ok(Self { node: NodeId(public.to_bytes()), keypair })
     }
 }
@@ -127,22 +126,24 @@ fn load(path: &Path, file: File) -> Result<Identity, IdentityError> {
 fn create(path: &Path) -> Result<Identity, IdentityError> {
     let failed = |source| IdentityError::Write { path: path.to_owned(), source };
     let identity = Identity::from_secret(
-        ed25519::SecretKey::generate().as_ref().try_into().map_err(|_| IdentityError::WrongLength {
-            path: path.to_owned(),
-            bytes: 0,
-        })?,
+        ed25519::SecretKey::generate()
+            .as_ref()
+            .try_into()
+            .map_err(|_| IdentityError::WrongLength { path: path.to_owned(), bytes: 0 })?,
     )?;
-    let keypair = identity.keypair.clone().try_into_ed25519().map_err(IdentityError::Variant)?;
+    let keypair =
+        identity.keypair.clone().try_into_ed25519().map_err(|error| IdentityError::Decode(error.into()))?;
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.new", std::process::id()));
     let beside = PathBuf::from(beside);
-    let written = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&beside).and_then(|mut file| {
-        file.write_all(keypair.secret().as_ref())?;
-        file.sync_all()?;
-        fs::hard_link(&beside, path)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-    });
+    let written =
+        OpenOptions::new().write(true).create_new(true).mode(MODE).open(&beside).and_then(|mut file| {
+            file.write_all(keypair.secret().as_ref())?;
+            file.sync_all()?;
+            fs::hard_link(&beside, path)?;
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        });
     let removed = fs::remove_file(&beside);
     written.and(removed).map_err(failed)?;
     Ok(identity)

@@ -38,7 +38,8 @@ impl Interfaces {
     }
 
     fn parse(routes: &str, addresses: &str) -> Self {
-        let number = |text: &str| u32::from_str_radix(text, 16).ok().map(|raw| u32::from_be_bytes(raw.to_ne_bytes()));
+        let number =
+            |text: &str| u32::from_str_radix(text, 16).ok().map(|raw| u32::from_be_bytes(raw.to_ne_bytes()));
         let networks = routes.lines().skip(1).filter_map(|line| {
             let fields: Vec<&str> = line.split_whitespace().collect();
             let (name, network, mask) = (fields.first()?, fields.get(1)?, fields.get(7)?);

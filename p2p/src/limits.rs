@@ -26,8 +26,8 @@ pub(crate) const OUTBOX_MAX: usize = 1024;
 pub(crate) const CONTROL_QUEUE_FRAMES_MAX: usize = 1024;
 /// Control frames queued for one peer, bytes: eight of the largest.
 pub(crate) const CONTROL_QUEUE_BYTES_MAX: usize = 8 * CONTROL_BYTES_MAX;
-/// Longest frame on a control stream, bytes: the longest message and its tag.
-pub(crate) const FRAME_BYTES_MAX: usize = CONTROL_BYTES_MAX + 16;
+/// Longest frame on a control stream, bytes: the longest message and one byte that tells its kind.
+pub(crate) const FRAME_BYTES_MAX: usize = CONTROL_BYTES_MAX + 1;
 /// Greetings that a peer may send before it is accepted: the first, and another when it found its swarm.
 pub(crate) const GREETINGS_MAX: usize = 4;
 

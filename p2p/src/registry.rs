@@ -24,6 +24,8 @@ pub(crate) struct Shared {
 pub(crate) struct Entry {
     pub(crate) boot: Boot,
     pub(crate) address: String,
+    /// Whether its listening port was reached from here.
+    pub(crate) reachable: bool,
     /// The queue of its control stream; `None` while it is being redialled.
     pub(crate) control: Option<ControlSender>,
     pub(crate) pulse: Arc<Pulse>,
@@ -66,6 +68,15 @@ impl Shared {
             match link {
                 Some((control, pulse)) => (entry.control, entry.pulse) = (Some(control), pulse),
                 None => entry.control = None,
+            }
+        });
+    }
+
+    /// The peer's listening port was reached.
+    pub(crate) fn set_reachable(&self, node: NodeId) {
+        self.write(|peers| {
+            if let Some(entry) = peers.get_mut(&node) {
+                entry.reachable = true;
             }
         });
     }

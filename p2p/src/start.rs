@@ -10,9 +10,9 @@ use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 
-use crate::address::{self, AddressError};
+use crate::address;
 use crate::bulk::TlsTransport;
-use crate::bulk::tls::{Credentials, TlsError};
+use crate::bulk::tls::Credentials;
 use crate::event::{DataEvent, Event};
 use crate::handle::{Handle, Settings};
 use crate::limits::{
@@ -20,7 +20,10 @@ use crate::limits::{
 };
 use crate::options::Options;
 use crate::registry::Shared;
-use crate::swarm::{BuildError, Channels, Driver, build};
+use crate::swarm::{Channels, Driver, build};
+
+/// An error of a library below, kept as the cause only.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why the network did not start.
 #[derive(Debug, Error)]
@@ -32,7 +35,7 @@ pub enum StartError {
         address: String,
         /// What is wrong with it.
         #[source]
-        source: libp2p::multiaddr::Error,
+        source: Cause,
     },
     /// An address of `peers` cannot be dialled.
     #[error("peer address '{address}'")]
@@ -41,7 +44,7 @@ pub enum StartError {
         address: String,
         /// What is wrong with it.
         #[source]
-        source: AddressError,
+        source: Cause,
     },
     /// The numeric class does not fit a hello.
     #[error("numeric class of {bytes} bytes, {NUMERIC_CLASS_BYTES_MAX} are allowed")]
@@ -54,30 +57,30 @@ pub enum StartError {
     Threads(#[source] io::Error),
     /// The certificate of the bulk connections could not be made.
     #[error("set up bulk connections")]
-    Tls(#[source] TlsError),
+    Tls(#[source] Cause),
     /// The bulk listener could not be made.
     #[error("open bulk listener")]
     BulkListen(#[source] io::Error),
     /// Bulk connections could not be served.
     #[error("serve bulk connections")]
-    Bulk(#[source] crate::bulk::TransportError),
+    Bulk(#[source] Cause),
     /// The swarm could not be built.
     #[error("build swarm")]
-    Swarm(#[source] BuildError),
+    Swarm(#[source] Cause),
     /// Nothing can listen there.
     #[error("listen on '{address}'")]
     Listen {
         /// The address.
-        address: Multiaddr,
+        address: String,
         /// What the transport said.
         #[source]
-        source: libp2p::TransportError<io::Error>,
+        source: Cause,
     },
 }
 
 /// The running network: a handle, its events and its data events. Both receivers must be drained; while one is full,
 /// the network takes no more from peers.
-pub type Started = (Handle, mpsc::Receiver<Event>, mpsc::Receiver<DataEvent>);
+type Started = (Handle, mpsc::Receiver<Event>, mpsc::Receiver<DataEvent>);
 
 /// Starts the network on threads of its own.
 ///
@@ -113,11 +116,13 @@ pub fn start(options: Options) -> Result<Started, StartError> {
             return Err(error);
         }
     };
+    let bulk_port = driver.bulk_port();
     let thread = thread::Builder::new()
         .name("p2p".to_owned())
         .spawn(move || run(runtime, driver))
         .map_err(StartError::Threads)?;
-    Ok((Handle::new(node, shared, commands_sender, settings_sender, thread), events_receiver, data_receiver))
+    let handle = Handle::new(node, bulk_port, shared, commands_sender, settings_sender, thread);
+    Ok((handle, events_receiver, data_receiver))
 }
 
 fn run(runtime: Runtime, driver: Driver) {
@@ -136,18 +141,21 @@ fn make_driver(
     channels: Channels,
     data: mpsc::Sender<DataEvent>,
 ) -> Result<Driver, StartError> {
-    let credentials = Credentials::new(options.identity.keypair()).map_err(StartError::Tls)?;
+    let credentials =
+        Credentials::new(options.identity.keypair()).map_err(|error| StartError::Tls(error.into()))?;
     let listener = bulk_listener(&listen, options.loopback_only).map_err(StartError::BulkListen)?;
-    let bulk = TlsTransport::start(listener, credentials, Arc::clone(&shared), data).map_err(StartError::Bulk)?;
-    let mut swarm = build(options).map_err(StartError::Swarm)?;
+    let bulk = TlsTransport::start(listener, credentials, Arc::clone(&shared), data);
+    let bulk = bulk.map_err(|error| StartError::Bulk(error.into()))?;
+    let mut swarm = build(options).map_err(|error| StartError::Swarm(error.into()))?;
     for address in listen {
         let listening = swarm.listen_on(address.clone());
-        listening.map_err(|source| StartError::Listen { address, source })?;
+        listening
+            .map_err(|error| StartError::Listen { address: address.to_string(), source: error.into() })?;
     }
     let mut driver = Driver::new(options, swarm, shared, channels, Arc::new(bulk));
     for text in &options.peers {
         let kept = driver.keep_address(text);
-        kept.map_err(|source| StartError::PeerAddress { address: text.clone(), source })?;
+        kept.map_err(|error| StartError::PeerAddress { address: text.clone(), source: error.into() })?;
     }
     for text in &options.remembered {
         if let Err(error) = driver.keep_address(text) {
@@ -159,7 +167,8 @@ fn make_driver(
 
 fn listen_addresses(options: &Options) -> Result<Vec<Multiaddr>, StartError> {
     let parse = |text: &String| {
-        text.parse().map_err(|source| StartError::ListenAddress { address: text.clone(), source })
+        let parsed = text.parse::<Multiaddr>();
+        parsed.map_err(|error| StartError::ListenAddress { address: text.clone(), source: error.into() })
     };
     options.listen.iter().map(parse).collect()
 }

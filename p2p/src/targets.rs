@@ -40,8 +40,8 @@ impl Targets {
     /// An address given by people. Never forgotten, but for the bound of the table.
     pub(crate) fn keep(&mut self, address: Multiaddr, node: Option<NodeId>, now: Millis) -> bool {
         if let Some(target) = self.by_address.get_mut(&address) {
-            target.until = None;
-            target.next = now;
+            (target.until, target.next) = (None, now);
+            (target.pinned, target.node) = (node.is_some(), node.or(target.node));
             return true;
         }
         self.insert(address, Target::new(node, node.is_some(), None, now))
@@ -73,8 +73,12 @@ impl Targets {
     pub(crate) fn due(&mut self, now: Millis, unwanted: impl Fn(NodeId) -> bool) -> Vec<Due> {
         let wanted = |target: &Target| target.node.is_none_or(|node| !unwanted(node));
         self.by_address.retain(|_, target| target.until.is_none_or(|until| now < until || !wanted(target)));
-        let busy: BTreeSet<NodeId> =
-            self.by_address.values().filter(|target| target.dialling.is_some()).filter_map(|t| t.node).collect();
+        let busy: BTreeSet<NodeId> = self
+            .by_address
+            .values()
+            .filter(|target| target.dialling.is_some())
+            .filter_map(|t| t.node)
+            .collect();
         let due = self.by_address.iter().filter(|(_, target)| {
             let is_busy = target.node.is_some_and(|node| busy.contains(&node));
             target.dialling.is_none() && !is_busy && target.next <= now && wanted(target)
@@ -104,7 +108,7 @@ impl Targets {
     /// A dial reached `node`.
     pub(crate) fn reached(&mut self, connection: ConnectionId, node: NodeId, now: Millis) {
         for target in self.dialled(connection) {
-            target.node = Some(node);
+            (target.dialling, target.node) = (None, Some(node));
             // A connection that ends before it was accepted must not be dialled again at once.
             target.next = now.plus(target.back_off.failed());
         }
@@ -113,6 +117,7 @@ impl Targets {
     /// A dial failed.
     pub(crate) fn failed(&mut self, connection: ConnectionId, now: Millis) {
         for target in self.dialled(connection) {
+            target.dialling = None;
             target.next = now.plus(target.back_off.failed());
             if !target.pinned {
                 target.node = None;
@@ -127,11 +132,7 @@ impl Targets {
 
     /// The addresses of a dial that ended.
     fn dialled(&mut self, connection: ConnectionId) -> impl Iterator<Item = &mut Target> {
-        let dialled = self.by_address.values_mut().filter(move |target| target.dialling == Some(connection));
-        dialled.map(|target| {
-            target.dialling = None;
-            target
-        })
+        self.by_address.values_mut().filter(move |target| target.dialling == Some(connection))
     }
 
     fn insert(&mut self, address: Multiaddr, target: Target) -> bool {

@@ -19,7 +19,6 @@ use traind_protocol::wire::data::DataFrame;
 use crate::handle::SendError;
 
 pub(crate) use transport::TlsTransport;
-pub use transport::TransportError;
 
 #[cfg(test)]
 mod tests;

@@ -71,7 +71,11 @@ impl Sender {
     }
 
     /// `None` if the signal came first.
-    async fn until_signal<T>(&self, signal: &mut watch::Receiver<Signal>, work: impl Future<Output = T>) -> Option<T> {
+    async fn until_signal<T>(
+        &self,
+        signal: &mut watch::Receiver<Signal>,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
         let changed = async {
             if signal.changed().await.is_err() {
                 // The queue is ours, so its sender lives as long as we do.

@@ -1,11 +1,23 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
+use libp2p::identity::Keypair;
+use rustls::client::ResolvesClientCert;
+use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ServerConfig, SignatureScheme};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+use traind_protocol::ids::NodeId;
 use traind_protocol::wire::data::{DATA_HEADER_BYTES_MAX, DATA_PAYLOAD_BYTES_MAX, DataFrame};
 
 use super::Path;
 use super::frame::{DataFrameError, read_frame, write_frame};
 use super::queue::{Queue, Signal};
+use super::tls::{Credentials, authenticated};
 use crate::handle::SendError;
 use crate::limits::BULK_QUEUE_FRAMES_MAX;
+use crate::node_id::node_of;
 
 fn frame(header: &'static [u8]) -> DataFrame {
     let payload = vec![Bytes::from_static(b"ab"), Bytes::new(), Bytes::from_static(b"cde")];
@@ -64,4 +76,76 @@ fn oversize_frames_are_refused_and_the_path_stays() {
     let refused = queue.try_send(DataFrame { header, payload: Vec::new() });
     assert!(matches!(refused, Err(SendError::TooLong { .. })), "{refused:?}");
     queue.try_send(frame(b"x")).unwrap();
+}
+
+/// Credentials of the node with this seed, and its id.
+fn credentials(seed: u8) -> (Credentials, NodeId) {
+    let keypair = Keypair::ed25519_from_bytes([seed; 32]).unwrap();
+    let node = node_of(&keypair.public().to_peer_id()).unwrap();
+    (Credentials::new(&keypair).unwrap(), node)
+}
+
+/// Who each side of a handshake takes the other for; `None` for a side that refused.
+async fn handshake(server: ServerConfig, client: ClientConfig) -> (Option<NodeId>, Option<NodeId>) {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let connecting = async {
+        let mut stream = TlsConnector::from(Arc::new(client)).connect(name, near).await.ok()?;
+        // A TLS 1.3 client hears of its refusal when it reads.
+        stream.read_exact(&mut [0u8; 2]).await.ok()?;
+        authenticated(stream.get_ref().1.peer_certificates()).ok()
+    };
+    let accepting = async {
+        let mut stream = TlsAcceptor::from(Arc::new(server)).accept(far).await.ok()?;
+        stream.write_all(b"ok").await.ok()?;
+        stream.flush().await.ok()?;
+        authenticated(stream.get_ref().1.peer_certificates()).ok()
+    };
+    tokio::join!(accepting, connecting)
+}
+
+#[tokio::test]
+async fn both_sides_prove_who_they_are_with_the_quick_cipher_first() {
+    let ((server, server_node), (client, client_node)) = (credentials(1), credentials(2));
+    let config = client.client(server_node).unwrap();
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("aes") {
+        let first = config.crypto_provider().cipher_suites[0].suite();
+        assert_eq!(first, rustls::CipherSuite::TLS13_AES_128_GCM_SHA256);
+    }
+    let seen = handshake(server.server().unwrap(), config).await;
+    assert_eq!(seen, (Some(client_node), Some(server_node)));
+}
+
+#[tokio::test]
+async fn a_listener_that_is_somebody_else_is_refused() {
+    let ((server, _), (client, _), (_, expected)) = (credentials(1), credentials(2), credentials(3));
+    let (_, seen) = handshake(server.server().unwrap(), client.client(expected).unwrap()).await;
+    assert_eq!(seen, None);
+}
+
+#[tokio::test]
+async fn a_client_without_or_with_another_kind_of_certificate_is_refused() {
+    let ((server, server_node), (client, _)) = (credentials(1), credentials(2));
+    let mut config = client.client(server_node).unwrap();
+    config.client_auth_cert_resolver = Arc::new(Shows(None));
+    assert_eq!(handshake(server.server().unwrap(), config).await, (None, None));
+    // A certificate of the right form whose key is not the one that signs the handshake.
+    let (other, _) = credentials(4);
+    let mut config = client.client(server_node).unwrap();
+    config.client_auth_cert_resolver = Arc::new(Shows(Some(client.with_key_of(&other))));
+    assert_eq!(handshake(server.server().unwrap(), config).await, (None, None));
+}
+
+#[derive(Debug)]
+struct Shows(Option<Arc<CertifiedKey>>);
+
+impl ResolvesClientCert for Shows {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        self.0.is_some()
+    }
 }

@@ -14,7 +14,8 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
+    SignatureScheme,
 };
 use thiserror::Error as ThisError;
 use traind_protocol::ids::NodeId;
@@ -23,7 +24,7 @@ use crate::node_id::node_of;
 
 /// Why TLS could not be set up.
 #[derive(Debug, ThisError)]
-pub enum TlsError {
+pub(crate) enum TlsError {
     /// No certificate could be made.
     #[error("make bulk certificate")]
     Certificate(#[source] certificate::GenError),
@@ -45,6 +46,13 @@ impl Credentials {
         let key = aws_lc_rs::sign::any_supported_type(&key).map_err(TlsError::Configure)?;
         let certified = Arc::new(CertifiedKey::new(vec![certificate], key));
         Ok(Self { provider: Arc::new(provider()), certified })
+    }
+
+    /// This certificate with the key of another: what a thief of certificates could show.
+    #[cfg(test)]
+    pub(crate) fn with_key_of(&self, other: &Self) -> Arc<CertifiedKey> {
+        let key = Arc::clone(&other.certified.key);
+        Arc::new(CertifiedKey { cert: self.certified.cert.clone(), key, ocsp: None })
     }
 
     /// For the listener: any node with a valid certificate; the caller looks who it is.

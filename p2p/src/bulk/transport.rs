@@ -45,13 +45,8 @@ impl TlsTransport {
         let socket = tokio::net::TcpListener::from_std(listener).map_err(TransportError::Listen)?;
         let acceptor = TlsAcceptor::from(Arc::new(credentials.server().map_err(TransportError::Tls)?));
         let inbound = Arc::new(Mutex::new(Inbound::default()));
-        let listener = Listener::new(
-            socket,
-            acceptor,
-            Arc::clone(&shared),
-            events.clone(),
-            Arc::clone(&inbound),
-        );
+        let listener =
+            Listener::new(socket, acceptor, Arc::clone(&shared), events.clone(), Arc::clone(&inbound));
         let runtime = Handle::current();
         runtime.spawn(listener.run());
         Ok(Self { port, credentials, runtime, shared, events, inbound })
@@ -60,7 +55,7 @@ impl TlsTransport {
 
 /// Why bulk connections are not served.
 #[derive(Debug, thiserror::Error)]
-pub enum TransportError {
+pub(crate) enum TransportError {
     /// The listener could not be set up.
     #[error("listen for bulk connections")]
     Listen(#[source] io::Error),

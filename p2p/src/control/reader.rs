@@ -78,7 +78,9 @@ impl<S: AsyncRead + Unpin> Reader<S> {
                 }
                 Frame::Control(message) => Incoming::Control(message),
                 Frame::Peers(peers) => Incoming::Peers(peers),
-                Frame::Greeting(_) => return Err(LinkEnd::Violation("greeting after the handshake".to_owned())),
+                Frame::Greeting(_) => {
+                    return Err(LinkEnd::Violation("greeting after the handshake".to_owned()));
+                }
             };
             if !self.deliver(LinkEvent::Received { connection: self.connection, incoming }).await {
                 return Ok(());
@@ -108,11 +110,12 @@ impl<S: AsyncRead + Unpin> Reader<S> {
 
     async fn frame(&mut self, bytes_max: usize) -> Result<Frame, LinkEnd> {
         let heard = || self.pulse.heard(self.shared.clock.now());
-        let (frame, bytes) = read_frame(&mut self.stream, bytes_max, heard).await.map_err(|error| match error {
-            FrameError::Read(source) => LinkEnd::Closed(source),
-            FrameError::TooLong { .. } => LinkEnd::Violation(error.to_string()),
-            FrameError::Decode(source) => LinkEnd::Violation(source.to_string()),
-        })?;
+        let (frame, bytes) =
+            read_frame(&mut self.stream, bytes_max, heard).await.map_err(|error| match error {
+                FrameError::Read(source) => LinkEnd::Closed(source),
+                FrameError::TooLong { .. } => LinkEnd::Violation(error.to_string()),
+                FrameError::Decode(source) => LinkEnd::Violation(source.to_string()),
+            })?;
         self.shared.meters.control_frames_received.one();
         self.shared.meters.control_bytes_received.add(bytes + 4);
         Ok(frame)

@@ -12,7 +12,9 @@ use traind_protocol::wire::hello::{HELLO_BYTES_MAX, Hello, PROTOCOL_VERSION};
 
 use super::frame::{FrameError, read_frame};
 use super::*;
-use crate::limits::{ADDRESS_BYTES_MAX, ADDRESSES_PER_PEER_MAX, CONTROL_QUEUE_BYTES_MAX, NUMERIC_CLASS_BYTES_MAX};
+use crate::limits::{
+    ADDRESS_BYTES_MAX, ADDRESSES_PER_PEER_MAX, CONTROL_QUEUE_BYTES_MAX, NUMERIC_CLASS_BYTES_MAX,
+};
 use crate::pulse::Pulse;
 use crate::registry::Shared;
 
@@ -87,7 +89,9 @@ async fn frames_behind_the_greeting_arrive_in_order_and_garbage_ends_the_link() 
     let seen = read(bytes).await;
     assert_eq!(seen.len(), 3, "{seen:?}");
     for (event, expected) in seen.iter().zip([coordinator, None]) {
-        let LinkEvent::Received { incoming: Incoming::Control(message), .. } = event else { panic!("{event:?}") };
+        let LinkEvent::Received { incoming: Incoming::Control(message), .. } = event else {
+            panic!("{event:?}")
+        };
         assert_eq!(*message, ControlMessage::NotCoordinator { coordinator: expected });
     }
     assert!(matches!(&seen[2], LinkEvent::Ended { end: LinkEnd::Violation(_), .. }), "{seen:?}");

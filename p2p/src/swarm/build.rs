@@ -21,7 +21,7 @@ const FAMILY: &str = "traind/1";
 
 /// Why the swarm could not be built.
 #[derive(Debug, Error)]
-pub enum BuildError {
+pub(crate) enum BuildError {
     /// Noise refused the key.
     #[error("set up noise")]
     Noise(#[source] noise::Error),

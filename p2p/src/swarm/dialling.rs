@@ -47,7 +47,9 @@ impl Driver {
     pub(super) fn dial_targets(&mut self, now: Millis) {
         let (peers, links, refusals) = (&self.peers, &self.links, &self.refusals);
         let unwanted = |node: NodeId| {
-            peers.contains_key(&node) || links.values().any(|link| link.node == node) || refusals.is_refused(node, now)
+            peers.contains_key(&node)
+                || links.values().any(|link| link.node == node)
+                || refusals.is_refused(node, now)
         };
         for due in self.targets.due(now, unwanted) {
             let options = match (due.pinned.and_then(peer_of), due.addresses.first()) {
@@ -84,7 +86,9 @@ impl Driver {
     /// Begins an attempt if none runs and one is due.
     pub(super) fn redial(&mut self, node: NodeId, now: Millis) {
         let Some(peer) = self.peers.get_mut(&node) else { return };
-        let Some(redial) = peer.redial.as_mut().filter(|redial| redial.attempt.is_none() && redial.next <= now) else {
+        let Some(redial) =
+            peer.redial.as_mut().filter(|redial| redial.attempt.is_none() && redial.next <= now)
+        else {
             return;
         };
         let first = peer.primary.iter().filter(|_| !redial.tried).cloned();
@@ -131,7 +135,8 @@ impl Driver {
     /// Finds out whether the peer's listening port can be reached.
     pub(super) fn probe(&self, node: NodeId) {
         let primary = self.peers.get(&node).and_then(|peer| peer.primary.as_ref());
-        let Some((host, port)) = primary.and_then(|address| Some((address::host(address)?, address::port(address)?)))
+        let Some((host, port)) =
+            primary.and_then(|address| Some((address::host(address)?, address::port(address)?)))
         else {
             return;
         };
@@ -139,7 +144,8 @@ impl Driver {
         tokio::spawn(async move {
             let attempt = timeout(CONNECTION_TIMEOUT, TcpStream::connect((host.as_str(), port))).await;
             let connected = matches!(attempt, Ok(Ok(_)));
-            let refused = matches!(&attempt, Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused);
+            let refused =
+                matches!(&attempt, Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused);
             // The driver is gone only when the whole network is.
             let _ = events.send(LinkEvent::Probed { node, connected, refused }).await;
         });
@@ -147,7 +153,10 @@ impl Driver {
 
     pub(super) fn on_probed(&mut self, node: NodeId, connected: bool, refused: bool) {
         let Some(peer) = self.peers.get_mut(&node) else { return };
-        peer.proven |= connected;
+        if connected {
+            peer.proven = true;
+            self.shared.set_reachable(node);
+        }
         if refused && peer.proven && peer.redial.is_some() {
             self.lose(node, LossEvidence::Refused);
         }

@@ -24,8 +24,8 @@ use crate::control::{Greeting, LinkEvent};
 use crate::event::{Event, LossEvidence};
 use crate::handle::{Command, Settings};
 use crate::limits::{
-    ADDRESS_BYTES_MAX, ADDRESSES_PER_PEER_MAX, GREETING_MS_MAX, LINK_EVENTS_MAX, OUTBOX_FRAMES_MAX, OUTBOX_MAX,
-    PAUSE_MS, TICK_MS,
+    ADDRESS_BYTES_MAX, ADDRESSES_PER_PEER_MAX, GREETING_MS_MAX, LINK_EVENTS_MAX, OUTBOX_FRAMES_MAX,
+    OUTBOX_MAX, PAUSE_MS, TICK_MS,
 };
 use crate::node_id::node_of;
 use crate::options::Options;
@@ -142,6 +142,10 @@ impl Driver {
         }
     }
 
+    pub(crate) fn bulk_port(&self) -> u16 {
+        self.bulk.port()
+    }
+
     /// Gives events out as long as the consumer has room; false if it is gone.
     fn deliver(&mut self) -> bool {
         while let Some(event) = self.outbox.pop_front() {
@@ -172,13 +176,17 @@ impl Driver {
         let now = self.shared.clock.now();
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => match node_of(&peer_id) {
-                Some(node) => self.on_connected(node, connection_id, &endpoint, now),
-                None => {
-                    self.swarm.close_connection(connection_id);
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                match node_of(&peer_id) {
+                    Some(node) => self.on_connected(node, connection_id, &endpoint, now),
+                    None => {
+                        self.swarm.close_connection(connection_id);
+                    }
                 }
-            },
-            SwarmEvent::ConnectionClosed { connection_id, .. } => self.end_link(connection_id, LossEvidence::Closed),
+            }
+            SwarmEvent::ConnectionClosed { connection_id, .. } => {
+                self.end_link(connection_id, LossEvidence::Closed)
+            }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 self.on_dial_failed(connection_id, &error, now);
             }
@@ -196,7 +204,9 @@ impl Driver {
                 self.local.listening.retain(|listening| *listening != address);
             }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "listener failed once"),
-            SwarmEvent::ListenerClosed { reason: Err(error), .. } => tracing::error!(%error, "listener closed"),
+            SwarmEvent::ListenerClosed { reason: Err(error), .. } => {
+                tracing::error!(%error, "listener closed")
+            }
             _ => {}
         }
     }
@@ -222,7 +232,13 @@ impl Driver {
         }
     }
 
-    fn on_connected(&mut self, node: NodeId, connection: ConnectionId, endpoint: &ConnectedPoint, now: Millis) {
+    fn on_connected(
+        &mut self,
+        node: NodeId,
+        connection: ConnectionId,
+        endpoint: &ConnectedPoint,
+        now: Millis,
+    ) {
         self.targets.reached(connection, node, now);
         let (dialled, remote) = match endpoint {
             ConnectedPoint::Dialer { address, .. } => (true, address),
@@ -251,7 +267,11 @@ impl Driver {
         let ends: Vec<(ConnectionId, LossEvidence)> =
             self.links.iter().filter_map(|(&connection, link)| Some((connection, overdue(link)?))).collect();
         for (connection, evidence) in ends {
-            if self.links.get(&connection).is_some_and(|link| !matches!(link.stage, Stage::Up | Stage::Refused { .. })) {
+            if self
+                .links
+                .get(&connection)
+                .is_some_and(|link| !matches!(link.stage, Stage::Up | Stage::Refused { .. }))
+            {
                 self.shared.meters.hellos_missing.one();
             }
             self.end_link(connection, evidence);
@@ -271,7 +291,8 @@ impl Driver {
             bulk_port: self.bulk.port(),
             numeric_class: self.local.numeric_class.clone(),
         };
-        let published = self.local.listening.iter().filter(|address| self.local.publish.is_published(address));
+        let published =
+            self.local.listening.iter().filter(|address| self.local.publish.is_published(address));
         let addresses = published.map(ToString::to_string).filter(|text| text.len() <= ADDRESS_BYTES_MAX);
         Greeting {
             hello,

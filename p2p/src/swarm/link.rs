@@ -47,10 +47,6 @@ impl Link {
         Self { node, dialled, remote, since: now, control, pulse, stage: Stage::Greeting, tasks }
     }
 
-    pub(super) fn is_up(&self) -> bool {
-        matches!(self.stage, Stage::Up)
-    }
-
     /// Whether both ends are on one host.
     pub(super) fn is_loopback(&self) -> bool {
         address::is_loopback(&self.remote)
@@ -58,7 +54,8 @@ impl Link {
 
     /// Where the peer listens, as far as this connection tells: `port` is from its greeting.
     pub(super) fn listening_at(&self, port: u16) -> Option<Multiaddr> {
-        let listening = if self.dialled { Some(self.remote.clone()) } else { address::with_port(&self.remote, port) };
+        let listening =
+            if self.dialled { Some(self.remote.clone()) } else { address::with_port(&self.remote, port) };
         listening.filter(address::is_tcp_host)
     }
 }

@@ -47,7 +47,9 @@ impl Driver {
     /// A task of a link, or a probe, has something to say. Of links that ended meanwhile nothing counts.
     pub(super) fn on_link_event(&mut self, event: LinkEvent) {
         match event {
-            LinkEvent::Greeted { connection, greeting, answer } => self.on_greeting(connection, greeting, answer),
+            LinkEvent::Greeted { connection, greeting, answer } => {
+                self.on_greeting(connection, greeting, answer)
+            }
             LinkEvent::Received { connection, incoming } => {
                 let Some(link) = self.links.get(&connection) else { return };
                 let (from, is_loopback) = (link.node, link.is_loopback());
@@ -57,14 +59,24 @@ impl Driver {
                 }
             }
             LinkEvent::Ended { connection, end } => {
-                if let (Some(link), LinkEnd::Violation(violation)) = (self.links.get(&connection), &end) {
-                    tracing::warn!(peer = %link.node.short(), violation, "connection dropped");
-                    self.refusals.note(link.node, self.shared.clock.now());
+                if let Some(link) = self.links.get(&connection) {
+                    self.on_ended(link.node, &end);
                 }
-                tracing::debug!(?connection, ?end, "control stream ended");
                 self.end_link(connection, LossEvidence::Closed);
             }
             LinkEvent::Probed { node, connected, refused } => self.on_probed(node, connected, refused),
+        }
+    }
+
+    /// A violation costs the connection, and redials from here for a while; one line in the log per peer.
+    fn on_ended(&mut self, node: NodeId, end: &LinkEnd) {
+        match end {
+            LinkEnd::Closed(error) => tracing::debug!(peer = %node.short(), %error, "control stream ended"),
+            LinkEnd::Violation(violation) => {
+                if self.refusals.note(node, self.shared.clock.now()) {
+                    tracing::warn!(peer = %node.short(), violation, "connection dropped");
+                }
+            }
         }
     }
 
@@ -134,7 +146,9 @@ impl Driver {
                     tracing::warn!(%ours, %theirs, peer = %node, "peer of another swarm refused");
                     self.outbox.push_back(Event::SwarmRefused { ours, theirs, node });
                 }
-                Refusal::Version { theirs } => tracing::warn!(theirs, peer = %node, "peer of another version refused"),
+                Refusal::Version { theirs } => {
+                    tracing::warn!(theirs, peer = %node, "peer of another version refused")
+                }
                 Refusal::Impostor { claimed } => tracing::warn!(%claimed, peer = %node, "impostor refused"),
             }
         }

@@ -10,6 +10,5 @@ mod link;
 mod links;
 mod peers;
 
-pub use build::BuildError;
 pub(crate) use build::build;
 pub(crate) use driver::{Channels, Driver};

@@ -67,7 +67,8 @@ impl Driver {
         let (node, hello) = (link.node, greeting.hello);
         let primary = link.listening_at(greeting.port);
         let told = greeting.addresses.iter().take(ADDRESSES_PER_PEER_MAX);
-        let told = told.filter_map(|text| address::parse(text, self.local.loopback_only).ok().map(|(bare, _)| bare));
+        let told =
+            told.filter_map(|text| address::parse(text, self.local.loopback_only).ok().map(|(bare, _)| bare));
         let told = told.filter(|address| link.is_loopback() || !address::is_loopback(address));
         let mut addresses: Vec<Multiaddr> = Vec::new();
         for address in primary.clone().into_iter().chain(told) {
@@ -81,6 +82,7 @@ impl Driver {
         let entry = Entry {
             boot: hello.boot,
             address: address.clone(),
+            reachable: link.dialled,
             control: link.control.clone(),
             pulse: Arc::clone(&link.pulse),
             path: Arc::clone(&path),
@@ -103,7 +105,9 @@ impl Driver {
         let Some(link) = self.links.remove(&connection) else { return };
         self.swarm.close_connection(connection);
         let node = link.node;
-        let Some(peer) = self.peers.get_mut(&node).filter(|peer| peer.links.contains(&connection)) else { return };
+        let Some(peer) = self.peers.get_mut(&node).filter(|peer| peer.links.contains(&connection)) else {
+            return;
+        };
         peer.links.retain(|&other| other != connection);
         if !peer.links.is_empty() {
             return self.route(node);
@@ -161,7 +165,8 @@ impl Driver {
 
     fn tell(&self, to: NodeId, about: &[NodeId]) {
         let link = self.peers.get(&to).and_then(|peer| self.links.get(peer.links.first()?));
-        let Some((control, is_loopback)) = link.and_then(|link| Some((link.control.as_ref()?, link.is_loopback())))
+        let Some((control, is_loopback)) =
+            link.and_then(|link| Some((link.control.as_ref()?, link.is_loopback())))
         else {
             return;
         };
@@ -182,7 +187,8 @@ impl Driver {
     pub(super) fn on_peers_told(&mut self, peers: Vec<KnownPeer>, is_loopback: bool) {
         for peer in peers.into_iter().take(EXCHANGED_PEERS_MAX) {
             let addresses = peer.addresses.iter().take(ADDRESSES_PER_PEER_MAX);
-            let parsed = addresses.filter_map(|text| Some(address::parse(text, self.local.loopback_only).ok()?.0));
+            let parsed =
+                addresses.filter_map(|text| Some(address::parse(text, self.local.loopback_only).ok()?.0));
             let useful = parsed.filter(|address| is_loopback || !address::is_loopback(address));
             self.learn(peer.node, &useful.collect::<Vec<_>>());
         }
