@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 use traind::control::Client;
 use traind::control::api::{Request, Response};
@@ -162,16 +162,5 @@ impl Drop for Daemon {
         // Gone already is as good.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// Runs a daemon that is expected to end at once, and gives its exit code and what it said.
-///
-/// # Errors
-/// When it becomes ready instead.
-pub async fn start_refused(options: DaemonOptions) -> anyhow::Result<String> {
-    match Daemon::start(options).await {
-        Ok(_daemon) => bail!("the daemon became ready"),
-        Err(error) => Ok(format!("{error:#}")),
     }
 }

@@ -1,7 +1,6 @@
 //! The driver of one session: runs the sync machine's outputs in order, between the network, the trainer and the store.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -65,15 +64,15 @@ pub enum SessionError {
 
 /// What the driver needs to know about its job.
 #[derive(Clone, Debug)]
-pub struct SessionPlan {
+pub(super) struct SessionPlan {
     /// Machine options.
-    pub sync: SyncOptions,
+    pub(super) sync: SyncOptions,
     /// A checkpoint every so many steps.
-    pub checkpoint_every: u64,
+    pub(super) checkpoint_every: u64,
 }
 
 /// One job on one node.
-pub struct SessionDriver {
+pub(super) struct SessionDriver {
     plan: SessionPlan,
     machine: SyncMachine<ExactNumbers>,
     layout: traind_averaging::PartLayout,
@@ -98,7 +97,7 @@ pub struct SessionDriver {
 impl SessionDriver {
     /// A driver whose machine is at step 0 and in no view.
     #[must_use]
-    pub fn new(
+    pub(super) fn new(
         plan: SessionPlan,
         layout: traind_averaging::PartLayout,
         links: SessionLinks,
@@ -138,7 +137,7 @@ impl SessionDriver {
     ///
     /// # Errors
     /// When the trainer ends or the origin of a view cannot be read; the node then needs a new life.
-    pub async fn run(
+    pub(super) async fn run(
         mut self,
         mut inbox: mpsc::Receiver<SessionInput>,
         mut events: mpsc::Receiver<TrainerEvent>,
@@ -279,6 +278,8 @@ impl SessionDriver {
             SyncOutput::Compute { step, base, microbatches } => self.compute(step, base, microbatches),
             SyncOutput::Apply { step, chain, results } => self.apply(step, chain, results),
             SyncOutput::InstallState { state, .. } => {
+                // It takes the place of an origin that is still being loaded.
+                self.origin = None;
                 self.command(TrainerCommand::Restore { state, digest: None });
             }
             SyncOutput::LoadOrigin(origin) => self.load_origin(origin)?,
@@ -336,19 +337,30 @@ impl SessionDriver {
     }
 
     fn load_origin(&mut self, origin: Origin) -> Result<(), SessionError> {
-        let Origin::Checkpoint { step, chain, digest } = origin else { return Ok(()) };
+        let Origin::Checkpoint { step, chain, digest } = origin else {
+            self.machine.numbers_mut().reset();
+            self.origin = Some((0, self.plan.sync.genesis));
+            self.command(TrainerCommand::Restart);
+            return Ok(());
+        };
         let state = self
             .links
             .read_checkpoint(self.job(), step)
-            .map_err(|reason| SessionError::Origin { step, reason })?;
+            .map_err(|reason| self.origin_lost(step, reason))?;
         let restored = self.machine.numbers_mut().restore(&state);
         if !restored {
             let reason = "its block exponents do not decode".to_owned();
-            return Err(SessionError::Origin { step, reason });
+            return Err(self.origin_lost(step, reason));
         }
         self.origin = Some((step, chain));
         self.command(TrainerCommand::Restore { state, digest: Some(digest) });
         Ok(())
+    }
+
+    /// The ledger must not count on this checkpoint any more.
+    fn origin_lost(&self, step: u64, reason: String) -> SessionError {
+        self.links.disown_checkpoint(self.job(), step, self.plan.sync.me.node);
+        SessionError::Origin { step, reason }
     }
 
     fn send(&mut self, to: NodeId, message: &SyncMessage) {

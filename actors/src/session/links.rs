@@ -6,6 +6,7 @@ use actix::Addr;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use traind_protocol::ids::{Chain, Digest, Epoch, JobId, Millis, NodeId};
+use traind_protocol::ledger::LedgerCommand;
 use traind_protocol::wire::control::Report;
 use traind_protocol::wire::data::DataFrame;
 use traind_store::Store;
@@ -17,25 +18,25 @@ use crate::clock::Clock;
 use crate::council::CouncilInbox;
 
 /// The ways out of a session.
-pub struct SessionLinks {
+pub(super) struct SessionLinks {
     /// The daemon's clock.
-    pub clock: Clock,
+    pub(super) clock: Clock,
     /// The network.
-    pub network: traind_p2p::Handle,
+    pub(super) network: traind_p2p::Handle,
     /// The council's queue, for reports.
-    pub council: mpsc::Sender<CouncilInbox>,
+    pub(super) council: mpsc::Sender<CouncilInbox>,
     /// The actor that writes checkpoints beside training.
-    pub checkpoints: Addr<Checkpoints>,
+    pub(super) checkpoints: Addr<Checkpoints>,
     /// The store, for reading the origin of an incarnation.
-    pub store: Arc<Store>,
+    pub(super) store: Arc<Store>,
     /// The session's own queue, for answers.
-    pub inbox: mpsc::Sender<SessionInput>,
+    pub(super) inbox: mpsc::Sender<SessionInput>,
 }
 
 impl SessionLinks {
     /// The time.
     #[must_use]
-    pub fn now(&self) -> Millis {
+    pub(super) fn now(&self) -> Millis {
         self.clock.now()
     }
 
@@ -43,19 +44,19 @@ impl SessionLinks {
     ///
     /// # Errors
     /// When there is no path to the peer or its queue is full; the path is then made anew and announced.
-    pub fn send(&self, to: NodeId, frame: DataFrame) -> Result<(), traind_p2p::SendError> {
+    pub(super) fn send(&self, to: NodeId, frame: DataFrame) -> Result<(), traind_p2p::SendError> {
         self.network.try_send_data(to, frame)
     }
 
     /// Tells the coordinator. A full queue loses the report; it is repeated within a second.
-    pub fn report(&self, report: Report) {
+    pub(super) fn report(&self, report: Report) {
         if self.council.try_send(CouncilInbox::LocalReport(report)).is_err() {
             tracing::debug!("report waits: the council's queue is full");
         }
     }
 
     /// Hands a captured state to the store. Where the store is behind, this checkpoint is left out and said so.
-    pub fn write_checkpoint(&self, job: JobId, step: u64, chain: Chain, digest: Digest, state: Bytes) {
+    pub(super) fn write_checkpoint(&self, job: JobId, step: u64, chain: Chain, digest: Digest, state: Bytes) {
         let reply = self.inbox.clone();
         let message = WriteCheckpoint { job, step, chain, digest, state, reply };
         if self.checkpoints.try_send(message).is_err() {
@@ -67,15 +68,23 @@ impl SessionLinks {
     ///
     /// # Errors
     /// In words, when it is absent or damaged.
-    pub fn read_checkpoint(&self, job: JobId, step: u64) -> Result<Bytes, String> {
+    pub(super) fn read_checkpoint(&self, job: JobId, step: u64) -> Result<Bytes, String> {
         self.store
             .read_checkpoint(job, step)
             .map(|(_record, state)| state.into())
             .map_err(|error| chain_of(&error))
     }
 
+    /// This node cannot restore a checkpoint that the ledger says it holds.
+    pub(super) fn disown_checkpoint(&self, job: JobId, step: u64, holder: NodeId) {
+        let command = LedgerCommand::DropCheckpoint { job, step, holder: Some(holder) };
+        if self.council.try_send(CouncilInbox::Propose(command)).is_err() {
+            tracing::error!(step, "the ledger still counts on a checkpoint that this node cannot read");
+        }
+    }
+
     /// A peer is in a view that this node has not heard of; the ledger will bring it.
-    pub fn view_is_late(&self, epoch: Epoch) {
+    pub(super) fn view_is_late(&self, epoch: Epoch) {
         tracing::debug!(epoch = epoch.0, "a peer is in a later view");
     }
 }

@@ -48,10 +48,10 @@ pub enum SessionInput {
 pub const SESSION_INBOX_MAX: usize = 4096;
 
 /// Commands that may wait for a trainer; the driver keeps the rest, which the protocol bounds.
-pub const TRAINER_QUEUE_MAX: usize = 16;
+pub(super) const TRAINER_QUEUE_MAX: usize = 16;
 
 /// Events of a trainer that may wait for the driver: it computes no further ahead than this.
-pub const TRAINER_EVENTS_MAX: usize = 16;
+pub(super) const TRAINER_EVENTS_MAX: usize = 16;
 
 /// What a session is doing.
 #[derive(Clone, Debug)]

@@ -24,7 +24,7 @@ use traind_store::Store;
 pub use driver::SessionError;
 pub use messages::{SESSION_INBOX_MAX, SessionDescription, SessionInput};
 pub use start::{PlanError, plan_job};
-pub(crate) use trainer::{chain_of, panic_message};
+pub(crate) use trainer::chain_of;
 
 use crate::checkpoints::Checkpoints;
 use crate::clock::Clock;

@@ -9,7 +9,7 @@ use traind_protocol::numbers::Numbers;
 use super::state;
 
 /// Exact sums in block fixed point.
-pub struct ExactNumbers {
+pub(super) struct ExactNumbers {
     layout: PartLayout,
     grid: Grid,
     /// What made the sums of this session worthless, if anything did.
@@ -19,15 +19,20 @@ pub struct ExactNumbers {
 impl ExactNumbers {
     /// The arithmetic of a job whose gradient `layout` describes, at step 0.
     #[must_use]
-    pub fn new(layout: PartLayout) -> Self {
+    pub(super) fn new(layout: PartLayout) -> Self {
         let grid = Grid::new(&layout);
         Self { layout, grid, broken: RefCell::new(None) }
+    }
+
+    /// Back to the grid of step 0.
+    pub(super) fn reset(&mut self) {
+        self.grid = Grid::new(&self.layout);
     }
 
     /// Why this session must not go on: contributions, each well formed, whose sum leaves the exact range. Gradients
     /// that large come from a lying or a broken member.
     #[must_use]
-    pub fn broken(&self) -> Option<String> {
+    pub(super) fn broken(&self) -> Option<String> {
         self.broken.borrow().clone()
     }
 

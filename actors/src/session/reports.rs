@@ -14,7 +14,7 @@ const FAILURES_REPEATED_MAX: usize = 8;
 
 /// The latest facts of one session.
 #[derive(Debug)]
-pub struct Reports {
+pub(super) struct Reports {
     job: JobId,
     boot: Boot,
     incarnation: Incarnation,
@@ -29,7 +29,7 @@ pub struct Reports {
 impl Reports {
     /// Nothing to tell yet.
     #[must_use]
-    pub fn new(job: JobId, boot: Boot) -> Self {
+    pub(super) fn new(job: JobId, boot: Boot) -> Self {
         Self {
             job,
             boot,
@@ -44,7 +44,7 @@ impl Reports {
     }
 
     /// A view was entered: from now on facts are told as of this epoch.
-    pub fn enter(&mut self, incarnation: Incarnation, epoch: Epoch) {
+    pub(super) fn enter(&mut self, incarnation: Incarnation, epoch: Epoch) {
         if incarnation != self.incarnation {
             self.forget();
         }
@@ -54,7 +54,7 @@ impl Reports {
     }
 
     /// The tenure ended: nothing that was told holds any more but what is on disk.
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.synced = None;
         self.applied = None;
         self.finished = None;
@@ -62,7 +62,7 @@ impl Reports {
     }
 
     /// Keeps a fact and gives the report to send now.
-    pub fn record(&mut self, event: ReportEvent) -> Report {
+    pub(super) fn record(&mut self, event: ReportEvent) -> Report {
         match &event {
             ReportEvent::Synced { step, chain } => self.synced = Some((self.epoch, *step, *chain)),
             ReportEvent::Applied { .. } => self.applied = Some(event.clone()),
@@ -83,7 +83,7 @@ impl Reports {
     }
 
     /// Everything that still has to be known, as of the present epoch.
-    pub fn repeat(&self) -> Vec<Report> {
+    pub(super) fn repeat(&self) -> Vec<Report> {
         let synced = self.synced.iter().map(|&(_, step, chain)| ReportEvent::Synced { step, chain });
         let checkpoints = self.checkpoints.iter().map(|(&step, &(chain, digest, bytes))| {
             ReportEvent::CheckpointWritten { step, chain, digest, bytes }

@@ -15,21 +15,21 @@ const HEAD_BYTES: usize = 16;
 /// Bytes that are no state of this job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("state is malformed: {what}")]
-pub struct MalformedState {
+pub(super) struct MalformedState {
     what: &'static str,
 }
 
 /// The parts of an encoded state.
-pub struct StateParts<'a> {
+pub(super) struct StateParts<'a> {
     /// Encoded block exponents.
-    pub grid: &'a [u8],
+    pub(super) grid: &'a [u8],
     /// Encoded training state.
-    pub training: &'a [u8],
+    pub(super) training: &'a [u8],
 }
 
 /// Encodes the state that `grid` and `session` hold.
 #[must_use]
-pub fn encode(grid: &Grid, session: &Session) -> Bytes {
+pub(super) fn encode(grid: &Grid, session: &Session) -> Bytes {
     let grid = grid.to_bytes();
     let training = session.state();
     let mut bytes = Vec::with_capacity(HEAD_BYTES + grid.len() + training.len());
@@ -44,7 +44,7 @@ pub fn encode(grid: &Grid, session: &Session) -> Bytes {
 ///
 /// # Errors
 /// When the head is not that of a state or lies about lengths.
-pub fn split(bytes: &[u8]) -> Result<StateParts<'_>, MalformedState> {
+pub(super) fn split(bytes: &[u8]) -> Result<StateParts<'_>, MalformedState> {
     let (head, body) =
         bytes.split_at_checked(HEAD_BYTES).ok_or(MalformedState { what: "shorter than its head" })?;
     let (magic, length) = head.split_at(MAGIC.len());
@@ -63,7 +63,7 @@ pub fn split(bytes: &[u8]) -> Result<StateParts<'_>, MalformedState> {
 
 /// BLAKE3 over everything that decides the future.
 #[must_use]
-pub fn digest(grid: &Grid, session: &Session) -> Digest {
+pub(super) fn digest(grid: &Grid, session: &Session) -> Digest {
     let mut hasher = blake3::Hasher::new_derive_key("traind state digest v1");
     let grid = grid.to_bytes();
     hasher.update(&(grid.len() as u64).to_le_bytes());

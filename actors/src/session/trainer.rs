@@ -11,13 +11,13 @@ use tokio::sync::mpsc;
 use traind_averaging::{Grid, PartLayout, decode_result};
 use traind_protocol::ids::{Chain, Digest};
 use traind_protocol::index_set::IndexSet;
-use traind_training::{Session, TrainingError};
+use traind_training::{JobSpec, Session, TrainingError};
 
 use super::state;
 
 /// What the trainer is told to do.
 #[derive(Debug)]
-pub enum TrainerCommand {
+pub(super) enum TrainerCommand {
     /// Compute the gradients of `microbatches` at the present state.
     Compute {
         /// Steps applied.
@@ -46,13 +46,15 @@ pub enum TrainerCommand {
         /// The digest it must have, where one is known.
         digest: Option<Digest>,
     },
+    /// Go back to step 0, to the state that the seed alone decides.
+    Restart,
     /// Test the present state on the held-out samples.
     Evaluate,
 }
 
 /// Why a state is captured.
 #[derive(Debug)]
-pub enum CapturePurpose {
+pub(super) enum CapturePurpose {
     /// For a checkpoint of the state with this chain.
     Checkpoint {
         /// Steps applied.
@@ -69,7 +71,7 @@ pub enum CapturePurpose {
 
 /// What the trainer tells.
 #[derive(Debug)]
-pub enum TrainerEvent {
+pub(super) enum TrainerEvent {
     /// A micro-batch's gradient, quantised, one contribution per part.
     Computed {
         /// Steps applied.
@@ -156,10 +158,12 @@ pub enum TrainerError {
 }
 
 /// Computations of a generation below this number are skipped.
-pub type CancelBelow = Arc<AtomicU64>;
+pub(super) type CancelBelow = Arc<AtomicU64>;
 
 /// Everything the trainer thread owns.
-pub struct Trainer {
+pub(super) struct Trainer {
+    spec: JobSpec,
+    device: String,
     session: Session,
     grid: Grid,
     layout: PartLayout,
@@ -169,21 +173,21 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A trainer at step 0 of `session`.
+    /// A trainer of `spec` on `device`, whose `session` is at step 0.
     #[must_use]
-    pub fn new(
-        session: Session,
+    pub(super) fn new(
+        (spec, device, session): (JobSpec, String, Session),
         layout: PartLayout,
         cancel_below: CancelBelow,
         events: mpsc::Sender<TrainerEvent>,
     ) -> Self {
         let grid = Grid::new(&layout);
         let gradient = vec![0.0; layout.elements()];
-        Self { session, grid, layout, gradient, cancel_below, events }
+        Self { spec, device, session, grid, layout, gradient, cancel_below, events }
     }
 
     /// Executes commands until the channel closes or something cannot go on.
-    pub fn run(mut self, mut commands: mpsc::Receiver<TrainerCommand>) {
+    pub(super) fn run(mut self, mut commands: mpsc::Receiver<TrainerCommand>) {
         while let Some(command) = commands.blocking_recv() {
             let doing = doing(&command);
             let outcome = catch_unwind(AssertUnwindSafe(|| self.execute(command))).unwrap_or_else(|panic| {
@@ -215,6 +219,10 @@ impl Trainer {
             }
             TrainerCommand::Restore { state, digest } => {
                 self.restore(&state, digest)?;
+                Ok(self.tell(TrainerEvent::Restored))
+            }
+            TrainerCommand::Restart => {
+                self.restart()?;
                 Ok(self.tell(TrainerEvent::Restored))
             }
             TrainerCommand::Evaluate => {
@@ -275,6 +283,13 @@ impl Trainer {
             .map_err(|source| TrainerError::Training { doing: "applying a step", source })
     }
 
+    fn restart(&mut self) -> Result<(), TrainerError> {
+        self.session = Session::start(&self.spec, &self.device)
+            .map_err(|source| TrainerError::Training { doing: "going back to step 0", source })?;
+        self.grid = Grid::new(&self.layout);
+        Ok(())
+    }
+
     fn restore(&mut self, bytes: &[u8], expected: Option<Digest>) -> Result<(), TrainerError> {
         let parts = state::split(bytes).map_err(|error| TrainerError::State { reason: error.to_string() })?;
         let grid = Grid::from_bytes(&self.layout, parts.grid)
@@ -303,6 +318,7 @@ fn doing(command: &TrainerCommand) -> &'static str {
         TrainerCommand::Apply { .. } => "applying a step",
         TrainerCommand::Capture { .. } => "capturing the state",
         TrainerCommand::Restore { .. } => "restoring a state",
+        TrainerCommand::Restart => "going back to step 0",
         TrainerCommand::Evaluate => "testing the model",
     }
 }

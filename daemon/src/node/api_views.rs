@@ -146,7 +146,7 @@ pub(super) fn nodes(published: &Published, history: &History, peers: &[PeerSnaps
                 address: peer.map(|peer| peer.address.clone()),
                 numeric_class: record.numeric_class.clone(),
                 device: record.device.clone(),
-                job_step: member.is_some().then(|| past.stable_step),
+                job_step: member.is_some().then_some(past.stable_step),
                 microbatches_computed: work.microbatches_computed,
                 exchange_bytes_sent: work.exchange_bytes_sent,
                 last_heard_ms: peer.filter(|_peer| node != me).map(|peer| peer.heartbeat_age_ms),

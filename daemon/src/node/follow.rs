@@ -13,7 +13,6 @@ use crate::control::api::FollowEvent;
 
 /// What a follower was told already.
 struct Follower {
-    job: JobId,
     events: mpsc::Sender<FollowEvent>,
     epoch: Epoch,
     checkpoint: Option<u64>,
@@ -28,7 +27,7 @@ pub(super) async fn follow(
     mut published: watch::Receiver<Arc<Published>>,
     mut history: watch::Receiver<History>,
 ) {
-    let mut follower = Follower { job, events, epoch: Epoch(0), checkpoint: None, told: None, losses_from: 0 };
+    let mut follower = Follower { events, epoch: Epoch(0), checkpoint: None, told: None, losses_from: 0 };
     loop {
         let now = published.borrow_and_update().clone();
         let past = history.borrow_and_update().job(job);
