@@ -62,8 +62,8 @@ fn a_restart_remembers_its_vote() {
         let bytes = message.write_to_bytes().expect("encodes");
         world.input(2, CouncilInput::Message { from: SeatId(from), bytes });
         let tape = world.tape.take().expect("recorded");
-        let answers = tape.iter().filter_map(|(_, _, bytes)| Message::parse_from_bytes(bytes).ok());
-        let answer = answers.last().expect("an answer");
+        let mut answers = tape.iter().filter_map(|(_, _, bytes)| Message::parse_from_bytes(bytes).ok());
+        let answer = answers.next_back().expect("an answer");
         world.crash(2);
         world.restart(2);
         (answer.get_msg_type(), answer.reject)
