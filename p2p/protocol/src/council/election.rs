@@ -2,13 +2,14 @@
 //! a run can be repeated and the successor is known.
 //!
 //! Ranks count the voters in seat order, leaving out the last leader and the seats known to be dead: whoever led, the
-//! first of the others has rank 0 and campaigns first.
+//! first of the others has rank 0 and campaigns first. Seats that know different things may take the same rank and split
+//! the vote; with each campaign that fails, a number that follows from seat and campaign sets them further apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use raft::{INVALID_ID, StateRole};
 
-use super::Council;
+use super::{Council, VOTERS_MAX};
 use crate::ids::SeatId;
 use crate::replicated::Replicated;
 
@@ -19,6 +20,8 @@ pub(super) struct Evidence {
     pub(super) dead: BTreeSet<u64>,
     /// The last leader this seat followed or was.
     pub(super) last_leader: u64,
+    /// Campaigns of this seat since it last knew a leader.
+    pub(super) campaigns: u64,
     /// Ticks since this machine started.
     ticks: u64,
     /// The tick of the last message, by seat of the group.
@@ -31,6 +34,11 @@ impl<R: Replicated> Council<R> {
         self.evidence.ticks += 1;
         self.set_patience();
         self.node.tick();
+        let raft = &self.node.raft;
+        if raft.election_elapsed == 0 && matches!(raft.state, StateRole::PreCandidate | StateRole::Candidate)
+        {
+            self.evidence.campaigns += 1;
+        }
         // Raft's own restraint, the lease, guards against disturbers; against a leader that is known to be dead it
         // only costs time. Votes stay bound by term and log, so nothing else changes.
         if self.leader_is_known_dead() {
@@ -94,7 +102,8 @@ impl<R: Replicated> Council<R> {
     }
 
     fn set_patience(&mut self) {
-        let patience_ticks = self.options.patience_ticks(self.rank());
+        let spread = spread(self.seat, self.evidence.campaigns);
+        let patience_ticks = self.options.patience_ticks(self.rank() + spread);
         self.node.raft.set_randomized_election_timeout(patience_ticks);
     }
 
@@ -107,4 +116,14 @@ impl<R: Replicated> Council<R> {
         let own = order(self.seat.0);
         voters.into_iter().filter(|seat| order(*seat) < own).count()
     }
+}
+
+/// Ranks that `seat` stands back after so many failed campaigns: as good as random, and the same in every run.
+fn spread(seat: SeatId, campaigns: u64) -> usize {
+    if campaigns == 0 {
+        return 0;
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&seat.0.to_le_bytes()).update(&campaigns.to_le_bytes());
+    usize::from(hasher.finalize().as_bytes()[0]) % VOTERS_MAX
 }

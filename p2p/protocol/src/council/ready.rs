@@ -178,6 +178,7 @@ impl<R: Replicated> Council<R> {
         let term = if leader.is_some() { raft.term } else { self.told_leader.1 };
         if let Some(leader) = leader {
             self.evidence.last_leader = leader.0;
+            self.evidence.campaigns = 0;
         }
         if (leader, term) != self.told_leader {
             self.told_leader = (leader, term);

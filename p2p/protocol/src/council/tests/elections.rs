@@ -114,6 +114,28 @@ fn ranks_follow_whoever_led() {
     assert!(took_ms <= limit_ms, "{took_ms} ms: 1 is not known dead and stands before 3");
 }
 
+/// Seat 2 forgot in a restart that it led, seat 3 has not: both think that they come first.
+#[test]
+fn equal_ranks_split_the_vote_once() {
+    let mut world = World::with_group(60, CouncilOptions::default(), 3, 0);
+    world.crash(1);
+    world.run_until(3_000, |world| world.leader() == Some(2));
+    world.run(500);
+    // Both start anew at one instant, so that their campaigns cross.
+    for seat in [2, 3] {
+        world.crash(seat);
+        world.restart(seat);
+    }
+    world.seats.get_mut(&3).and_then(|seat| seat.council.as_mut()).expect("alive").evidence.last_leader = 2;
+    world.weather.delay_ms_max = 1;
+    let took_ms = world.run_until(10_000, |world| world.leader().is_some());
+    println!("elected after {took_ms} ms");
+    let patience_ms =
+        (CouncilOptions::default().election_ticks as u64 + 1) * CouncilOptions::default().tick_ms;
+    assert!(took_ms > patience_ms + 100, "the first campaigns do cross");
+    assert!(took_ms < 3 * patience_ms);
+}
+
 #[test]
 fn a_long_stall_counts_as_one_tick() {
     let mut world = World::with_group(9, CouncilOptions::default(), 3, 0);

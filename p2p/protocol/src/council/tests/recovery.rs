@@ -46,6 +46,34 @@ fn a_sole_voter_leads_again_with_its_first_step() {
 }
 
 #[test]
+fn a_restart_remembers_its_vote() {
+    use protobuf::Message as _;
+    use raft::eraftpb::{Message, MessageType};
+    let mut world = World::with_group(39, CouncilOptions::default(), 3, 0);
+    let term = world.council(2).term() + 1;
+    world.cut_off.insert(2);
+    world.run(5_000);
+    let mut ask = |from: u64| {
+        let mut message = Message::default();
+        message.set_msg_type(MessageType::MsgRequestVote);
+        (message.from, message.to, message.term) = (from, 2, term);
+        (message.index, message.log_term) = (100, term - 1);
+        world.tape = Some(Vec::new());
+        let bytes = message.write_to_bytes().expect("encodes");
+        world.input(2, CouncilInput::Message { from: SeatId(from), bytes });
+        let tape = world.tape.take().expect("recorded");
+        let mut answers = tape.iter().filter_map(|(_, _, bytes)| Message::parse_from_bytes(bytes).ok());
+        let answer = answers.next_back().expect("an answer");
+        world.crash(2);
+        world.restart(2);
+        (answer.get_msg_type(), answer.reject)
+    };
+    assert_eq!(ask(3), (MessageType::MsgRequestVoteResponse, false));
+    assert_eq!(ask(1), (MessageType::MsgRequestVoteResponse, true), "one vote per term, over restarts");
+    assert_eq!(ask(3), (MessageType::MsgRequestVoteResponse, false), "the same vote again");
+}
+
+#[test]
 fn a_new_learner_gets_a_snapshot_and_the_rest() {
     let mut world = World::with_group(33, small_snapshots(), 1, 0);
     for number in 0..95 {
@@ -193,6 +221,12 @@ fn a_new_group_on_the_disk_of_an_old_one_replaces_it() {
     world.input(2, CouncilInput::Tick);
     assert!(world.council(2).is_settled_leader());
     assert_eq!(world.council(2).voters().len(), 1);
+}
+
+#[test]
+fn a_council_moves_between_threads() {
+    fn assert_send<T: Send>() {}
+    assert_send::<Council<Ledger>>();
 }
 
 #[test]
