@@ -11,7 +11,9 @@ use traind_averaging::check_result;
 use traind_protocol::ids::{Chain, Digest, JobId, NodeId};
 use traind_protocol::index_set::IndexSet;
 use traind_protocol::numbers::Numbers as _;
-use traind_protocol::sync::{SnapshotHead, SyncBody, SyncInput, SyncLimits, SyncMachine, SyncMessage, SyncOptions, SyncOutput};
+use traind_protocol::sync::{
+    SnapshotHead, SyncBody, SyncInput, SyncLimits, SyncMachine, SyncMessage, SyncOptions, SyncOutput,
+};
 use traind_protocol::view::{Origin, View};
 use traind_protocol::wire::control::{ReportEvent, WorkCounters};
 use traind_protocol::wire::data::DATA_PAYLOAD_BYTES_MAX;
@@ -167,14 +169,16 @@ impl SessionDriver {
     fn told(&mut self, input: SessionInput) -> Result<(), SessionError> {
         match input {
             SessionInput::EnterView(view) => self.enter(view),
-            SessionInput::Frame { from, header, payload } => match SyncMessage::decode(&header, payload, &self.limits) {
-                Ok(message) => self.feed(SyncInput::Message { from, message }),
-                Err(error) => {
-                    tracing::debug!(peer = %from.short(), %error, "frame is no message of the sync step");
-                    self.refuse("frame does not decode");
-                    Ok(())
+            SessionInput::Frame { from, header, payload } => {
+                match SyncMessage::decode(&header, payload, &self.limits) {
+                    Ok(message) => self.feed(SyncInput::Message { from, message }),
+                    Err(error) => {
+                        tracing::debug!(peer = %from.short(), %error, "frame is no message of the sync step");
+                        self.refuse("frame does not decode");
+                        Ok(())
+                    }
                 }
-            },
+            }
             SessionInput::PathOpened(peer) => {
                 self.repeat_reports();
                 self.feed(SyncInput::PathOpened(peer))
@@ -343,10 +347,8 @@ impl SessionDriver {
             self.command(TrainerCommand::Restart);
             return Ok(());
         };
-        let state = self
-            .links
-            .read_checkpoint(self.job(), step)
-            .map_err(|reason| self.origin_lost(step, reason))?;
+        let state =
+            self.links.read_checkpoint(self.job(), step).map_err(|reason| self.origin_lost(step, reason))?;
         let restored = self.machine.numbers_mut().restore(&state);
         if !restored {
             let reason = "its block exponents do not decode".to_owned();

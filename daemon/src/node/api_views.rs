@@ -10,9 +10,9 @@ use traind_protocol::ledger::{JobRecord, JobStatus as LedgerStatus, ViewChange};
 
 use super::history::{History, JobHistory};
 use crate::control::api::{
-    CheckpointRow, Council, CouncilRole, Departure, FollowEvent, JobDetail, JobResult, JobRow, JobStatus, JobSummary,
-    LossPoint, MemberRow, NodeRef, NodeRole, NodeRow, NumericClassRow, Status, StepRange, ViewRow, WorkRow,
-    mixed_class_warnings,
+    CheckpointRow, Council, CouncilRole, Departure, FollowEvent, JobDetail, JobResult, JobRow, JobStatus,
+    JobSummary, LossPoint, MemberRow, NodeRef, NodeRole, NodeRow, NumericClassRow, Status, StepRange,
+    ViewRow, WorkRow, mixed_class_warnings,
 };
 
 fn refs(nodes: impl IntoIterator<Item = NodeId>) -> Vec<NodeRef> {
@@ -82,7 +82,8 @@ fn count(value: usize) -> u32 {
 
 /// How the swarm is; the caller adds what it alone knows of its own daemon.
 pub(super) fn status(published: &Published, history: &History, me: NodeId) -> Status {
-    let seats = |seats: &BTreeSet<_>| refs(seats.iter().filter_map(|&seat| published.ledger.node_of_seat(seat)));
+    let seats =
+        |seats: &BTreeSet<_>| refs(seats.iter().filter_map(|&seat| published.ledger.node_of_seat(seat)));
     let running = published.ledger.running_job().map(|record| {
         let past = history.job(record.id);
         JobSummary {
@@ -118,7 +119,12 @@ pub(super) fn status(published: &Published, history: &History, me: NodeId) -> St
 }
 
 /// All nodes of the ledger, sorted by name.
-pub(super) fn nodes(published: &Published, history: &History, peers: &[PeerSnapshot], me: NodeId) -> Vec<NodeRow> {
+pub(super) fn nodes(
+    published: &Published,
+    history: &History,
+    peers: &[PeerSnapshot],
+    me: NodeId,
+) -> Vec<NodeRow> {
     let running = published.ledger.running_job();
     let past = running.map(|record| history.job(record.id)).unwrap_or_default();
     let mut rows: Vec<NodeRow> = published
@@ -129,12 +135,18 @@ pub(super) fn nodes(published: &Published, history: &History, peers: &[PeerSnaps
             let node = record.node;
             let work = past.work.get(&(node, record.boot)).copied().unwrap_or_default();
             let peer = peers.iter().find(|peer| peer.node == node);
-            let member = running.and_then(|job| job.view.as_ref()).and_then(|view| view.member(record.life()));
+            let member =
+                running.and_then(|job| job.view.as_ref()).and_then(|view| view.member(record.life()));
             let is_in_council = |seats: &BTreeSet<_>| seats.contains(&record.seat);
             NodeRow {
                 name: node.friendly_name(),
                 id: node.to_hex(),
-                role: role(published, running, node, member.is_some_and(|member| running.is_some_and(|job| job.is_synced(member)))),
+                role: role(
+                    published,
+                    running,
+                    node,
+                    member.is_some_and(|member| running.is_some_and(|job| job.is_synced(member))),
+                ),
                 council: match (is_in_council(&published.voters), is_in_council(&published.learners)) {
                     (true, _) => CouncilRole::Voter,
                     (false, true) => CouncilRole::Learner,
@@ -183,9 +195,12 @@ pub(super) fn job_detail(
     let view = record.view.as_ref();
     let views = view_rows(published, record);
     let mut warnings = mixed_class_warnings(&views);
-    warnings.extend(session.iter().flat_map(|session| session.refused.iter()).map(|(reason, count)| {
-        format!("this node refused {count} messages of peers: {reason}")
-    }));
+    warnings.extend(
+        session
+            .iter()
+            .flat_map(|session| session.refused.iter())
+            .map(|(reason, count)| format!("this node refused {count} messages of peers: {reason}")),
+    );
     Some(JobDetail {
         id: record.id.to_hex(),
         name: record.name.clone(),
@@ -220,18 +235,32 @@ fn members(record: &JobRecord) -> Vec<MemberRow> {
         tenure: member.tenure.0,
         synced: record.is_synced(member),
         microbatches_leased: view.lease(member.node).len(),
-        parts_owned: count((0..count(view.owners.len())).filter(|&part| view.owner(part) == Some(member.node)).count()),
+        parts_owned: count(
+            (0..count(view.owners.len())).filter(|&part| view.owner(part) == Some(member.node)).count(),
+        ),
     };
     view.members.iter().map(row).collect()
 }
 
 fn spares(published: &Published, record: &JobRecord) -> Vec<NodeRef> {
-    let Some(view) = record.view.as_ref().filter(|_view| record.status == LedgerStatus::Running) else { return Vec::new() };
-    refs(published.ledger.nodes.keys().copied().filter(|&node| published.live.contains(&node) && view.member_on(node).is_none()))
+    let Some(view) = record.view.as_ref().filter(|_view| record.status == LedgerStatus::Running) else {
+        return Vec::new();
+    };
+    refs(
+        published
+            .ledger
+            .nodes
+            .keys()
+            .copied()
+            .filter(|&node| published.live.contains(&node) && view.member_on(node).is_none()),
+    )
 }
 
 fn work(published: &Published, past: &JobHistory) -> Vec<WorkRow> {
-    let row = |(&(node, boot), work): (&(NodeId, traind_protocol::ids::Boot), &traind_protocol::wire::control::WorkCounters)| {
+    let row = |(&(node, boot), work): (
+        &(NodeId, traind_protocol::ids::Boot),
+        &traind_protocol::wire::control::WorkCounters,
+    )| {
         let registered = published.ledger.nodes.get(&node).is_some_and(|record| record.boot == boot);
         WorkRow {
             node: node.into(),
@@ -260,7 +289,8 @@ fn view_rows(published: &Published, record: &JobRecord) -> Vec<ViewRow> {
     let mut earlier: Option<&ViewChange> = None;
     let mut rows = Vec::new();
     for change in &record.view_changes {
-        let nodes = |change: &ViewChange| change.members.iter().map(|member| member.node).collect::<BTreeSet<_>>();
+        let nodes =
+            |change: &ViewChange| change.members.iter().map(|member| member.node).collect::<BTreeSet<_>>();
         let (now, before) = (nodes(change), earlier.map(nodes).unwrap_or_default());
         let classes: BTreeSet<String> = now
             .iter()
@@ -328,7 +358,12 @@ pub(super) fn checkpoints(published: &Published, job: Option<JobId>) -> Vec<Chec
 }
 
 /// How far a job is, with losses of the steps after `losses_from`.
-pub(super) fn progress(published: &Published, record: &JobRecord, past: &JobHistory, losses_from: u64) -> FollowEvent {
+pub(super) fn progress(
+    published: &Published,
+    record: &JobRecord,
+    past: &JobHistory,
+    losses_from: u64,
+) -> FollowEvent {
     let losses = past.losses.range(losses_from + 1..).map(|(&step, &loss)| LossPoint { step, loss });
     FollowEvent::Progress {
         job: record.id.to_hex(),

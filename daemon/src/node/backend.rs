@@ -49,7 +49,12 @@ pub(super) struct Backend {
 
 impl Backend {
     /// A backend that watches what `actors` publish. Must be called on the actix system.
-    pub(super) fn new(actors: NodeActors, network: traind_p2p::Handle, settings: &Settings, facts: Facts) -> Self {
+    pub(super) fn new(
+        actors: NodeActors,
+        network: traind_p2p::Handle,
+        settings: &Settings,
+        facts: Facts,
+    ) -> Self {
         let (history_told, history) = watch::channel(History::default());
         actix::spawn(keep_history(actors.clone(), history_told));
         let (nodes_told, nodes) = watch::channel(0);
@@ -99,7 +104,8 @@ impl Backend {
         let device = self.device.clone();
         let text = spec_toml.clone();
         let planned = tokio::task::spawn_blocking(move || plan_job(&text, &device)).await;
-        let (spec, plan) = planned.map_err(|_panicked| ApiError::refused("the job cannot be planned"))?.map_err(refusal)?;
+        let (spec, plan) =
+            planned.map_err(|_panicked| ApiError::refused("the job cannot be planned"))?.map_err(refusal)?;
         if let Some(what) = plan.violation() {
             return Err(ApiError::bad_request(format!("the job is refused: {what}")));
         }
@@ -120,10 +126,14 @@ impl Backend {
     async fn cancel(self, job: JobId) -> Result<Response, ApiError> {
         let status = self.published().ledger.jobs.get(&job).map(|record| record.status.clone());
         if !matches!(status, Some(JobStatus::Queued | JobStatus::Running)) {
-            return Err(ApiError::refused("the job has ended already").next(format!("trainctl job show {job}")));
+            return Err(
+                ApiError::refused("the job has ended already").next(format!("trainctl job show {job}"))
+            );
         }
         let command = LedgerCommand::CancelJob { job, by: self.actors.node };
-        let ended = move |published: &Published| published.ledger.jobs.get(&job).is_none_or(|record| record.has_ended());
+        let ended = move |published: &Published| {
+            published.ledger.jobs.get(&job).is_none_or(|record| record.has_ended())
+        };
         self.propose_until(command, ended).await?;
         Ok(Response::JobCancelled { job: job.to_hex() })
     }
@@ -149,7 +159,9 @@ impl Backend {
                 Some(node) => format!("the coordinator {} does not commit it", node.friendly_name()),
                 None => "no coordinator is elected: fewer than half of the council can be reached".to_owned(),
             };
-            ApiError::unavailable("the ledger did not take the change in time").because(cause).next("trainctl status")
+            ApiError::unavailable("the ledger did not take the change in time")
+                .because(cause)
+                .next("trainctl status")
         })
     }
 

@@ -64,7 +64,9 @@ impl Follower {
             }
         }
         self.epoch = record.view_changes.last().map_or(self.epoch, |change| change.epoch);
-        for entry in record.checkpoints.iter().filter(|entry| self.checkpoint.is_none_or(|told| entry.step > told)) {
+        for entry in
+            record.checkpoints.iter().filter(|entry| self.checkpoint.is_none_or(|told| entry.step > told))
+        {
             let (job, digest) = (record.id.to_hex(), entry.digest.to_hex());
             let event = FollowEvent::Checkpoint { job, step: entry.step, digest };
             if self.events.send(event).await.is_err() {

@@ -69,7 +69,9 @@ impl History {
         }
         for &(node, boot, work) in &progress.work {
             let known = job.work.entry((node, boot)).or_default();
-            if work.microbatches_computed >= known.microbatches_computed && work.steps_applied >= known.steps_applied {
+            if work.microbatches_computed >= known.microbatches_computed
+                && work.steps_applied >= known.steps_applied
+            {
                 *known = work;
             }
         }

@@ -80,7 +80,8 @@ async fn serve(
 /// Waits until the network listens; before that nobody could be told how to reach this node.
 async fn first_address(actors: &NodeActors) -> anyhow::Result<String> {
     let mut reachability = actors.reachability.clone();
-    let known = tokio::time::timeout(LISTENING_WAIT_MAX, reachability.wait_for(|known| !known.listening.is_empty()));
+    let known =
+        tokio::time::timeout(LISTENING_WAIT_MAX, reachability.wait_for(|known| !known.listening.is_empty()));
     let known = known.await.context("the network does not listen on any address: check network.listen")??;
     Ok(known.listening[0].clone())
 }

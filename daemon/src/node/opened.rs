@@ -41,7 +41,8 @@ impl Opened {
         let store = Store::open(&settings.data_dir)
             .with_context(|| format!("opening the data directory {}", settings.data_dir.display()))?;
         let store = Arc::new(store);
-        let identity = Identity::load_or_create(&store.identity_path()).context("reading this node's identity")?;
+        let identity =
+            Identity::load_or_create(&store.identity_path()).context("reading this node's identity")?;
         let me = Life { node: identity.node(), boot: fresh_boot() };
         let numeric_class = traind_training::numeric_class(&settings.device);
         let registration = Registration {
@@ -102,11 +103,15 @@ fn fresh_boot() -> Boot {
 
 fn bytes32(store: &Store, key: &str) -> anyhow::Result<Option<[u8; 32]>> {
     let stored = store.get_local(key).with_context(|| format!("reading {key} from the store"))?;
-    stored.map(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).with_context(|| format!("{key} in the store"))).transpose()
+    stored
+        .map(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).with_context(|| format!("{key} in the store")))
+        .transpose()
 }
 
 fn seat(store: &Store) -> anyhow::Result<Option<SeatId>> {
     let stored = store.get_local(SEAT_KEY).context("reading the seat from the store")?;
-    let seat = stored.map(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).context("the seat in the store")).transpose()?;
+    let seat = stored
+        .map(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).context("the seat in the store"))
+        .transpose()?;
     Ok(seat.map(|bytes| SeatId(u64::from_le_bytes(bytes))))
 }
