@@ -73,6 +73,14 @@ async fn a_length_above_the_limit_is_refused_before_anything_is_read() {
 }
 
 #[tokio::test]
+async fn before_the_handshake_the_limit_is_that_of_a_hello() {
+    let mut long = greeting();
+    long.addresses.push("a".repeat(HELLO_BYTES_MAX));
+    let seen = read(framed(&Frame::Greeting(long))).await;
+    assert!(matches!(&seen[..], [LinkEvent::Ended { end: LinkEnd::Violation(_), .. }]), "{seen:?}");
+}
+
+#[tokio::test]
 async fn frames_before_the_greeting_are_a_violation() {
     let message = ControlMessage::NotCoordinator { coordinator: None };
     let seen = read(framed(&Frame::Control(message))).await;
