@@ -10,7 +10,7 @@ use traind_p2p::{Event, LossEvidence};
 use traind_protocol::coordinator::{Coordinator, CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
 use traind_protocol::council::{Council, CouncilInput, CouncilOptions, CouncilOutput, RecoveredCouncil};
 use traind_protocol::ids::{Boot, Millis, NodeId, SeatId};
-use traind_protocol::ledger::{JobStatus, Ledger, LedgerCommand};
+use traind_protocol::ledger::{Ledger, LedgerCommand};
 use traind_protocol::wire::control::{ControlMessage, Progress, Registration, Report};
 use traind_store::{CouncilRecord, StoreError};
 
@@ -22,7 +22,7 @@ use crate::session::chain_of;
 pub const SEAT_KEY: &str = "seat";
 
 /// What the council is fed next, in order.
-enum Next {
+pub(super) enum Next {
     Council(CouncilInput),
     Coordinator(CoordinatorInput),
 }
@@ -49,21 +49,21 @@ pub enum CouncilError {
 
 /// Drives council and coordinator of one node.
 pub(super) struct CouncilDriver {
-    parts: CouncilParts,
-    council: Option<Council<Ledger>>,
-    coordinator: Coordinator,
-    seat: SeatId,
-    peers: BTreeMap<NodeId, Boot>,
+    pub(super) parts: CouncilParts,
+    pub(super) council: Option<Council<Ledger>>,
+    pub(super) coordinator: Coordinator,
+    pub(super) seat: SeatId,
+    pub(super) peers: BTreeMap<NodeId, Boot>,
     /// Seats as peers said themselves, for as long as the ledger does not know them.
     said_seats: BTreeMap<SeatId, NodeId>,
     registering: Registering,
-    leading: bool,
+    pub(super) leading: bool,
     /// The term that the coordinator was told it leads in; told once the ledger shows everything of earlier terms.
     elected_in: Option<u64>,
-    seats_shown: (BTreeSet<SeatId>, BTreeSet<SeatId>, BTreeSet<SeatId>),
-    next: VecDeque<Next>,
-    dirty: bool,
-    published: watch::Sender<Arc<Published>>,
+    pub(super) seats_shown: (BTreeSet<SeatId>, BTreeSet<SeatId>, BTreeSet<SeatId>),
+    pub(super) next: VecDeque<Next>,
+    pub(super) dirty: bool,
+    pub(super) published: watch::Sender<Arc<Published>>,
     progress: watch::Sender<Option<Progress>>,
 }
 
@@ -453,43 +453,6 @@ impl CouncilDriver {
         }
     }
 
-    /// Tells the coordinator about the group when that changed.
-    fn show_seats(&mut self) {
-        let Some(council) = &self.council else { return };
-        let (voters, learners) = (council.voters(), council.learners());
-        let caught_up: BTreeSet<SeatId> =
-            learners.iter().copied().filter(|&seat| council.is_caught_up(seat)).collect();
-        let shown = (voters.clone(), learners.clone(), caught_up.clone());
-        if shown != self.seats_shown {
-            self.seats_shown = shown;
-            self.dirty = true;
-            self.next.push_back(Next::Coordinator(CoordinatorInput::Seats { voters, learners, caught_up }));
-        }
-    }
-
-    fn publish(&self) {
-        let Some(council) = &self.council else { return };
-        let ledger = council.replicated();
-        let why = ledger
-            .jobs
-            .values()
-            .filter(|job| self.leading && matches!(job.status, JobStatus::Queued | JobStatus::Running))
-            .map(|job| (job.id, self.coordinator.why(ledger, job.id)))
-            .collect();
-        let mut live: BTreeSet<NodeId> = self.peers.keys().copied().collect();
-        live.insert(self.parts.me.node);
-        self.published.send_replace(Arc::new(Published {
-            ledger: ledger.clone(),
-            coordinator: self.coordinator_node(),
-            term: council.term(),
-            seat: self.seat,
-            voters: council.voters(),
-            learners: council.learners(),
-            live,
-            why,
-        }));
-    }
-
     fn send(&self, to: NodeId, message: ControlMessage) {
         // Consensus, registration and reports all survive a lost message.
         if let Err(error) = self.parts.network.try_send_control(to, message) {
@@ -505,7 +468,7 @@ impl CouncilDriver {
         self.council.as_ref().map(Council::replicated)
     }
 
-    fn coordinator_node(&self) -> Option<NodeId> {
+    pub(super) fn coordinator_node(&self) -> Option<NodeId> {
         self.council.as_ref().and_then(Council::leader).and_then(|seat| self.node_of(seat))
     }
 

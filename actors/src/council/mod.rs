@@ -7,6 +7,7 @@ mod driver;
 mod messages;
 mod published;
 mod registration;
+mod show;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

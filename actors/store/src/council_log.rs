@@ -14,7 +14,6 @@ pub const COUNCIL_VALUE_BYTES_MAX: usize = 64 << 20;
 const HARD_STATE: &[u8] = b"h";
 const CONF_STATE: &[u8] = b"c";
 const SNAPSHOT: &[u8] = b"s";
-const COMPACT_BEFORE: &[u8] = b"m";
 /// Entries follow in the order of their index, which is big endian in the key.
 const ENTRY: &[u8] = b"e";
 
@@ -29,7 +28,8 @@ pub struct CouncilRecord {
     pub conf_state: Option<Vec<u8>>,
     /// The latest snapshot, encoded.
     pub snapshot: Option<Vec<u8>>,
-    /// Entries below this index are dropped, those of this record included.
+    /// Stored entries below this index are dropped, once: entries that a later record brings may lie below it again,
+    /// as after a leader's snapshot that took the place of a longer log.
     pub compact_before: Option<u64>,
 }
 
@@ -44,8 +44,6 @@ pub struct RecoveredCouncil {
     pub conf_state: Option<Vec<u8>>,
     /// The latest snapshot, encoded.
     pub snapshot: Option<Vec<u8>>,
-    /// Entries below this index were dropped.
-    pub compact_before: Option<u64>,
 }
 
 /// The council's log of this node.
@@ -69,7 +67,6 @@ impl CouncilLog {
             entries: read_entries(records)?,
             conf_state: pieces::read(records, CONF_STATE)?,
             snapshot: pieces::read(records, SNAPSHOT)?,
-            compact_before: read_compact_before(records)?,
         })
     }
 
@@ -97,15 +94,8 @@ fn make_batch(records: &sled::Tree, record: &CouncilRecord) -> Result<sled::Batc
             pieces::insert(&mut batch, prefix, value);
         }
     }
-    let compacted = read_compact_before(records)?;
-    let compact_before = record.compact_before.max(compacted);
-    if let Some(index) = compact_before {
-        batch.insert(COMPACT_BEFORE, &index.to_be_bytes());
-    }
-    let floor = compact_before.unwrap_or(0);
-    if compact_before > compacted {
-        remove_entries(records, &mut batch, entry_key(0)..entry_key(floor))?;
-    }
+    let floor = record.compact_before.unwrap_or(0);
+    remove_entries(records, &mut batch, entry_key(0)..entry_key(floor))?;
     // Each entry removes those behind it, of the log and of this record.
     let mut entries = BTreeMap::new();
     for (index, value) in &record.entries {
@@ -115,7 +105,7 @@ fn make_batch(records: &sled::Tree, record: &CouncilRecord) -> Result<sled::Batc
     if let Some(first) = record.entries.iter().map(|(index, _)| *index).min() {
         remove_entries(records, &mut batch, entry_key(first)..[ENTRY, &[0xff; 9]].concat())?;
         let mut last = last_index_below(records, first)?.filter(|last| *last >= floor);
-        for (index, value) in entries.range(floor..) {
+        for (index, value) in &entries {
             if let Some(last) = last.filter(|last| last.checked_add(1) != Some(*index)) {
                 return Err(StoreError::LogHole { last, found: *index });
             }
@@ -171,15 +161,4 @@ fn read_entries(records: &sled::Tree) -> Result<Vec<(u64, Vec<u8>)>, StoreError>
     }
     joined.finish(ENTRY)?;
     Ok(entries)
-}
-
-fn read_compact_before(records: &sled::Tree) -> Result<Option<u64>, StoreError> {
-    let bytes = records.get(COMPACT_BEFORE).map_err(StoreError::index("read the compaction"))?;
-    bytes
-        .map(|bytes| {
-            <[u8; 8]>::try_from(&*bytes)
-                .map(u64::from_be_bytes)
-                .map_err(|_| StoreError::RecordDamaged { what: "the compaction".into() })
-        })
-        .transpose()
 }

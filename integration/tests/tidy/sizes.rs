@@ -58,7 +58,7 @@ fn starts_function(line: &str) -> bool {
 
 #[test]
 fn the_measure_of_functions_measures() {
-    let body = "    step();\n".repeat(FUNCTION_LINES_MAX);
+    let body = "        step();\n".repeat(FUNCTION_LINES_MAX);
     let text =
         format!("impl Thing {{\n    pub(crate) fn long(&self) {{\n{body}    }}\n}}\nfn short() {{\n}}\n");
     assert_eq!(long_functions("x.rs", &text).len(), 1);
