@@ -41,3 +41,27 @@ impl Registering {
         known.map_or_else(|| peers.to_vec(), |node| vec![node])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everyone_is_asked_until_the_coordinator_is_known_and_nobody_too_often() {
+        let (one, two) = (NodeId([1; 32]), NodeId([2; 32]));
+        let mut registering = Registering::default();
+        assert_eq!(registering.ask(Millis(0), None, &[]), []);
+        assert_eq!(registering.ask(Millis(1), None, &[one, two]), [one, two]);
+        assert_eq!(registering.ask(Millis(2), None, &[one, two]), []);
+        registering.learn(Some(two));
+        assert_eq!(registering.ask(Millis(3), None, &[one, two]), [two], "asked at once");
+        registering.learn(Some(two));
+        assert_eq!(registering.ask(Millis(4), None, &[one, two]), [], "the same word again is no news");
+        assert_eq!(registering.ask(Millis(3 + REGISTER_EVERY_MS), Some(one), &[one, two]), [one]);
+        assert_eq!(
+            registering.ask(Millis(1000), Some(NodeId([9; 32])), &[one]),
+            [one],
+            "who is not connected is no use"
+        );
+    }
+}

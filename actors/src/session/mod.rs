@@ -11,6 +11,8 @@ mod numbers;
 mod reports;
 mod start;
 mod state;
+#[cfg(test)]
+mod tests;
 mod trainer;
 
 use std::sync::Arc;

@@ -1,0 +1,184 @@
+//! The pieces of a session without a network: arithmetic, state, reports, and a trainer on its thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use traind_averaging::{Grid, PartLayout};
+use traind_protocol::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId};
+use traind_protocol::index_set::IndexSet;
+use traind_protocol::numbers::Numbers as _;
+use traind_protocol::wire::control::{ReportEvent, WorkCounters};
+use traind_training::{JobSpec, Session};
+
+use super::numbers::ExactNumbers;
+use super::reports::Reports;
+use super::state;
+use super::trainer::{CapturePurpose, Trainer, TrainerCommand, TrainerError, TrainerEvent};
+
+const JOB: &str = "name = \"unit\"\nmodel = \"lenet\"\ndata = \"digits\"\nsteps = 10\n\
+                   [batch]\nmicro_batches = 4\nmicro_batch_size = 2\n";
+const BASE: Chain = Chain([7; 32]);
+
+struct Bench {
+    commands: mpsc::Sender<TrainerCommand>,
+    events: mpsc::Receiver<TrainerEvent>,
+    cancel_below: Arc<AtomicU64>,
+    layout: PartLayout,
+}
+
+/// A trainer of a small job on its own thread.
+fn bench() -> Bench {
+    let spec = JobSpec::parse(JOB).unwrap();
+    let session = Session::start(&spec, "cpu").unwrap();
+    let layout = PartLayout::new(session.layout().elements()).unwrap();
+    let (told, events) = mpsc::channel(16);
+    let (commands, orders) = mpsc::channel(16);
+    let cancel_below = Arc::new(AtomicU64::new(0));
+    let trainer = Trainer::new((spec, "cpu".to_owned(), session), layout, Arc::clone(&cancel_below), told);
+    std::thread::spawn(move || trainer.run(orders));
+    Bench { commands, events, cancel_below, layout }
+}
+
+impl Bench {
+    fn tell(&self, command: TrainerCommand) {
+        self.commands.blocking_send(command).unwrap();
+    }
+
+    fn hear(&mut self) -> TrainerEvent {
+        self.events.blocking_recv().expect("the trainer lives")
+    }
+
+    /// Contributions of all micro-batches, each a list by part.
+    fn compute(&mut self, step: u64) -> Vec<Vec<Bytes>> {
+        self.tell(TrainerCommand::Compute {
+            step,
+            base: BASE,
+            microbatches: IndexSet::full(4),
+            generation: 0,
+        });
+        let mut computed = Vec::new();
+        for expected in 0..4 {
+            match self.hear() {
+                TrainerEvent::Computed { microbatch, contributions, .. } => {
+                    assert_eq!(microbatch, expected);
+                    computed.push(contributions);
+                }
+                other => panic!("not computed: {other:?}"),
+            }
+        }
+        computed
+    }
+
+    fn capture(&mut self) -> (Bytes, Digest) {
+        self.tell(TrainerCommand::Capture { purpose: CapturePurpose::Snapshot { request: 1 } });
+        match self.hear() {
+            TrainerEvent::Captured { state, digest, .. } => (state, digest),
+            other => panic!("not captured: {other:?}"),
+        }
+    }
+}
+
+fn results(numbers: &ExactNumbers, layout: &PartLayout, computed: &[Vec<Bytes>]) -> Vec<Bytes> {
+    let of_part = |part: u32| computed.iter().map(|parts| parts[part as usize].clone()).collect::<Vec<_>>();
+    (0..layout.parts()).map(|part| numbers.fold(part, &of_part(part))).collect()
+}
+
+#[test]
+fn sums_of_real_gradients_do_not_depend_on_their_grouping() {
+    let mut bench = bench();
+    let numbers = ExactNumbers::new(bench.layout);
+    let computed = bench.compute(0);
+    for part in 0..bench.layout.parts() {
+        let one = |microbatch: usize| computed[microbatch][part as usize].clone();
+        let all = numbers.fold(part, &[one(0), one(1), one(2), one(3)]);
+        let pairs = [numbers.sum(part, &[one(3), one(1)]), numbers.sum(part, &[one(0), one(2)])];
+        assert!(pairs.iter().all(|pair| numbers.is_contribution(part, pair)));
+        assert_eq!(numbers.fold(part, &pairs), all);
+        assert!(numbers.is_result(part, &all) && !numbers.is_result(part, &all[1..]));
+    }
+    assert_eq!(numbers.broken(), None);
+}
+
+#[test]
+fn a_sum_beyond_the_exact_range_is_noticed() {
+    let layout = PartLayout::new(1).unwrap();
+    let numbers = ExactNumbers::new(layout);
+    // At step 0 the grid is 2^-40, so 6000 is below 2^53 units and twice as much is not.
+    let large: Bytes = Grid::new(&layout).quantise(0, &[6000.0], 1, 0.0).unwrap().into();
+    assert!(numbers.is_contribution(0, &large));
+    numbers.fold(0, &[large.clone(), large]);
+    assert!(numbers.broken().is_some_and(|reason| reason.contains("part 0")), "{:?}", numbers.broken());
+}
+
+#[test]
+fn a_restored_trainer_goes_on_with_the_same_bits() {
+    let (mut first, mut second) = (bench(), bench());
+    let mut numbers = ExactNumbers::new(first.layout);
+    let computed = first.compute(0);
+    let applied = results(&numbers, &first.layout, &computed);
+    first.tell(TrainerCommand::Apply { results: applied.clone() });
+    numbers.advance(&applied);
+    let (state, digest) = first.capture();
+
+    let mut restored = ExactNumbers::new(second.layout);
+    assert!(restored.restore(&state) && !restored.restore(&state[..state.len() / 2][..20]));
+    second.tell(TrainerCommand::Restore { state: state.clone(), digest: Some(digest) });
+    assert!(matches!(second.hear(), TrainerEvent::Restored));
+    let (one, two) = (first.compute(1), second.compute(1));
+    assert_eq!(one, two, "the restored grid and parameters give the same contributions");
+    assert_eq!(results(&numbers, &first.layout, &one), results(&restored, &second.layout, &two));
+
+    second.tell(TrainerCommand::Restart);
+    assert!(matches!(second.hear(), TrainerEvent::Restored));
+    assert_eq!(second.compute(0), computed, "back at step 0");
+}
+
+#[test]
+fn a_state_with_another_digest_or_a_lying_head_ends_the_trainer() {
+    let mut bench = bench();
+    let (state, _digest) = bench.capture();
+    let mut lying = state.to_vec();
+    lying[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
+    assert!(state::split(&lying).is_err() && state::split(&state[..10]).is_err());
+    bench.tell(TrainerCommand::Restore { state, digest: Some(Digest([0; 32])) });
+    let event = bench.hear();
+    assert!(matches!(event, TrainerEvent::Failed(TrainerError::State { .. })), "{event:?}");
+}
+
+#[test]
+fn cancelled_computations_are_not_computed() {
+    let mut bench = bench();
+    bench.cancel_below.store(5, Ordering::Release);
+    let microbatches = IndexSet::full(4);
+    bench.tell(TrainerCommand::Compute { step: 0, base: BASE, microbatches, generation: 4 });
+    // The next event is the answer to what came after the cancelled command.
+    bench.capture();
+}
+
+#[test]
+fn reports_are_repeated_in_the_present_epoch_and_forgotten_with_the_tenure() {
+    let mut reports = Reports::new(JobId([1; 8]), Boot(9));
+    reports.enter(Incarnation(1), Epoch(1));
+    reports.record(ReportEvent::Synced { step: 0, chain: BASE });
+    let applied = |step| ReportEvent::Applied { step, chain: BASE, loss: 1.0, work: WorkCounters::default() };
+    reports.record(applied(1));
+    reports.record(applied(2));
+    reports.record(ReportEvent::CheckpointWritten {
+        step: 2,
+        chain: BASE,
+        digest: Digest([3; 32]),
+        bytes: 4,
+    });
+    reports.enter(Incarnation(1), Epoch(2));
+    let repeated = reports.repeat();
+    assert!(repeated.iter().all(|report| report.epoch == Epoch(2) && report.boot == Boot(9)));
+    assert_eq!(repeated.len(), 3, "of applied steps the latest is enough: {repeated:?}");
+    assert!(repeated.iter().any(|report| report.event == applied(2)));
+    reports.forget();
+    let left = reports.repeat();
+    assert!(
+        matches!(left.as_slice(), [report] if matches!(report.event, ReportEvent::CheckpointWritten { .. }))
+    );
+}
