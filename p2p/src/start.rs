@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
 
-use libp2p::{Multiaddr, TransportError};
+use libp2p::Multiaddr;
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
@@ -151,11 +151,7 @@ fn make_driver(
         let listening = swarm.listen_on(address.clone());
         listening.map_err(|error| StartError::Listen {
             address: address.to_string(),
-            source: match error {
-                // The transport's layers each repeat the system's message; its kind says it once.
-                TransportError::Other(error) => io::Error::from(error.kind()).into(),
-                error => error.into(),
-            },
+            source: innermost(&error),
         })?;
     }
     let mut driver = Driver::new(options, swarm, shared, channels, Arc::new(bulk));
@@ -169,6 +165,12 @@ fn make_driver(
         }
     }
     Ok(driver)
+}
+
+/// The cause of all: each layer of the transport says again what the one below said.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> Cause {
+    let last = std::iter::successors(Some(error), |error| error.source()).last();
+    last.unwrap_or(error).to_string().into()
 }
 
 fn listen_addresses(options: &Options) -> Result<Vec<Multiaddr>, StartError> {

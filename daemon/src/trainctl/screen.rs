@@ -102,6 +102,10 @@ impl Screen {
 
     /// Shows how far a job is. May be called at any rate; also draws a sign of life if nothing changed.
     pub(super) fn progress(&mut self, progress: &JobProgress) {
+        if progress.steps == 0 {
+            // Nothing was heard of the job yet.
+            return;
+        }
         let now = Instant::now();
         let (start, since) = *self.started.get_or_insert((now, progress.step));
         let line = progress.line(since, now.duration_since(start));
@@ -189,10 +193,23 @@ mod tests {
     use super::super::args::OutputFormat;
     use super::*;
 
+    fn screen() -> Screen {
+        let palette = Palette { on: false };
+        Screen::on_stderr(&Output { format: OutputFormat::Table, draws: false, palette })
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_job_of_which_nothing_was_heard() {
+        let mut screen = screen();
+        screen.progress(&JobProgress::default());
+        assert_eq!(screen.line_last, None);
+        screen.progress(&JobProgress { steps: 9, ..JobProgress::default() });
+        assert!(screen.line_last.is_some());
+    }
+
     #[test]
     fn a_line_that_says_the_same_is_seldom_repeated() {
-        let output = Output { format: OutputFormat::Table, draws: false, palette: Palette { on: false } };
-        let mut screen = Screen::on_stderr(&output);
+        let mut screen = screen();
         let start = Instant::now();
         assert!(screen.is_due("queued: waits for 3 nodes", start), "the first line comes at once");
         (screen.line_last, screen.progress_last) = (Some(start), "queued: waits for 3 nodes".into());

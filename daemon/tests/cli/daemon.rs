@@ -141,3 +141,16 @@ fn a_failure_is_said_even_where_nothing_is_logged() {
     assert!(ran.stderr.starts_with("traind: opening the data directory"), "{ran:?}");
     assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
 }
+
+#[test]
+fn an_address_that_is_taken_is_named_with_the_cause_once() {
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().unwrap().port());
+    let ran = traind(&["--dev", "--log-level", "off", "--listen", &address]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+    let expected = format!(
+        "traind: starting the network: listen on '{address}': {}\n",
+        std::io::Error::from_raw_os_error(rustix::io::Errno::ADDRINUSE.raw_os_error())
+    );
+    assert_eq!(ran.stderr, expected);
+}

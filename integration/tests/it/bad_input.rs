@@ -21,6 +21,7 @@ async fn a_loss_that_is_not_finite_stops_the_job_and_names_the_micro_batch() -> 
     for word in ["step", "micro-batch", "samples"] {
         assert!(reason.contains(word), "the reason names the {word}: {reason}");
     }
+    assert_eq!(reason.matches("samples").count(), 1, "once is enough: {reason}");
     Ok(())
 }
 
