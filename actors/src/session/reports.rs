@@ -19,6 +19,7 @@ pub(super) struct Reports {
     boot: Boot,
     incarnation: Incarnation,
     epoch: Epoch,
+    tenure: Option<Epoch>,
     synced: Option<(Epoch, u64, Chain)>,
     applied: Option<ReportEvent>,
     checkpoints: BTreeMap<u64, (Chain, Digest, u64)>,
@@ -35,6 +36,7 @@ impl Reports {
             boot,
             incarnation: Incarnation::default(),
             epoch: Epoch::default(),
+            tenure: None,
             synced: None,
             applied: None,
             checkpoints: BTreeMap::new(),
@@ -43,11 +45,13 @@ impl Reports {
         }
     }
 
-    /// A view was entered: from now on facts are told as of this epoch.
-    pub(super) fn enter(&mut self, incarnation: Incarnation, epoch: Epoch) {
-        if incarnation != self.incarnation {
+    /// A view was entered: from now on facts are told as of this epoch. Facts of another tenure are no longer facts:
+    /// a member that is admitted again has to get the state first.
+    pub(super) fn enter(&mut self, incarnation: Incarnation, epoch: Epoch, tenure: Option<Epoch>) {
+        if tenure != self.tenure {
             self.forget();
         }
+        self.tenure = tenure;
         self.incarnation = incarnation;
         self.epoch = epoch;
         self.failures.clear();
