@@ -201,7 +201,8 @@ impl SessionDriver {
     }
 
     fn enter(&mut self, view: View) -> Result<(), SessionError> {
-        self.reports.enter(view.incarnation, view.epoch);
+        let tenure = view.member(self.plan.sync.me).map(|member| member.tenure);
+        self.reports.enter(&view, tenure);
         self.feed(SyncInput::EnterView(view))?;
         self.repeat_reports();
         Ok(())
@@ -295,7 +296,6 @@ impl SessionDriver {
             }
             SyncOutput::Evicted => {
                 tracing::warn!(job = %self.job().short(), "this node was taken out of the view");
-                self.reports.forget();
             }
             SyncOutput::NeedView { epoch } => self.links.view_is_late(epoch),
             SyncOutput::Alarm { kind, with, step } => {
