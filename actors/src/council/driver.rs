@@ -100,7 +100,6 @@ impl CouncilDriver {
         let stored = self.parts.store.get_local(SEAT_KEY).map_err(CouncilError::Load)?;
         let seat =
             stored.and_then(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).ok()).map(u64::from_le_bytes);
-        let mut outputs = Vec::new();
         match seat {
             Some(seat) => {
                 self.take_seat(SeatId(seat))?;
@@ -108,13 +107,16 @@ impl CouncilDriver {
             }
             None if self.parts.found.is_some() => {
                 let seat = SeatId(1);
-                self.take_seat(seat)?;
-                let options = CouncilOptions::default();
+                self.seat = seat;
+                let (options, mut outputs) = (CouncilOptions::default(), Vec::new());
                 self.council = Some(Council::found(seat, options, Ledger::default(), &mut outputs));
+                // The seat last: who has one on disk and no log waits for a leader, and here nobody would lead.
+                self.run_council_outputs(outputs)?;
+                self.take_seat(seat)?;
             }
             None => {}
         }
-        self.run_council_outputs(outputs)
+        Ok(())
     }
 
     fn recover(&self, seat: SeatId) -> Result<Council<Ledger>, CouncilError> {

@@ -204,7 +204,7 @@ impl SessionDriver {
 
     fn enter(&mut self, view: View) -> Result<(), SessionError> {
         let tenure = view.member(self.plan.sync.me).map(|member| member.tenure);
-        self.reports.enter(view.incarnation, view.epoch, tenure);
+        self.reports.enter(&view, tenure);
         self.feed(SyncInput::EnterView(view))?;
         self.repeat_reports();
         Ok(())
@@ -298,7 +298,6 @@ impl SessionDriver {
             }
             SyncOutput::Evicted => {
                 tracing::warn!(job = %self.job().short(), "this node was taken out of the view");
-                self.reports.forget();
             }
             SyncOutput::NeedView { epoch } => self.links.view_is_late(epoch),
             SyncOutput::Alarm { kind, with, step } => {

@@ -6,14 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use traind_averaging::{Grid, PartLayout};
-use traind_protocol::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId};
+use traind_protocol::ids::{Chain, Digest};
 use traind_protocol::index_set::IndexSet;
 use traind_protocol::numbers::Numbers as _;
-use traind_protocol::wire::control::{ReportEvent, WorkCounters};
 use traind_training::{JobSpec, Session};
 
 use super::numbers::ExactNumbers;
-use super::reports::Reports;
 use super::state;
 use super::trainer::{CapturePurpose, Trainer, TrainerCommand, TrainerError, TrainerEvent};
 
@@ -155,31 +153,4 @@ fn cancelled_computations_are_not_computed() {
     bench.tell(TrainerCommand::Compute { step: 0, base: BASE, microbatches, generation: 4 });
     // The next event is the answer to what came after the cancelled command.
     bench.capture();
-}
-
-#[test]
-fn reports_are_repeated_in_the_present_epoch_and_forgotten_with_the_tenure() {
-    let mut reports = Reports::new(JobId([1; 8]), Boot(9));
-    reports.enter(Incarnation(1), Epoch(1), Some(Epoch(1)));
-    reports.record(ReportEvent::Synced { step: 0, chain: BASE });
-    let applied = |step| ReportEvent::Applied { step, chain: BASE, loss: 1.0, work: WorkCounters::default() };
-    reports.record(applied(1));
-    reports.record(applied(2));
-    reports.record(ReportEvent::CheckpointWritten {
-        step: 2,
-        chain: BASE,
-        digest: Digest([3; 32]),
-        bytes: 4,
-    });
-    reports.enter(Incarnation(1), Epoch(2), Some(Epoch(1)));
-    let repeated = reports.repeat();
-    assert!(repeated.iter().all(|report| report.epoch == Epoch(2) && report.boot == Boot(9)));
-    assert_eq!(repeated.len(), 3, "of applied steps the latest is enough: {repeated:?}");
-    assert!(repeated.iter().any(|report| report.event == applied(2)));
-    // Evicted and admitted again without having noticed: only what is on disk is left.
-    reports.enter(Incarnation(1), Epoch(4), Some(Epoch(4)));
-    let left = reports.repeat();
-    assert!(
-        matches!(left.as_slice(), [report] if matches!(report.event, ReportEvent::CheckpointWritten { .. }))
-    );
 }
