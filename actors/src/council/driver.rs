@@ -8,11 +8,11 @@ use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use traind_p2p::{Event, LossEvidence};
 use traind_protocol::coordinator::{Coordinator, CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
-use traind_protocol::council::{Council, CouncilInput, CouncilOptions, CouncilOutput, RecoveredCouncil};
+use traind_protocol::council::{Council, CouncilInput, CouncilOptions, CouncilOutput};
 use traind_protocol::ids::{Boot, Millis, NodeId, SeatId};
 use traind_protocol::ledger::{Ledger, LedgerCommand};
 use traind_protocol::wire::control::{ControlMessage, Progress, Registration, Report};
-use traind_store::{CouncilRecord, StoreError};
+use traind_store::StoreError;
 
 use super::registration::Registering;
 use super::{CouncilInbox, CouncilParts, Published};
@@ -120,13 +120,7 @@ impl CouncilDriver {
     }
 
     fn recover(&self, seat: SeatId) -> Result<Council<Ledger>, CouncilError> {
-        let found = self.parts.store.council().load().map_err(CouncilError::Load)?;
-        let recovered = RecoveredCouncil {
-            hard_state: found.hard_state,
-            entries: found.entries,
-            conf_state: found.conf_state,
-            snapshot: found.snapshot,
-        };
+        let recovered = self.parts.store.council().load().map_err(CouncilError::Load)?;
         if recovered.hard_state.is_none() && recovered.snapshot.is_none() {
             return Ok(Council::join(seat, CouncilOptions::default(), Ledger::default()));
         }
@@ -366,13 +360,6 @@ impl CouncilDriver {
         for output in outputs {
             match output {
                 CouncilOutput::Persist(record) => {
-                    let record = CouncilRecord {
-                        hard_state: record.hard_state,
-                        entries: record.entries,
-                        conf_state: record.conf_state,
-                        snapshot: record.snapshot,
-                        compact_before: record.compact_before,
-                    };
                     self.parts.store.council().persist(&record).map_err(CouncilError::Persist)?;
                 }
                 CouncilOutput::Send { to, bytes } => match self.node_of(to) {
