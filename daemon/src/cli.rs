@@ -32,6 +32,14 @@ pub fn daemon_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let (check_only, exit_with_stdin) = (flags.check_config, flags.exit_with_stdin);
+    // Before a temporary directory exists: a signal that comes early removes it as a later one does.
+    let stop = match watch_for_stop(exit_with_stdin) {
+        Ok(stop) => stop,
+        Err(error) => {
+            eprintln!("traind: cannot watch for signals: {error}");
+            return exit_code::FAILED.into();
+        }
+    };
     let loaded = match settings::load(&Sources::of_process(flags)) {
         Ok(loaded) => loaded,
         Err(error) => {
@@ -44,21 +52,22 @@ pub fn daemon_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         return exit_code::OK.into();
     }
     crate::logging::start(&loaded.settings.log);
-    let stop = match watch_for_stop(exit_with_stdin) {
-        Ok(stop) => stop,
-        Err(error) => {
-            eprintln!("traind: cannot watch for signals: {error}");
-            return exit_code::FAILED.into();
-        }
-    };
     // The temporary data directory lives in `loaded.temporary` until the node has stopped.
     match crate::node::run(loaded.settings, stop) {
         Ok(()) => exit_code::OK.into(),
         Err(error) => {
-            tracing::error!("stopped: {error:#}");
-            eprintln!("traind: {error:#}");
+            tell(&error);
             exit_code::FAILED.into()
         }
+    }
+}
+
+/// Says why the daemon stopped, once: in the log, which goes to the standard error, or there where nothing is logged.
+fn tell(error: &anyhow::Error) {
+    if tracing::enabled!(tracing::Level::ERROR) {
+        tracing::error!("stopped: {error:#}");
+    } else {
+        eprintln!("traind: {error:#}");
     }
 }
 

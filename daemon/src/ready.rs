@@ -2,8 +2,9 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::settings::ReadyTargets;
@@ -23,24 +24,31 @@ pub struct ReadyLine {
 ///
 /// # Errors
 /// When a target cannot be written; the parent would wait for ever, so the daemon should stop.
-pub fn announce(targets: &ReadyTargets, line: &ReadyLine) -> io::Result<()> {
+pub fn announce(targets: &ReadyTargets, line: &ReadyLine) -> anyhow::Result<()> {
     let text = format!("{}\n", serde_json::to_string(line)?);
     if targets.stdout {
         let mut stdout = io::stdout().lock();
-        stdout.write_all(text.as_bytes())?;
-        stdout.flush()?;
+        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        written.context("writing to the standard output")?;
     }
     if let Some(descriptor) = targets.descriptor {
         // Opening its path gives a file of our own for an inherited descriptor, without unsafe code.
-        let mut file = OpenOptions::new().write(true).open(format!("/dev/fd/{descriptor}"))?;
-        file.write_all(text.as_bytes())?;
+        let opened = OpenOptions::new().write(true).open(format!("/dev/fd/{descriptor}"));
+        let written = opened.and_then(|mut file| file.write_all(text.as_bytes()));
+        written.with_context(|| format!("writing to descriptor {descriptor}"))?;
     }
     if let Some(path) = &targets.file {
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let mut file = tempfile::NamedTempFile::new_in(directory.unwrap_or(std::path::Path::new(".")))?;
-        file.write_all(text.as_bytes())?;
-        file.persist(path).map_err(|error| error.error)?;
+        write_whole(path, &text).with_context(|| format!("writing {}", path.display()))?;
     }
+    Ok(())
+}
+
+/// Under another name first, so that nobody reads half a line.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let mut file = tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 
@@ -80,6 +88,6 @@ mod tests {
     fn a_target_that_cannot_be_written_is_an_error() {
         let line = ReadyLine { socket: "s".into(), address: "a".into(), node: "n".into() };
         let targets = ReadyTargets { file: Some("/nonexistent/ready".into()), ..ReadyTargets::default() };
-        assert!(announce(&targets, &line).is_err());
+        assert_eq!(announce(&targets, &line).unwrap_err().to_string(), "writing /nonexistent/ready");
     }
 }

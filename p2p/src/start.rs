@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
 
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, TransportError};
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
@@ -149,8 +149,14 @@ fn make_driver(
     let mut swarm = build(options).map_err(|error| StartError::Swarm(error.into()))?;
     for address in listen {
         let listening = swarm.listen_on(address.clone());
-        listening
-            .map_err(|error| StartError::Listen { address: address.to_string(), source: error.into() })?;
+        listening.map_err(|error| StartError::Listen {
+            address: address.to_string(),
+            source: match error {
+                // The transport's layers each repeat the system's message; its kind says it once.
+                TransportError::Other(error) => io::Error::from(error.kind()).into(),
+                error => error.into(),
+            },
+        })?;
     }
     let mut driver = Driver::new(options, swarm, shared, channels, Arc::new(bulk));
     for text in &options.peers {

@@ -267,8 +267,11 @@ impl Trainer {
     }
 
     fn contributions(&mut self, microbatch: u32) -> Result<Vec<Bytes>, String> {
-        let outcome =
-            self.session.gradient(microbatch, &mut self.gradient).map_err(|error| chain_of(&error))?;
+        let outcome = self.session.gradient(microbatch, &mut self.gradient).map_err(|error| match error {
+            // Its place and samples are told beside the reason.
+            TrainingError::NotFinite { what, .. } => format!("the {what} is not finite"),
+            error => chain_of(&error),
+        })?;
         (0..self.layout.parts())
             .map(|part| {
                 self.grid

@@ -47,7 +47,8 @@ impl ControlServer {
     /// A socket file that nobody answers at is a crashed daemon's and is replaced.
     ///
     /// # Errors
-    /// `AddrInUse` when another daemon answers there; else what the system says.
+    /// `AddrInUse` when another daemon answers there, `AlreadyExists` when something else is there; else what the system
+    /// says.
     pub fn bind(path: &Path) -> io::Result<Self> {
         match std::os::unix::net::UnixStream::connect(path) {
             Ok(_) => {
@@ -60,8 +61,12 @@ impl ControlServer {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && is_socket(path) => {
                 std::fs::remove_file(path)?;
             }
-            // Not there, or no socket: bind says which.
+            // Not there, or something else.
             Err(_) => {}
+        }
+        if std::fs::symlink_metadata(path).is_ok() && !is_socket(path) {
+            let message = "something that is no socket is there: move it away, or set control.socket";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
         }
         let listener = UnixListener::bind(path)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;

@@ -38,7 +38,7 @@ fn reason(published: &Published, record: &JobRecord) -> Option<String> {
         }
         LedgerStatus::Done => None,
         LedgerStatus::Failed { reason } => Some(reason.clone()),
-        LedgerStatus::Cancelled { by } => Some(format!("cancelled at {}", by.friendly_name())),
+        LedgerStatus::Cancelled { by } => Some(format!("by trainctl on {}", by.friendly_name())),
     }
 }
 
@@ -299,7 +299,7 @@ fn view_rows(published: &Published, record: &JobRecord) -> Vec<ViewRow> {
             .collect();
         let left = before.difference(&now).map(|&node| Departure {
             node: node.into(),
-            reason: change.reason.clone(),
+            reason: departure_reason(node, &change.reason),
             work: format!(
                 "its micro-batches of step {} and all later ones went to the {} that stayed",
                 change.stable_step + 1,
@@ -322,6 +322,12 @@ fn view_rows(published: &Published, record: &JobRecord) -> Vec<ViewRow> {
         earlier = Some(change);
     }
     rows
+}
+
+/// Of the reasons of a view change the one that `node` left for, without its name; all of them if none names it.
+fn departure_reason(node: NodeId, reasons: &str) -> String {
+    let name = format!("{} ", node.friendly_name());
+    reasons.split("; ").find_map(|reason| reason.strip_prefix(&name)).unwrap_or(reasons).to_owned()
 }
 
 fn committed(record: &JobRecord) -> Vec<StepRange> {
@@ -396,5 +402,19 @@ pub(super) fn ended(published: &Published, record: &JobRecord) -> FollowEvent {
         status: job_status(record),
         reason: reason(published, record),
         result: result(record),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_departure_has_its_own_reason_without_the_name() {
+        let (gone, other) = (NodeId([1; 32]), NodeId([2; 32]));
+        let (name, other_name) = (gone.friendly_name(), other.friendly_name());
+        let both = format!("{other_name} joined; {name} died: its process is gone: connection closed");
+        assert_eq!(departure_reason(gone, &both), "died: its process is gone: connection closed");
+        assert_eq!(departure_reason(gone, "founded anew"), "founded anew");
     }
 }

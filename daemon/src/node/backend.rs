@@ -155,9 +155,13 @@ impl Backend {
             }
         };
         tokio::time::timeout(PROPOSE_WAIT_MAX, proposing).await.map_err(|_elapsed| {
+            let has_swarm = self.facts.swarm.is_some() || self.actors.reachability.borrow().adopted.is_some();
             let cause = match self.published().coordinator {
                 Some(node) => format!("the coordinator {} does not commit it", node.friendly_name()),
-                None => "no coordinator is elected: fewer than half of the council can be reached".to_owned(),
+                None if has_swarm => {
+                    "no coordinator is elected: less than a majority of the council can be reached".to_owned()
+                }
+                None => "this node belongs to no swarm yet: none of its peers answers".to_owned(),
             };
             ApiError::unavailable("the ledger did not take the change in time")
                 .because(cause)
@@ -175,7 +179,9 @@ impl Backend {
         status.threads = u32::try_from(self.facts.threads).unwrap_or(u32::MAX);
         status.numeric_class.clone_from(&self.facts.numeric_class);
         status.addresses = reachability.listening;
-        status.data_dir = self.data_dir.display().to_string();
+        // As it is reached from anywhere, not only from where the daemon was started.
+        let data_dir = std::path::absolute(&self.data_dir).unwrap_or_else(|_| self.data_dir.clone());
+        status.data_dir = data_dir.display().to_string();
         status.uptime_ms = u64::try_from(self.facts.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         status.counters = [
             ("data_payload_bytes_sent", counters.data_payload_bytes_sent),
@@ -241,11 +247,7 @@ fn find(published: &Published, selector: &str) -> Result<JobId, ApiError> {
 
 fn refusal(error: PlanError) -> ApiError {
     match error {
-        PlanError::Spec(error) => {
-            let line = u32::try_from(error.line).ok();
-            let key = (!error.key.is_empty()).then(|| error.key.clone());
-            ApiError::bad_request(error.to_string()).at(line, key)
-        }
+        PlanError::Spec(error) => ApiError::of_job_file(&error),
         other => ApiError::bad_request(other.to_string()),
     }
 }

@@ -14,7 +14,7 @@ use clap::Parser;
     Every setting: configs/traind.toml. Drive the daemon with trainctl."
 )]
 pub struct DaemonFlags {
-    /// Settings file [default: /etc/traind/traind.toml if it exists; none with --dev]
+    /// Settings file [default: /etc/traind/traind.toml if there, none with --dev]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Directory of everything the daemon keeps
@@ -41,8 +41,11 @@ pub struct DaemonFlags {
     /// Log as text or json
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,
-    /// Open swarm on loopback, any port, no mDNS; a temporary data directory unless --data-dir is given
-    #[arg(long)]
+    /// Open swarm on loopback, any port, no mDNS
+    #[arg(
+        long,
+        help = "Open swarm on loopback, any port, no mDNS;\na temporary data directory unless --data-dir is given"
+    )]
     pub dev: bool,
     /// Check the settings, say what is wrong, and exit
     #[arg(long)]
@@ -75,5 +78,20 @@ impl DaemonFlags {
         .into_iter()
         .filter_map(|(flag, key, text)| text.map(|text| (flag, key, text)))
         .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound_and_its_help_fits_the_screen() {
+        DaemonFlags::command().debug_assert();
+        for line in DaemonFlags::command().render_long_help().to_string().lines() {
+            assert!(line.chars().count() <= 100, "too wide: {line}");
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Finds the layers, checks each, merges them through `config`, checks what spans keys.
 
 use std::ffi::OsString;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use config::{Config, FileFormat};
@@ -192,6 +194,7 @@ fn finish(merged: Merged, flags: &DaemonFlags) -> Result<Loaded, SettingsError> 
         Some(
             tempfile::Builder::new()
                 .prefix("traind-")
+                .permissions(Permissions::from_mode(0o700))
                 .tempdir()
                 .map_err(SettingsError::TemporaryDirectory)?,
         )

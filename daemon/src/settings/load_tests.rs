@@ -166,6 +166,7 @@ fn dev_is_on_loopback_in_a_temporary_directory_and_reads_no_system_file() {
     let loaded = load(&case.sources).unwrap();
     let path = loaded.settings.data_dir.clone();
     assert!(path.is_dir() && loaded.temporary.is_some() && loaded.settings.ready.stdout);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700, "it will hold a key");
     assert_eq!(loaded.settings.network.listen, ["/ip4/127.0.0.1/tcp/0"]);
     assert!(!loaded.settings.network.mdns);
     drop(loaded);

@@ -19,8 +19,15 @@ pub(super) struct Arguments {
     /// Form of the data on the standard output
     #[arg(short, long, value_enum, default_value_t = OutputFormat::Table, global = true)]
     pub(super) output: OutputFormat,
-    /// Control socket of the daemon [default: /run/traind/control.sock, then /var/lib/traind/control.sock]
-    #[arg(long, value_name = "PATH", env = "TRAIND_SOCKET", global = true)]
+    /// Control socket of the daemon
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "TRAIND_SOCKET",
+        hide_env = true,
+        global = true,
+        help = "Control socket of the daemon, also $TRAIND_SOCKET\n[default: control.sock in /run/traind, else in /var/lib/traind]"
+    )]
     pub(super) socket: Option<PathBuf>,
     /// What to do
     #[command(subcommand)]
@@ -175,6 +182,9 @@ mod tests {
         for verb in verbs {
             let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Example"), "{} has no example", verb.get_name());
+            for line in verb.clone().render_long_help().to_string().lines() {
+                assert!(line.chars().count() <= 100, "{}: too wide: {line}", verb.get_name());
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -85,7 +86,8 @@ impl DaemonProcess {
         let failed = |error: std::io::Error| {
             Failure::new(exit_code::FAILED, "cannot start a daemon").because(error.to_string())
         };
-        std::fs::create_dir_all(&plan.data_dir).map_err(failed)?;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&plan.data_dir);
+        made.map_err(failed)?;
         let log = plan.data_dir.with_extension("log");
         let log_file = std::fs::File::create(&log).map_err(failed)?;
         let mut child = daemon(command, plan).stderr(log_file).spawn().map_err(failed)?;

@@ -60,7 +60,7 @@ pub(super) async fn follow(client: &Client, job: &str, output: &Output) -> Resul
             output.data(&event, String::new)?;
         } else {
             if let Some(line) = render::event(&event) {
-                screen.say(&line)?;
+                screen.say(&render::wrap(&line, 2))?;
             }
             screen.progress(&progress);
         }

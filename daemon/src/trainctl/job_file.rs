@@ -1,16 +1,28 @@
-//! Reads a job file and refuses what is no TOML; what its keys mean is the daemon's to check.
+//! Reads a job file and refuses a bad one before any daemon is asked or started for it. The daemon checks it again.
 
 use std::io::Read as _;
 use std::path::Path;
 
+use traind_training::JobSpec;
+
 use super::failure::Failure;
+use crate::control::api::ApiError;
 use crate::exit_code;
 
 /// Longest job file, bytes: some dozens of keys and comments stay far below; the control socket takes twice as much.
 pub(super) const JOB_FILE_BYTES_MAX: u64 = 64 << 10;
 
-/// The file's text.
-pub(super) fn read(path: &Path) -> Result<String, Failure> {
+/// A job file that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct JobFile {
+    /// As it is sent to the daemon.
+    pub(super) text: String,
+    /// What it says.
+    pub(super) spec: JobSpec,
+}
+
+/// Reads the file at `path`.
+pub(super) fn read(path: &Path) -> Result<JobFile, Failure> {
     let bad = |message: String| Failure::new(exit_code::USAGE, format!("{}{message}", path.display()));
     let mut bytes = Vec::new();
     std::fs::File::open(path)
@@ -32,7 +44,10 @@ pub(super) fn read(path: &Path) -> Result<String, Failure> {
             .because(cause)
             .next("docs/jobs.md"));
     }
-    Ok(text)
+    match JobSpec::parse(&text) {
+        Ok(spec) => Ok(JobFile { text, spec }),
+        Err(error) => Err(Failure::of_job_file(path, ApiError::of_job_file(&error).into())),
+    }
 }
 
 #[cfg(test)]
@@ -54,7 +69,12 @@ mod tests {
         assert!(refusal(b"\xff").message.ends_with("job.toml: not UTF-8"));
         assert!(refusal(&vec![b'#'; 1 << 17]).message.contains("longer than 65536 bytes"));
         assert!(read(&directory.path().join("none.toml")).unwrap_err().message.starts_with("cannot read"));
-        std::fs::write(&path, "name = \"a\"").unwrap();
-        assert_eq!(read(&path).unwrap(), "name = \"a\"");
+        let missing = refusal(b"name = \"a\"\nsteps = 3\nmodel = \"lenet\"\n");
+        assert_eq!(missing.code, exit_code::USAGE);
+        assert!(missing.message.contains("job.toml:1: `data` is missing"), "{}", missing.message);
+        let good = "name = \"a\"\nsteps = 3\nmodel = \"lenet\"\ndata = \"digits\"\n";
+        std::fs::write(&path, good).unwrap();
+        let job = read(&path).unwrap();
+        assert_eq!((job.text.as_str(), job.spec.steps), (good, 3));
     }
 }

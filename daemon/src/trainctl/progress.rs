@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::render;
 use crate::control::api::{FollowEvent, JobStatus, LossPoint};
 
 /// Most losses kept for the curve; beyond it every second one is dropped.
@@ -72,13 +73,13 @@ impl JobProgress {
     /// `step 240/600  loss 0.412  3 nodes  view 2  ETA 12 s`; `elapsed` since the first of the steps `since`.
     pub(super) fn line(&self, since: u64, elapsed: Duration) -> String {
         if let Some(reason) = &self.waits_for {
-            return format!("waiting: {reason}");
+            return format!("queued: {reason}");
         }
         let mut line = format!("step {}/{}  {}", self.step, self.steps, self.summary());
         let done = self.step.saturating_sub(since);
         if done > 0 && self.step < self.steps {
             let left_ms = elapsed.as_millis() * u128::from(self.steps - self.step) / u128::from(done);
-            line.push_str(&format!("  ETA {} s", left_ms.div_ceil(1000)));
+            line.push_str(&format!("  ETA {}", eta(left_ms.div_ceil(1000))));
         }
         line
     }
@@ -98,6 +99,15 @@ impl JobProgress {
                 keep
             });
         }
+    }
+}
+
+/// `12 s`, `30 min 51 s`, `2 h 5 min`.
+fn eta(left_s: u128) -> String {
+    match u64::try_from(left_s) {
+        Ok(left_s @ 0..60) => format!("{left_s} s"),
+        Ok(left_s) => render::duration_ms(left_s.saturating_mul(1000)),
+        Err(_) => "-".into(),
     }
 }
 
@@ -129,6 +139,7 @@ mod tests {
             progress.line(0, Duration::from_secs(8)),
             "step 240/600  loss 0.412  3 nodes  view 2  ETA 12 s"
         );
+        assert!(progress.line(0, Duration::from_secs(1200)).ends_with("ETA 30 min 0 s"));
         assert_eq!(progress.permille(), 400);
         progress.apply(&event(600, &[]));
         assert_eq!(progress.line(0, Duration::from_secs(20)), "step 600/600  loss 0.412  3 nodes  view 2");
@@ -142,7 +153,7 @@ mod tests {
             (*status, *reason) = (JobStatus::Queued, Some("job a1b2 runs".into()));
         }
         progress.apply(&waiting);
-        assert_eq!(progress.line(0, Duration::ZERO), "waiting: job a1b2 runs");
+        assert_eq!(progress.line(0, Duration::ZERO), "queued: job a1b2 runs");
     }
 
     #[test]

@@ -15,6 +15,9 @@ use crate::exit_code;
 /// Between two lines of progress where nothing can be redrawn.
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Between two lines that say the same, as of a job that waits in the queue.
+const SAME_LINE_INTERVAL: Duration = Duration::from_secs(30);
+
 /// Longest silence: beyond some seconds people think that it hangs.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 
@@ -37,6 +40,7 @@ pub(super) struct Screen {
     draws_chart: bool,
     started: Option<(Instant, u64)>,
     line_last: Option<Instant>,
+    progress_last: String,
     /// What happened at which step, for the curve.
     pub(super) marks: Vec<Mark>,
     /// Colours for callers that say things.
@@ -70,6 +74,7 @@ impl Screen {
             draws_chart,
             started: None,
             line_last: None,
+            progress_last: String::new(),
             marks: Vec::new(),
             palette,
         }
@@ -103,10 +108,17 @@ impl Screen {
         if self.draws {
             let chart = if self.draws_chart { self.chart(progress) } else { String::new() };
             self.bars.get_or_insert_with(Bars::new).draw(progress, &line, &chart);
-        } else if self.line_last.is_none_or(|last| now.duration_since(last) >= LINE_INTERVAL) {
+        } else if self.is_due(&line, now) {
             // Lost with the terminal; `say` reports it.
             let _ = self.say(&format!("  {line}"));
+            self.progress_last = line;
         }
+    }
+
+    /// Whether a line of progress may be said where nothing can be redrawn.
+    fn is_due(&self, line: &str, now: Instant) -> bool {
+        let interval = if line == self.progress_last { SAME_LINE_INTERVAL } else { LINE_INTERVAL };
+        self.line_last.is_none_or(|last| now.duration_since(last) >= interval)
     }
 
     /// Waits for `work`, and says that it is `waiting` every few seconds.
@@ -169,5 +181,23 @@ impl Bars {
 impl Drop for Screen {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::OutputFormat;
+    use super::*;
+
+    #[test]
+    fn a_line_that_says_the_same_is_seldom_repeated() {
+        let output = Output { format: OutputFormat::Table, draws: false, palette: Palette { on: false } };
+        let mut screen = Screen::on_stderr(&output);
+        let start = Instant::now();
+        assert!(screen.is_due("queued: waits for 3 nodes", start), "the first line comes at once");
+        (screen.line_last, screen.progress_last) = (Some(start), "queued: waits for 3 nodes".into());
+        assert!(!screen.is_due("queued: waits for 3 nodes", start + LINE_INTERVAL));
+        assert!(screen.is_due("queued: waits for 2 nodes", start + LINE_INTERVAL));
+        assert!(screen.is_due("queued: waits for 3 nodes", start + SAME_LINE_INTERVAL));
     }
 }

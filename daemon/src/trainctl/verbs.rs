@@ -60,9 +60,9 @@ async fn submit(socket: &Path, file: PathBuf, is_followed: bool, output: &Output
 
 /// Submits a job file; gives the job's id.
 pub(super) async fn submit_file(client: &Client, file: &Path, output: &Output) -> Result<String, Failure> {
-    let spec_toml = job_file::read(file)?;
+    let job = job_file::read(file)?;
     let answer = client
-        .call(&Request::JobSubmit { spec_toml })
+        .call(&Request::JobSubmit { spec_toml: job.text })
         .await
         .map_err(|error| Failure::of_job_file(file, error))?;
     output.data(&answer, || render::response(&answer))?;
@@ -85,7 +85,7 @@ async fn wait(socket: &Path, job: &str, timeout: Option<Duration>, output: &Outp
         None => followed.await?,
         Some(limit) => tokio::time::timeout(limit, followed).await.map_err(|_| {
             Failure::new(exit_code::TIMED_OUT, format!("job {job} has not ended after {} s", limit.as_secs()))
-                .because("it goes on")
+                .because("only the waiting ended: the job is left as it is")
                 .next(format!("trainctl job show {job}"))
         })??,
     };

@@ -1,6 +1,10 @@
 //! `traind` as far as it goes without a network: its command line and its settings.
 
-use crate::fake::{command, trainctl, traind};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::fake::{Ran, command, trainctl, traind};
 
 #[test]
 fn check_config_says_whether_the_settings_are_good() {
@@ -60,4 +64,80 @@ fn trainctl_is_the_daemon_if_it_is_asked_to() {
     let ran = trainctl(&["__traind", "--dev", "--check-config"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), "traind: the settings are good\n"));
     assert_eq!(trainctl(&["__traind", "--version"]).stdout, traind(&["--version"]).stdout);
+}
+
+/// Everything below `directory`: name, mode and content.
+fn tree(directory: &Path) -> Vec<(PathBuf, u32, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        let content = if path.is_dir() { Vec::new() } else { fs::read(&path).unwrap() };
+        found.extend(if path.is_dir() { tree(&path) } else { Vec::new() });
+        found.push((path, mode, content));
+    }
+    found.sort();
+    found
+}
+
+fn start(data_dir: &Path) -> Ran {
+    traind(&["--dev", "--data-dir", data_dir.to_str().unwrap()])
+}
+
+#[test]
+fn a_data_directory_of_another_version_or_of_somebody_else_is_refused_untouched() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text, words) in [
+        ("FORMAT", "traind-data 2\n", "has the data format \"traind-data 2\", this traind reads 1"),
+        ("FORMAT", "nonsense", "has the data format \"nonsense\""),
+        ("letter", "dear reader", "is not empty and not a data directory of traind"),
+    ] {
+        let data_dir = directory.path().join(format!("{name}-{}", text.len()));
+        fs::create_dir(&data_dir).unwrap();
+        fs::write(data_dir.join(name), text).unwrap();
+        let before = tree(&data_dir);
+        let ran = start(&data_dir);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+        assert!(ran.stderr.contains(words), "{ran:?}");
+        assert_eq!(ran.stderr.lines().count(), 1, "it is said once: {ran:?}");
+        assert_eq!(tree(&data_dir), before);
+    }
+}
+
+#[test]
+fn a_locked_data_directory_is_refused_untouched_and_its_holder_is_named() {
+    let data_dir = tempfile::tempdir().unwrap();
+    fs::write(data_dir.path().join("FORMAT"), "traind-data 1\n").unwrap();
+    let lock = data_dir.path().join("lock");
+    fs::write(&lock, "4711\n").unwrap();
+    let held = File::open(&lock).unwrap();
+    held.lock().unwrap();
+    let before = tree(data_dir.path());
+    let ran = start(data_dir.path());
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("is in use by another traind (process 4711)"), "{ran:?}");
+    assert_eq!(tree(data_dir.path()), before);
+}
+
+#[test]
+fn an_identity_that_others_can_read_is_refused_and_kept() {
+    let data_dir = tempfile::tempdir().unwrap();
+    fs::write(data_dir.path().join("FORMAT"), "traind-data 1\n").unwrap();
+    let identity = data_dir.path().join("identity");
+    fs::write(&identity, [7; 32]).unwrap();
+    fs::set_permissions(&identity, Permissions::from_mode(0o640)).unwrap();
+    let ran = start(data_dir.path());
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("permissions 0640") && ran.stderr.contains("chmod 600 mends it"), "{ran:?}");
+    assert_eq!(fs::read(&identity).unwrap(), [7; 32]);
+}
+
+#[test]
+fn a_failure_is_said_even_where_nothing_is_logged() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("FORMAT"), "nonsense").unwrap();
+    let ran = traind(&["--dev", "--log-level", "off", "--data-dir", directory.path().to_str().unwrap()]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.starts_with("traind: opening the data directory"), "{ran:?}");
+    assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
 }

@@ -149,7 +149,9 @@ fn the_socket_is_for_user_and_group_and_goes_with_the_server() {
 
     let file = fake.directory.path().join("file");
     std::fs::write(&file, "precious").unwrap();
-    assert!(ControlServer::bind(&file).is_err());
+    let in_the_way = ControlServer::bind(&file).unwrap_err();
+    assert_eq!(in_the_way.kind(), std::io::ErrorKind::AlreadyExists);
+    assert!(in_the_way.to_string().contains("no socket is there"), "{in_the_way}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious", "what is no socket is left alone");
 
     let socket = fake.socket.clone();

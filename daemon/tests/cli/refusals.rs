@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::os::unix::net::UnixListener;
 
-use crate::fake::{Fake, command, trainctl};
+use crate::fake::{Fake, JOB, command, trainctl};
 
 #[test]
 fn without_a_daemon_the_socket_and_the_next_command_are_named() {
@@ -55,7 +55,8 @@ fn a_wrong_command_line_is_refused() {
 fn a_bad_job_file_is_refused_with_file_line_and_key() {
     let fake = Fake::start();
     let broken = fake.file("broken.toml", "name = \"a\"\nsteps = = 1\n");
-    let zero = fake.file("zero.toml", "name = \"a\"\nsteps = 0\n");
+    let zero = fake.file("zero.toml", &JOB.replace("steps = 9", "steps = 0"));
+    let unlucky = fake.file("unlucky.toml", &JOB.replace("steps = 9", "steps = 13"));
     for verb in [&["job", "submit"][..], &["run"]] {
         let with = |file: &str| {
             let mut all = verb.to_vec();
@@ -67,13 +68,46 @@ fn a_bad_job_file_is_refused_with_file_line_and_key() {
         assert!(ran.stderr.starts_with(&format!("error: {broken}:2: not TOML: ")), "{ran:?}");
         let ran = with(&zero);
         assert_eq!(ran.code, Some(2), "{ran:?}");
+        let allowed = "allowed: a whole number from 1 to 1000000000";
         let expected =
-            format!("error: {zero}:2: `steps`: cannot be 0; allowed: 1 to 1000000\n  next:  docs/jobs.md\n");
+            format!("error: {zero}:2: `steps` is 0 ({allowed})\n  next:  docs/jobs.md explains every key\n");
+        assert_eq!(ran.stderr, expected);
+        let ran = with(&unlucky);
+        assert_eq!(ran.code, Some(2), "what the daemon alone refuses: {ran:?}");
+        let expected = format!(
+            "error: {unlucky}:2: `steps`: cannot be 13; allowed: luckier ones\n  next:  docs/jobs.md\n"
+        );
         assert_eq!(ran.stderr, expected);
         let ran = with("/nonexistent/job.toml");
         assert_eq!(ran.code, Some(2), "{ran:?}");
         assert!(ran.stderr.starts_with("error: cannot read /nonexistent/job.toml\n"), "{ran:?}");
     }
+}
+
+#[test]
+fn a_bad_job_file_is_refused_before_a_daemon_is_asked_or_started() {
+    let directory = tempfile::tempdir().unwrap();
+    let (socket, file) = (directory.path().join("none.sock"), directory.path().join("job.toml"));
+    let run = |verb: &[&str], text: String| {
+        std::fs::write(&file, text).unwrap();
+        let mut all = vec!["--socket", socket.to_str().unwrap()];
+        all.extend(verb);
+        all.push(file.to_str().unwrap());
+        trainctl(&all)
+    };
+    for verb in [&["job", "submit"][..], &["run"]] {
+        let ran = run(verb, format!("{JOB}colour = \"red\"\n"));
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
+        assert!(
+            ran.stderr.starts_with(&format!("error: {}:5: unknown key `colour`", file.display())),
+            "{ran:?}"
+        );
+    }
+    let ran = run(&["run"], format!("{JOB}[nodes]\nmin = 3\n"));
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(3), ""), "{ran:?}");
+    let expected =
+        format!("error: the job waits for 3 nodes, and no traind answers at {}\n", socket.display());
+    assert!(ran.stderr.starts_with(&expected), "{ran:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use traind::control::api::Request;
 
-use crate::fake::{FAILED, FINISHED, Fake, QUEUED, RUNNING};
+use crate::fake::{FAILED, FINISHED, Fake, JOB, QUEUED, RUNNING};
 
 /// The one JSON object that a verb prints.
 #[track_caller]
@@ -57,7 +57,8 @@ fn node_ls_lists_roles_and_work() {
         .lines()
         .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
         .collect();
-    assert_eq!(rows.len(), 4, "{text}");
+    assert_eq!(rows.len(), 6, "{text}");
+    assert_eq!(rows[5], ["numeric class 1: avx512/32k"]);
     assert_eq!(
         rows[1],
         [
@@ -71,7 +72,7 @@ fn node_ls_lists_roles_and_work() {
             "1.5 MB",
             "-",
             "-",
-            "avx512/32k"
+            "1"
         ]
     );
     assert_eq!(
@@ -87,7 +88,7 @@ fn node_ls_lists_roles_and_work() {
             "1.5 MB",
             "90 ms ago",
             "/ip4/192.0.2.2/tcp/7440",
-            "avx512/32k"
+            "1"
         ]
     );
     assert_eq!(rows[3][2], "down");
@@ -130,17 +131,17 @@ fn job_show_tells_views_work_and_result() {
 #[test]
 fn job_submit_sends_the_file_and_names_the_job() {
     let fake = Fake::start();
-    let file = fake.file("job.toml", "name = \"digits\"\n");
+    let file = fake.file("job.toml", JOB);
     assert_eq!(table(&fake, &["job", "submit", &file]), format!("submitted digits as {FINISHED}\n"));
     let asked = fake.backend.asked.lock().unwrap().clone();
-    assert_eq!(asked, [Request::JobSubmit { spec_toml: "name = \"digits\"\n".into() }]);
+    assert_eq!(asked, [Request::JobSubmit { spec_toml: JOB.into() }]);
     assert_eq!(json(&fake, &["job", "submit", &file], "JobSubmitted")["job"], FINISHED);
 }
 
 #[test]
 fn job_submit_follow_shows_progress_and_the_result() {
     let fake = Fake::start();
-    let file = fake.file("job.toml", "name = \"digits\"\n");
+    let file = fake.file("job.toml", JOB);
     let ran = fake.trainctl(&["job", "submit", &file, "--follow"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let digest = "d1".repeat(32);
@@ -158,7 +159,7 @@ fn job_submit_follow_shows_progress_and_the_result() {
 #[test]
 fn run_uses_the_daemon_that_answers() {
     let fake = Fake::start();
-    let file = fake.file("job.toml", "name = \"digits\"\n");
+    let file = fake.file("job.toml", JOB);
     let ran = fake.trainctl(&["run", &file]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout.ends_with(&format!("digest         {}\n", "d1".repeat(32))), "{ran:?}");

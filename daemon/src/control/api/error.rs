@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use traind_training::SpecError;
 
 /// What kind of refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +71,15 @@ impl ApiError {
     #[must_use]
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Unavailable, message)
+    }
+
+    /// The job file is wrong.
+    #[must_use]
+    pub fn of_job_file(error: &SpecError) -> Self {
+        let key = (!error.key.is_empty()).then(|| error.key.clone());
+        Self::bad_request(error.to_string())
+            .next("docs/jobs.md explains every key")
+            .at(u32::try_from(error.line).ok(), key)
     }
 
     /// Adds the likely cause.

@@ -69,8 +69,14 @@ impl DemoReport {
         }
         let needed = self.steps * u64::from(self.micro_batches);
         text.push_str(&format!(
-            "  {} steps x {} micro-batches = {needed}; computed {}\n",
-            self.steps, self.micro_batches, self.microbatches_computed
+            "  {} steps x {} micro-batches = {needed}; computed {}{}\n",
+            self.steps,
+            self.micro_batches,
+            self.microbatches_computed,
+            match self.microbatches_computed.saturating_sub(needed) {
+                0 => String::new(),
+                twice => format!(", {twice} of them a second time after the kill"),
+            }
         ));
         text.push_str(&format!("\n{}\n", palette.bold("what became of the killed node's work")));
         text.push_str(&self.fate());
@@ -96,12 +102,14 @@ impl DemoReport {
             Some((view.epoch, view.step, gone.clone()))
         };
         let mut text = match self.views.iter().find_map(departure) {
-            Some((epoch, step, gone)) => {
-                format!(
-                    "  {}: {}; view {epoch} at step {step} goes on without it\n  {}\n",
-                    killed.name, gone.reason, gone.work
-                )
-            }
+            Some((epoch, step, gone)) => [
+                format!("  {}: {}", killed.name, gone.reason),
+                format!("  view {epoch} goes on without it after step {step}"),
+                format!("  {}", gone.work),
+            ]
+            .iter()
+            .map(|line| render::wrap(line, 4) + "\n")
+            .collect(),
             None => format!("  {} was killed too late for another view\n", killed.name),
         };
         if let Some(joined) = &self.joined {

@@ -73,10 +73,11 @@ who computed what
   calm-lark-03    b0    live   100            1           2.0 kB  10
   quiet-heron-01  b0    gone   22             1           2.0 kB  10
   all                          122            2           4.0 kB  10
-  10 steps x 12 micro-batches = 120; computed 122
+  10 steps x 12 micro-batches = 120; computed 122, 2 of them a second time after the kill
 
 what became of the killed node's work
-  quiet-heron-01: connection closed; view 2 at step 6 goes on without it
+  quiet-heron-01: connection closed
+  view 2 goes on without it after step 6
   4 micro-batches were leased again
   brave-otter-02 joined in view 3 at step 9
 

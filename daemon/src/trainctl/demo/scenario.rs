@@ -175,7 +175,7 @@ fn tell(event: &FollowEvent, course: &mut Course, screen: &mut Screen) -> Result
         return Ok(());
     };
     if let Some(line) = render::event(event) {
-        screen.say(&format!("  {line}"))?;
+        screen.say(&render::wrap(&format!("  {line}"), 4))?;
     }
     if !course.has_told_joined
         && let Some(node) = members.iter().find(|member| Some(&member.id) == course.newcomer_node.as_ref())

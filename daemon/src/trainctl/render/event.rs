@@ -19,13 +19,9 @@ pub(in super::super) fn event(event: &FollowEvent) -> Option<String> {
     }
 }
 
-/// How a job ended, with its result.
+/// How a job ended, with its result. Why it failed is told as the verb's failure.
 pub(in super::super) fn ending(ending: &Ending) -> String {
-    let mut text = format!("{} {}", ending.job, status_word(ending.status));
-    if let Some(reason) = &ending.reason {
-        text.push_str(&format!(": {reason}"));
-    }
-    text.push('\n');
+    let mut text = format!("{} {}\n", ending.job, status_word(ending.status));
     if let Some(result) = &ending.result {
         if let Some(accuracy) = result.test_accuracy() {
             let counts = format!("{} of {}", result.test_correct, result.test_total);

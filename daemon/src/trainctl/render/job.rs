@@ -1,10 +1,17 @@
 //! Jobs: a table of all, and everything about one.
 
 use super::checkpoint::checkpoints;
+use super::facts;
 use super::node::names;
 use super::table::table;
-use super::units::{bytes, loss, or_dash, percent};
-use crate::control::api::{JobDetail, JobRow, JobStatus, MemberRow, StepRange, ViewRow, WorkRow};
+use super::units::{bytes, loss, or_dash, percent, shortened};
+use super::wrap::wrap;
+use crate::control::api::{
+    JobDetail, JobRow, JobStatus, MemberRow, NumericClassRow, StepRange, ViewRow, WorkRow,
+};
+
+/// Characters of a reason in the list; `job show` has all of it.
+const REASON_SHOWN_MAX: usize = 70;
 
 /// `trainctl job ls`.
 pub(super) fn jobs(jobs: &[JobRow]) -> String {
@@ -19,7 +26,7 @@ pub(super) fn jobs(jobs: &[JobRow]) -> String {
                 loss(job.loss),
                 job.nodes.to_string(),
                 job.submitted_by.name.clone(),
-                or_dash(job.reason.as_ref()),
+                or_dash(job.reason.as_ref().map(|reason| shortened(reason, REASON_SHOWN_MAX))),
             ]
         }),
     )
@@ -40,20 +47,20 @@ pub(super) fn status_word(status: JobStatus) -> &'static str {
 pub(super) fn detail(job: &JobDetail) -> String {
     let mut text = summary(job);
     for warning in &job.warnings {
-        text.push_str(&format!("warning:       {warning}\n"));
+        text.push_str(&format!("{}\n", wrap(&format!("warning:       {warning}"), 15)));
     }
     if !job.members.is_empty() {
         let head = format!("members of view {} (incarnation {})", job.epoch, job.incarnation);
         section(&mut text, &head, &members(&job.members));
     }
     if !job.spares.is_empty() {
-        text.push_str(&format!("spares: {}\n", names(&job.spares)));
+        text.push_str(&format!("\n{}\n", wrap(&format!("spares: {}", names(&job.spares)), 2)));
     }
     if !job.work.is_empty() {
         section(&mut text, "work by process", &work(&job.work));
     }
     if !job.views.is_empty() {
-        section(&mut text, "views", &views(&job.views));
+        prose(&mut text, "views", &views(&job.views));
     }
     if !job.committed.is_empty() {
         section(&mut text, "stable steps by view", &ranges(&job.committed));
@@ -62,8 +69,8 @@ pub(super) fn detail(job: &JobDetail) -> String {
         section(&mut text, "checkpoints", &checkpoints(&job.checkpoints));
     }
     if !job.numeric_classes.is_empty() {
-        let rows = job.numeric_classes.iter().map(|row| [row.class.clone(), names(&row.nodes)]);
-        section(&mut text, "numeric classes", &table(["CLASS", "NODES"], rows));
+        let row = |row: &NumericClassRow| format!("{}: {}\n", names(&row.nodes), row.class);
+        prose(&mut text, "numeric classes", &job.numeric_classes.iter().map(row).collect::<String>());
     }
     text
 }
@@ -71,6 +78,12 @@ pub(super) fn detail(job: &JobDetail) -> String {
 fn section(text: &mut String, head: &str, body: &str) {
     text.push_str(&format!("\n{head}\n"));
     body.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
+}
+
+/// A section of sentences, which are broken where they are too long.
+fn prose(text: &mut String, head: &str, body: &str) {
+    text.push_str(&format!("\n{head}\n"));
+    body.lines().for_each(|line| text.push_str(&format!("{}\n", wrap(&format!("  {line}"), 6))));
 }
 
 fn summary(job: &JobDetail) -> String {
@@ -92,7 +105,7 @@ fn summary(job: &JobDetail) -> String {
             lines.push(("test accuracy", format!("{} ({counts})", percent(accuracy))));
         }
     }
-    lines.into_iter().map(|(name, value)| format!("{:<15}{value}\n", format!("{name}:"))).collect()
+    facts(&lines)
 }
 
 fn members(members: &[MemberRow]) -> String {

@@ -7,12 +7,22 @@ mod node;
 mod status;
 mod table;
 mod units;
+mod wrap;
 
 use crate::control::api::Response;
 
 pub(super) use event::{ending, event};
 pub(super) use job::work;
 pub(super) use units::{duration_ms, percent};
+pub(super) use wrap::wrap;
+
+/// Lines of names and values; long values go on below themselves.
+fn facts(lines: &[(&str, String)]) -> String {
+    let line = |(name, value): &(&str, String)| {
+        format!("{}\n", wrap(&format!("{:<15}{value}", format!("{name}:")), 15))
+    };
+    lines.iter().map(line).collect()
+}
 
 /// Any answer, with a line end.
 pub(super) fn response(answer: &Response) -> String {

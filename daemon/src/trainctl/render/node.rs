@@ -1,12 +1,17 @@
 //! Nodes as a table.
 
+use std::collections::BTreeSet;
+
 use super::table::table;
 use super::units::{bytes, duration_ms, or_dash, short};
+use super::wrap::wrap;
 use crate::control::api::{CouncilRole, NodeRef, NodeRole, NodeRow};
 
-/// `trainctl node ls`.
+/// `trainctl node ls`. Numeric classes are long and mostly the same: the table numbers them, lines below spell them out.
 pub(super) fn nodes(nodes: &[NodeRow]) -> String {
-    table(
+    let classes: BTreeSet<&str> = nodes.iter().map(|node| node.numeric_class.as_str()).collect();
+    let number = |class: &str| classes.range(..=class).count().to_string();
+    let mut text = table(
         [
             "NAME",
             "ID",
@@ -18,7 +23,7 @@ pub(super) fn nodes(nodes: &[NodeRow]) -> String {
             "SENT",
             "HEARD",
             "ADDRESS",
-            "NUMERIC CLASS",
+            "CLASS",
         ],
         nodes.iter().map(|node| {
             [
@@ -33,10 +38,17 @@ pub(super) fn nodes(nodes: &[NodeRow]) -> String {
                 node.last_heard_ms
                     .map_or_else(|| "-".into(), |age_ms| format!("{} ago", duration_ms(age_ms))),
                 or_dash(node.address.as_ref()),
-                node.numeric_class.clone(),
+                number(&node.numeric_class),
             ]
         }),
-    )
+    );
+    if !classes.is_empty() {
+        text.push('\n');
+    }
+    for class in &classes {
+        text.push_str(&format!("{}\n", wrap(&format!("numeric class {}: {class}", number(class)), 2)));
+    }
+    text
 }
 
 fn role(node: &NodeRow) -> &'static str {

@@ -1,5 +1,6 @@
 //! The daemon's status in lines.
 
+use super::facts;
 use super::job::status_word;
 use super::node::names;
 use super::units::{duration_ms, loss, or_dash};
@@ -28,7 +29,7 @@ pub(super) fn status(status: &Status) -> String {
     if !counters.is_empty() {
         lines.push(("counters", counters.join(", ")));
     }
-    lines.into_iter().map(|(name, value)| format!("{:<15}{value}\n", format!("{name}:"))).collect()
+    facts(&lines)
 }
 
 fn coordinator(status: &Status) -> String {

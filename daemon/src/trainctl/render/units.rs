@@ -35,6 +35,14 @@ pub(super) fn short(id: &str) -> String {
     id.chars().take(8).collect()
 }
 
+/// At most `characters_max` characters; what is cut off is marked.
+pub(super) fn shortened(text: &str, characters_max: usize) -> String {
+    if text.chars().count() <= characters_max {
+        return text.to_owned();
+    }
+    text.chars().take(characters_max.saturating_sub(1)).chain(['…']).collect()
+}
+
 /// A value, or `-`.
 pub(super) fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".into(), |value| value.to_string())
@@ -61,5 +69,7 @@ mod tests {
         assert_eq!(duration_ms(7_500_000), "2 h 5 min");
         assert_eq!(duration_ms(273_600_000), "3 d 4 h");
         assert_eq!(percent(0.9694), "96.9 %");
+        assert_eq!(shortened("µµµ", 3), "µµµ");
+        assert_eq!(shortened("µµµµ", 3), "µµ…");
     }
 }

@@ -89,7 +89,7 @@ impl Coordinator {
         }
         if all_equal {
             let since = reports.members.values().map(|member| member.advanced_at).max().unwrap_or(self.now);
-            let what = format!("all {} members compute step {}", reports.members.len(), furthest + 1);
+            let what = format!("every member computes step {}", furthest + 1);
             sentences.push(Wait { what, since, until: None }.words(self.now));
         }
         sentences
