@@ -93,6 +93,8 @@ impl CouncilDriver {
             progress,
         };
         driver.take_up()?;
+        // Before anybody can ask: what is on disk is known from the start.
+        driver.publish();
         Ok(driver)
     }
 
@@ -327,7 +329,7 @@ impl CouncilDriver {
     }
 
     /// Feeds the machines until neither has anything more to say, then shows what changed.
-    fn settle(&mut self) -> Result<(), CouncilError> {
+    pub(super) fn settle(&mut self) -> Result<(), CouncilError> {
         loop {
             while let Some(next) = self.next.pop_front() {
                 match next {

@@ -50,7 +50,7 @@ impl Plan {
         let mut random = Random::new(seed);
         let daemons = 3 + (random.next() % 2) as usize;
         let steps = STEPS[(random.next() % STEPS.len() as u64) as usize];
-        let count = random.between(4, 10);
+        let count = random.between(4, 14);
         let deeds = (0..count).map(|_| (pause(&mut random), deed(&mut random))).collect();
         Self { daemons, steps, deeds }
     }
@@ -65,14 +65,15 @@ fn pause(random: &mut Random) -> Duration {
 fn deed(random: &mut Random) -> Deed {
     let pick = random.next();
     let freeze = Duration::from_millis(random.between(300, 6_000));
-    match random.next() % 16 {
-        0..=2 => Deed::KillWorker(pick),
-        3..=5 => Deed::KillCoordinator,
-        6 => Deed::KillTwo(pick),
-        7 => Deed::KillAll,
-        8..=9 => Deed::Freeze(pick, freeze),
-        10 => Deed::FreezeCoordinator(freeze),
-        11..=14 => Deed::Restart(pick),
+    // About as many come back as are killed, or most deeds would find nobody.
+    match random.next() % 32 {
+        0..=4 => Deed::KillWorker(pick),
+        5..=8 => Deed::KillCoordinator,
+        9 => Deed::KillTwo(pick),
+        10 => Deed::KillAll,
+        11..=14 => Deed::Freeze(pick, freeze),
+        15..=17 => Deed::FreezeCoordinator(freeze),
+        18..=29 => Deed::Restart(pick),
         _ => Deed::Add,
     }
 }
