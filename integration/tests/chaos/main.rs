@@ -9,6 +9,7 @@ mod random;
 mod trial;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 
 use anyhow::Context as _;
@@ -46,8 +47,8 @@ async fn whatever_happens_to_daemons_the_job_ends_with_the_digest_of_one() -> an
     let mut failed = Vec::new();
     for seed in seeds()? {
         let plan = plan::Plan::from_seed(seed);
-        if !digests.contains_key(&plan.steps) {
-            digests.insert(plan.steps, alone(plan.steps).await?);
+        if let Entry::Vacant(missing) = digests.entry(plan.steps) {
+            missing.insert(alone(plan.steps).await?);
         }
         let expected = &digests[&plan.steps];
         let began = std::time::Instant::now();
