@@ -14,6 +14,9 @@ use traind::ready::ReadyLine;
 /// How long a daemon may take to stop by itself, and to say that it is ready.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The daemon's setting for how much it logs.
+const LOG_LEVEL: &str = "TRAIND_LOG__LEVEL";
+
 /// How to start a daemon.
 #[derive(Clone, Debug)]
 pub struct DaemonOptions {
@@ -52,13 +55,18 @@ impl Daemon {
             .args(["--listen", &options.listen])
             .arg("--data-dir")
             .arg(&options.data_dir)
-            .env(
-                "TRAIND_LOG__LEVEL",
-                std::env::var("TRAIND_LOG__LEVEL").unwrap_or_else(|_unset| "info".to_owned()),
-            )
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log);
+        // Settings of the test's own environment are none of the daemon's, but for how much it says.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("TRAIND_") && name != LOG_LEVEL {
+                command.env_remove(name);
+            }
+        }
+        if std::env::var_os(LOG_LEVEL).is_none() {
+            command.env(LOG_LEVEL, "info");
+        }
         for peer in &options.peers {
             command.args(["--peer", peer]);
         }
@@ -131,14 +139,42 @@ impl Daemon {
     /// # Errors
     /// When it does not end in time.
     pub async fn terminate(mut self) -> anyhow::Result<(ExitStatus, DaemonOptions)> {
-        let pid =
-            i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("the daemon's process id")?;
-        kill_process(pid, Signal::TERM).context("asking a daemon to stop")?;
+        self.signal(Signal::TERM).context("asking a daemon to stop")?;
         let options = self.restart_options();
         let waiting = tokio::task::spawn_blocking(move || self.child.wait());
         let status =
             tokio::time::timeout(PATIENCE, waiting).await.context("waiting for a daemon to stop")???;
         Ok((status, options))
+    }
+
+    /// SIGSTOP: the process does nothing until [`Self::thaw`], its connections stay.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP).context("freezing a daemon")
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub fn thaw(&self) -> anyhow::Result<()> {
+        self.signal(Signal::CONT).context("continuing a daemon")
+    }
+
+    /// How the process ended, if it has.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        self.child.try_wait().context("looking after a daemon")
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid =
+            i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("the daemon's process id")?;
+        kill_process(pid, signal).with_context(|| format!("sending {signal:?}"))
     }
 
     /// How to start it again where it was: same directory, same address.

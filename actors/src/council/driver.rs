@@ -8,11 +8,11 @@ use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use traind_p2p::{Event, LossEvidence};
 use traind_protocol::coordinator::{Coordinator, CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
-use traind_protocol::council::{Council, CouncilInput, CouncilOptions, CouncilOutput, RecoveredCouncil};
+use traind_protocol::council::{Council, CouncilInput, CouncilOptions, CouncilOutput};
 use traind_protocol::ids::{Boot, Millis, NodeId, SeatId};
 use traind_protocol::ledger::{Ledger, LedgerCommand};
 use traind_protocol::wire::control::{ControlMessage, Progress, Registration, Report};
-use traind_store::{CouncilRecord, StoreError};
+use traind_store::StoreError;
 
 use super::registration::Registering;
 use super::{CouncilInbox, CouncilParts, Published};
@@ -93,6 +93,8 @@ impl CouncilDriver {
             progress,
         };
         driver.take_up()?;
+        // Before anybody can ask: what is on disk is known from the start.
+        driver.publish();
         Ok(driver)
     }
 
@@ -100,7 +102,6 @@ impl CouncilDriver {
         let stored = self.parts.store.get_local(SEAT_KEY).map_err(CouncilError::Load)?;
         let seat =
             stored.and_then(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).ok()).map(u64::from_le_bytes);
-        let mut outputs = Vec::new();
         match seat {
             Some(seat) => {
                 self.take_seat(SeatId(seat))?;
@@ -108,23 +109,20 @@ impl CouncilDriver {
             }
             None if self.parts.found.is_some() => {
                 let seat = SeatId(1);
-                self.take_seat(seat)?;
-                let options = CouncilOptions::default();
+                self.seat = seat;
+                let (options, mut outputs) = (CouncilOptions::default(), Vec::new());
                 self.council = Some(Council::found(seat, options, Ledger::default(), &mut outputs));
+                // The seat last: who has one on disk and no log waits for a leader, and here nobody would lead.
+                self.run_council_outputs(outputs)?;
+                self.take_seat(seat)?;
             }
             None => {}
         }
-        self.run_council_outputs(outputs)
+        Ok(())
     }
 
     fn recover(&self, seat: SeatId) -> Result<Council<Ledger>, CouncilError> {
-        let found = self.parts.store.council().load().map_err(CouncilError::Load)?;
-        let recovered = RecoveredCouncil {
-            hard_state: found.hard_state,
-            entries: found.entries,
-            conf_state: found.conf_state,
-            snapshot: found.snapshot,
-        };
+        let recovered = self.parts.store.council().load().map_err(CouncilError::Load)?;
         if recovered.hard_state.is_none() && recovered.snapshot.is_none() {
             return Ok(Council::join(seat, CouncilOptions::default(), Ledger::default()));
         }
@@ -331,7 +329,7 @@ impl CouncilDriver {
     }
 
     /// Feeds the machines until neither has anything more to say, then shows what changed.
-    fn settle(&mut self) -> Result<(), CouncilError> {
+    pub(super) fn settle(&mut self) -> Result<(), CouncilError> {
         loop {
             while let Some(next) = self.next.pop_front() {
                 match next {
@@ -364,13 +362,6 @@ impl CouncilDriver {
         for output in outputs {
             match output {
                 CouncilOutput::Persist(record) => {
-                    let record = CouncilRecord {
-                        hard_state: record.hard_state,
-                        entries: record.entries,
-                        conf_state: record.conf_state,
-                        snapshot: record.snapshot,
-                        compact_before: record.compact_before,
-                    };
                     self.parts.store.council().persist(&record).map_err(CouncilError::Persist)?;
                 }
                 CouncilOutput::Send { to, bytes } => match self.node_of(to) {

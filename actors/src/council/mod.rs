@@ -8,6 +8,8 @@ mod messages;
 mod published;
 mod registration;
 mod show;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

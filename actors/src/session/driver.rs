@@ -90,8 +90,10 @@ pub(super) struct SessionDriver {
     lease_step: Option<u64>,
     taken_over: IndexSet,
     snapshots: BTreeMap<u64, (NodeId, SnapshotHead)>,
-    snapshot_requests: u64,
-    origin: Option<(u64, Chain)>,
+    /// Captures and restores asked of the trainer; its answers carry the number.
+    requests: u64,
+    /// The origin that is being loaded: request, step, chain.
+    origin: Option<(u64, u64, Chain)>,
     finished: Option<(u64, Chain)>,
     refused: BTreeMap<&'static str, u64>,
 }
@@ -128,7 +130,7 @@ impl SessionDriver {
             lease_step: None,
             taken_over: IndexSet::new(),
             snapshots: BTreeMap::new(),
-            snapshot_requests: 0,
+            requests: 0,
             origin: None,
             finished: None,
             refused: BTreeMap::new(),
@@ -201,7 +203,8 @@ impl SessionDriver {
     }
 
     fn enter(&mut self, view: View) -> Result<(), SessionError> {
-        self.reports.enter(view.incarnation, view.epoch);
+        let tenure = view.member(self.plan.sync.me).map(|member| member.tenure);
+        self.reports.enter(&view, tenure);
         self.feed(SyncInput::EnterView(view))?;
         self.repeat_reports();
         Ok(())
@@ -223,8 +226,8 @@ impl SessionDriver {
                 self.captured(purpose, state, digest);
                 Ok(())
             }
-            TrainerEvent::Restored => match self.origin.take() {
-                Some((step, chain)) => self.feed(SyncInput::OriginLoaded { step, chain }),
+            TrainerEvent::Restored { request } => match self.origin.take_if(|origin| origin.0 == request) {
+                Some((_request, step, chain)) => self.feed(SyncInput::OriginLoaded { step, chain }),
                 None => Ok(()),
             },
             TrainerEvent::Evaluated { digest, correct, total } => {
@@ -274,8 +277,7 @@ impl SessionDriver {
         match output {
             SyncOutput::Send { to, message } => self.send(to, &message),
             SyncOutput::SendSnapshot { to, snapshot } => {
-                self.snapshot_requests += 1;
-                let request = self.snapshot_requests;
+                let request = self.next_request();
                 self.snapshots.insert(request, (to, snapshot));
                 self.command(TrainerCommand::Capture { purpose: CapturePurpose::Snapshot { request } });
             }
@@ -284,7 +286,8 @@ impl SessionDriver {
             SyncOutput::InstallState { state, .. } => {
                 // It takes the place of an origin that is still being loaded.
                 self.origin = None;
-                self.command(TrainerCommand::Restore { state, digest: None });
+                let request = self.next_request();
+                self.command(TrainerCommand::Restore { request, state, digest: None });
             }
             SyncOutput::LoadOrigin(origin) => self.load_origin(origin)?,
             SyncOutput::Synced { step, chain, .. } => self.report(ReportEvent::Synced { step, chain }),
@@ -295,7 +298,6 @@ impl SessionDriver {
             }
             SyncOutput::Evicted => {
                 tracing::warn!(job = %self.job().short(), "this node was taken out of the view");
-                self.reports.forget();
             }
             SyncOutput::NeedView { epoch } => self.links.view_is_late(epoch),
             SyncOutput::Alarm { kind, with, step } => {
@@ -343,8 +345,9 @@ impl SessionDriver {
     fn load_origin(&mut self, origin: Origin) -> Result<(), SessionError> {
         let Origin::Checkpoint { step, chain, digest } = origin else {
             self.machine.numbers_mut().reset();
-            self.origin = Some((0, self.plan.sync.genesis));
-            self.command(TrainerCommand::Restart);
+            let request = self.next_request();
+            self.origin = Some((request, 0, self.plan.sync.genesis));
+            self.command(TrainerCommand::Restart { request });
             return Ok(());
         };
         let state =
@@ -354,8 +357,9 @@ impl SessionDriver {
             let reason = "its block exponents do not decode".to_owned();
             return Err(self.origin_lost(step, reason));
         }
-        self.origin = Some((step, chain));
-        self.command(TrainerCommand::Restore { state, digest: Some(digest) });
+        let request = self.next_request();
+        self.origin = Some((request, step, chain));
+        self.command(TrainerCommand::Restore { request, state, digest: Some(digest) });
         Ok(())
     }
 
@@ -389,6 +393,11 @@ impl SessionDriver {
         } else {
             self.waiting.push_back(command);
         }
+    }
+
+    fn next_request(&mut self) -> u64 {
+        self.requests += 1;
+        self.requests
     }
 
     fn report(&mut self, event: ReportEvent) {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use traind_protocol::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId};
+use traind_protocol::view::View;
 use traind_protocol::wire::control::{Report, ReportEvent};
 
 /// Checkpoints whose report is repeated; the ledger keeps no more of one job.
@@ -19,7 +20,8 @@ pub(super) struct Reports {
     boot: Boot,
     incarnation: Incarnation,
     epoch: Epoch,
-    synced: Option<(Epoch, u64, Chain)>,
+    tenure: Option<Epoch>,
+    synced: Option<(u64, Chain)>,
     applied: Option<ReportEvent>,
     checkpoints: BTreeMap<u64, (Chain, Digest, u64)>,
     failures: Vec<ReportEvent>,
@@ -35,6 +37,7 @@ impl Reports {
             boot,
             incarnation: Incarnation::default(),
             epoch: Epoch::default(),
+            tenure: None,
             synced: None,
             applied: None,
             checkpoints: BTreeMap::new(),
@@ -43,18 +46,21 @@ impl Reports {
         }
     }
 
-    /// A view was entered: from now on facts are told as of this epoch.
-    pub(super) fn enter(&mut self, incarnation: Incarnation, epoch: Epoch) {
-        if incarnation != self.incarnation {
+    /// A view was entered, as a member of that tenure or not: from now on facts are told as of its epoch. Views may be
+    /// skipped, the one that took this node out too, so facts of another tenure are forgotten here: told again, they
+    /// would say that a joiner has the state.
+    pub(super) fn enter(&mut self, view: &View, tenure: Option<Epoch>) {
+        if (view.incarnation, tenure) != (self.incarnation, self.tenure) {
             self.forget();
         }
-        self.incarnation = incarnation;
-        self.epoch = epoch;
+        self.incarnation = view.incarnation;
+        self.epoch = view.epoch;
+        self.tenure = tenure;
         self.failures.clear();
     }
 
     /// The tenure ended: nothing that was told holds any more but what is on disk.
-    pub(super) fn forget(&mut self) {
+    fn forget(&mut self) {
         self.synced = None;
         self.applied = None;
         self.finished = None;
@@ -64,7 +70,7 @@ impl Reports {
     /// Keeps a fact and gives the report to send now.
     pub(super) fn record(&mut self, event: ReportEvent) -> Report {
         match &event {
-            ReportEvent::Synced { step, chain } => self.synced = Some((self.epoch, *step, *chain)),
+            ReportEvent::Synced { step, chain } => self.synced = Some((*step, *chain)),
             ReportEvent::Applied { .. } => self.applied = Some(event.clone()),
             ReportEvent::CheckpointWritten { step, chain, digest, bytes } => {
                 self.checkpoints.insert(*step, (*chain, *digest, *bytes));
@@ -84,7 +90,7 @@ impl Reports {
 
     /// Everything that still has to be known, as of the present epoch.
     pub(super) fn repeat(&self) -> Vec<Report> {
-        let synced = self.synced.iter().map(|&(_, step, chain)| ReportEvent::Synced { step, chain });
+        let synced = self.synced.iter().map(|&(step, chain)| ReportEvent::Synced { step, chain });
         let checkpoints = self.checkpoints.iter().map(|(&step, &(chain, digest, bytes))| {
             ReportEvent::CheckpointWritten { step, chain, digest, bytes }
         });
@@ -99,5 +105,64 @@ impl Reports {
 
     fn report(&self, event: ReportEvent) -> Report {
         Report { job: self.job, incarnation: self.incarnation, epoch: self.epoch, boot: self.boot, event }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use traind_protocol::ids::{Life, NodeId};
+    use traind_protocol::view::{Member, Origin};
+
+    use super::*;
+
+    const ME: Life = Life { node: NodeId([1; 32]), boot: Boot(7) };
+
+    fn view(incarnation: u32, epoch: u64, tenure: u64) -> View {
+        View {
+            job: JobId([0; 8]),
+            incarnation: Incarnation(incarnation),
+            epoch: Epoch(epoch),
+            founding_epoch: Epoch(1),
+            origin: Origin::Seed,
+            members: vec![Member { node: ME.node, boot: ME.boot, tenure: Epoch(tenure) }],
+            leases: vec![0],
+            owners: vec![0],
+        }
+    }
+
+    fn entered(reports: &mut Reports, view: &View) -> Vec<Report> {
+        reports.enter(view, view.member(ME).map(|member| member.tenure));
+        reports.repeat()
+    }
+
+    fn synced() -> ReportEvent {
+        ReportEvent::Synced { step: 5, chain: Chain([3; 32]) }
+    }
+
+    fn on_disk() -> ReportEvent {
+        ReportEvent::CheckpointWritten { step: 5, chain: Chain([3; 32]), digest: Digest([4; 32]), bytes: 9 }
+    }
+
+    #[test]
+    fn facts_are_told_again_in_later_views_of_the_same_tenure() {
+        let mut reports = Reports::new(JobId([0; 8]), ME.boot);
+        assert!(entered(&mut reports, &view(1, 1, 1)).is_empty());
+        reports.record(synced());
+        let again = entered(&mut reports, &view(1, 2, 1));
+        assert_eq!(again.iter().map(|report| &report.event).collect::<Vec<_>>(), [&synced()]);
+        assert_eq!(again[0].epoch, Epoch(2));
+    }
+
+    #[test]
+    fn a_joiner_does_not_say_that_it_has_the_state_of_its_last_tenure() {
+        for next in [view(1, 3, 3), view(2, 3, 1), View { members: Vec::new(), ..view(1, 3, 1) }] {
+            let mut reports = Reports::new(JobId([0; 8]), ME.boot);
+            entered(&mut reports, &view(1, 1, 1));
+            reports.record(synced());
+            reports.record(on_disk());
+            let again = entered(&mut reports, &next);
+            let events: Vec<_> = again.into_iter().map(|report| report.event).collect();
+            assert_eq!(events, [on_disk()], "what is on disk stays, after {next:?}");
+        }
     }
 }

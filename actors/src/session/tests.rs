@@ -6,14 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use traind_averaging::{Grid, PartLayout};
-use traind_protocol::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId};
+use traind_protocol::ids::{Chain, Digest};
 use traind_protocol::index_set::IndexSet;
 use traind_protocol::numbers::Numbers as _;
-use traind_protocol::wire::control::{ReportEvent, WorkCounters};
 use traind_training::{JobSpec, Session};
 
 use super::numbers::ExactNumbers;
-use super::reports::Reports;
 use super::state;
 use super::trainer::{CapturePurpose, Trainer, TrainerCommand, TrainerError, TrainerEvent};
 
@@ -124,14 +122,14 @@ fn a_restored_trainer_goes_on_with_the_same_bits() {
 
     let mut restored = ExactNumbers::new(second.layout);
     assert!(restored.restore(&state) && !restored.restore(&state[..state.len() / 2][..20]));
-    second.tell(TrainerCommand::Restore { state: state.clone(), digest: Some(digest) });
-    assert!(matches!(second.hear(), TrainerEvent::Restored));
+    second.tell(TrainerCommand::Restore { request: 5, state: state.clone(), digest: Some(digest) });
+    assert!(matches!(second.hear(), TrainerEvent::Restored { request: 5 }));
     let (one, two) = (first.compute(1), second.compute(1));
     assert_eq!(one, two, "the restored grid and parameters give the same contributions");
     assert_eq!(results(&numbers, &first.layout, &one), results(&restored, &second.layout, &two));
 
-    second.tell(TrainerCommand::Restart);
-    assert!(matches!(second.hear(), TrainerEvent::Restored));
+    second.tell(TrainerCommand::Restart { request: 6 });
+    assert!(matches!(second.hear(), TrainerEvent::Restored { request: 6 }));
     assert_eq!(second.compute(0), computed, "back at step 0");
 }
 
@@ -142,7 +140,7 @@ fn a_state_with_another_digest_or_a_lying_head_ends_the_trainer() {
     let mut lying = state.to_vec();
     lying[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
     assert!(state::split(&lying).is_err() && state::split(&state[..10]).is_err());
-    bench.tell(TrainerCommand::Restore { state, digest: Some(Digest([0; 32])) });
+    bench.tell(TrainerCommand::Restore { request: 1, state, digest: Some(Digest([0; 32])) });
     let event = bench.hear();
     assert!(matches!(event, TrainerEvent::Failed(TrainerError::State { .. })), "{event:?}");
 }
@@ -155,30 +153,4 @@ fn cancelled_computations_are_not_computed() {
     bench.tell(TrainerCommand::Compute { step: 0, base: BASE, microbatches, generation: 4 });
     // The next event is the answer to what came after the cancelled command.
     bench.capture();
-}
-
-#[test]
-fn reports_are_repeated_in_the_present_epoch_and_forgotten_with_the_tenure() {
-    let mut reports = Reports::new(JobId([1; 8]), Boot(9));
-    reports.enter(Incarnation(1), Epoch(1));
-    reports.record(ReportEvent::Synced { step: 0, chain: BASE });
-    let applied = |step| ReportEvent::Applied { step, chain: BASE, loss: 1.0, work: WorkCounters::default() };
-    reports.record(applied(1));
-    reports.record(applied(2));
-    reports.record(ReportEvent::CheckpointWritten {
-        step: 2,
-        chain: BASE,
-        digest: Digest([3; 32]),
-        bytes: 4,
-    });
-    reports.enter(Incarnation(1), Epoch(2));
-    let repeated = reports.repeat();
-    assert!(repeated.iter().all(|report| report.epoch == Epoch(2) && report.boot == Boot(9)));
-    assert_eq!(repeated.len(), 3, "of applied steps the latest is enough: {repeated:?}");
-    assert!(repeated.iter().any(|report| report.event == applied(2)));
-    reports.forget();
-    let left = reports.repeat();
-    assert!(
-        matches!(left.as_slice(), [report] if matches!(report.event, ReportEvent::CheckpointWritten { .. }))
-    );
 }

@@ -41,13 +41,18 @@ pub(super) enum TrainerCommand {
     },
     /// Replace the state.
     Restore {
+        /// Given back with the answer.
+        request: u64,
         /// An encoded state.
         state: Bytes,
         /// The digest it must have, where one is known.
         digest: Option<Digest>,
     },
     /// Go back to step 0, to the state that the seed alone decides.
-    Restart,
+    Restart {
+        /// Given back with the answer.
+        request: u64,
+    },
     /// Test the present state on the held-out samples.
     Evaluate,
 }
@@ -106,7 +111,10 @@ pub(super) enum TrainerEvent {
         digest: Digest,
     },
     /// The state was replaced.
-    Restored,
+    Restored {
+        /// Number of the command.
+        request: u64,
+    },
     /// The present state was tested.
     Evaluated {
         /// Its digest.
@@ -217,13 +225,13 @@ impl Trainer {
                 let digest = state::digest(&self.grid, &self.session);
                 Ok(self.tell(TrainerEvent::Captured { purpose, state, digest }))
             }
-            TrainerCommand::Restore { state, digest } => {
+            TrainerCommand::Restore { request, state, digest } => {
                 self.restore(&state, digest)?;
-                Ok(self.tell(TrainerEvent::Restored))
+                Ok(self.tell(TrainerEvent::Restored { request }))
             }
-            TrainerCommand::Restart => {
+            TrainerCommand::Restart { request } => {
                 self.restart()?;
-                Ok(self.tell(TrainerEvent::Restored))
+                Ok(self.tell(TrainerEvent::Restored { request }))
             }
             TrainerCommand::Evaluate => {
                 let evaluation = self
@@ -321,7 +329,7 @@ fn doing(command: &TrainerCommand) -> &'static str {
         TrainerCommand::Apply { .. } => "applying a step",
         TrainerCommand::Capture { .. } => "capturing the state",
         TrainerCommand::Restore { .. } => "restoring a state",
-        TrainerCommand::Restart => "going back to step 0",
+        TrainerCommand::Restart { .. } => "going back to step 0",
         TrainerCommand::Evaluate => "testing the model",
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use traind_protocol::council::{CouncilRecord, RecoveredCouncil};
+
 use crate::StoreError;
 use crate::index::Index;
 use crate::pieces::{self, Joined};
@@ -16,35 +18,6 @@ const CONF_STATE: &[u8] = b"c";
 const SNAPSHOT: &[u8] = b"s";
 /// Entries follow in the order of their index, which is big endian in the key.
 const ENTRY: &[u8] = b"e";
-
-/// What one `Ready` of raft makes durable. Absent fields stay as they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CouncilRecord {
-    /// Term, vote and commit, encoded.
-    pub hard_state: Option<Vec<u8>>,
-    /// Entries by index. A new entry removes every stored entry of the same or a higher index first.
-    pub entries: Vec<(u64, Vec<u8>)>,
-    /// The members, encoded.
-    pub conf_state: Option<Vec<u8>>,
-    /// The latest snapshot, encoded.
-    pub snapshot: Option<Vec<u8>>,
-    /// Stored entries below this index are dropped, once: entries that a later record brings may lie below it again,
-    /// as after a leader's snapshot that took the place of a longer log.
-    pub compact_before: Option<u64>,
-}
-
-/// What was persisted, all of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RecoveredCouncil {
-    /// Term, vote and commit, encoded.
-    pub hard_state: Option<Vec<u8>>,
-    /// Entries in the order of their index, without holes.
-    pub entries: Vec<(u64, Vec<u8>)>,
-    /// The members, encoded.
-    pub conf_state: Option<Vec<u8>>,
-    /// The latest snapshot, encoded.
-    pub snapshot: Option<Vec<u8>>,
-}
 
 /// The council's log of this node.
 pub struct CouncilLog {

@@ -24,8 +24,9 @@ mod store_error;
 
 pub use checkpoint_record::CheckpointRecord;
 pub use chunk_directory::CHUNK_BYTES_MAX;
-pub use council_log::{COUNCIL_VALUE_BYTES_MAX, CouncilLog, CouncilRecord, RecoveredCouncil};
+pub use council_log::{COUNCIL_VALUE_BYTES_MAX, CouncilLog};
 pub use data_dir::{DataDir, FORMAT_VERSION};
 pub use local_values::{ADDRESS_BYTES_MAX, LOCAL_KEY_BYTES_MAX, LOCAL_VALUE_BYTES_MAX, PEERS_REMEMBERED_MAX};
 pub use store::Store;
 pub use store_error::{Damage, StoreError};
+pub use traind_protocol::council::{CouncilRecord, RecoveredCouncil};

@@ -23,6 +23,17 @@ async fn a_daemon_stops_cleanly_on_sigterm_and_comes_back_as_the_same_node() -> 
 }
 
 #[tokio::test]
+async fn a_restarted_node_finds_its_swarm_without_being_told() -> anyhow::Result<()> {
+    let mut cluster = Cluster::start(KIT, 2).await?;
+    let worker = cluster.worker().await?;
+    let (status, mut options) = cluster.daemons.remove(worker).terminate().await?;
+    assert!(status.success(), "{status}");
+    options.peers.clear();
+    cluster.daemons.push(Daemon::start(options).await?);
+    cluster.wait_live(2).await
+}
+
+#[tokio::test]
 async fn the_demo_kills_joins_and_ends_with_equal_digests() -> anyhow::Result<()> {
     let _turn = traind_integration::turn().await;
     let folder = tempfile::tempdir()?;
