@@ -34,7 +34,8 @@ swarm:         {}
 coordinator:   calm-lark-01 (this node), term 3
 council:       voters calm-lark-01; learners quiet-heron-02
 nodes:         2 live of 3 known
-job:           endless ({RUNNING}) running, step 7/400, loss 1.2500, view 2 of 2 nodes; 1 queued
+job:           endless ({RUNNING}) running, step 7/400, loss 1.2500, view 2 of 2 nodes; 1
+               queued
 listens on:    /ip4/127.0.0.1/tcp/7440
 computes on:   cpu, 1 thread
 numeric class: avx512/32k
