@@ -172,7 +172,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Fails if a process that nobody killed has ended, or says that replicas differ.
+    /// Fails if a process that nobody killed has ended.
     pub(crate) fn check_alive(&mut self) -> anyhow::Result<()> {
         for member in &mut self.members {
             if let State::Running(daemon) | State::Frozen(daemon, _) = member {
