@@ -201,9 +201,11 @@ mod tests {
     #[test]
     fn nothing_is_said_of_a_job_of_which_nothing_was_heard() {
         let mut screen = screen();
-        screen.progress(&JobProgress::default());
+        let mut progress = JobProgress::default();
+        screen.progress(&progress);
         assert_eq!(screen.line_last, None);
-        screen.progress(&JobProgress { steps: 9, ..JobProgress::default() });
+        progress.steps = 9;
+        screen.progress(&progress);
         assert!(screen.line_last.is_some());
     }
 

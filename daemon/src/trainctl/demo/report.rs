@@ -73,10 +73,7 @@ impl DemoReport {
             self.steps,
             self.micro_batches,
             self.microbatches_computed,
-            match self.microbatches_computed.saturating_sub(needed) {
-                0 => String::new(),
-                twice => format!(", {twice} of them a second time after the kill"),
-            }
+            self.difference(needed)
         ));
         text.push_str(&format!("\n{}\n", palette.bold("what became of the killed node's work")));
         text.push_str(&self.fate());
@@ -91,6 +88,20 @@ impl DemoReport {
         }
         text.push_str(&self.verdict(palette));
         text
+    }
+
+    /// Why the sum of what was reported may not be what was needed. A process reports now and then, so what the killed
+    /// one computed last is in nobody's count, while others computed some of it again: both can only be bounded.
+    fn difference(&self, needed: u64) -> String {
+        let computed = self.microbatches_computed;
+        match (computed > needed, computed < needed, &self.killed) {
+            (true, _, _) => format!(", at least {} of them twice", computed - needed),
+            (_, true, Some(killed)) => {
+                format!("; at least {} more by {}, killed before it told", needed - computed, killed.name)
+            }
+            (_, true, None) => format!("; {} were not told of", needed - computed),
+            _ => String::new(),
+        }
     }
 
     fn fate(&self) -> String {

@@ -73,7 +73,7 @@ who computed what
   calm-lark-03    b0    live   100            1           2.0 kB  10
   quiet-heron-01  b0    gone   22             1           2.0 kB  10
   all                          122            2           4.0 kB  10
-  10 steps x 12 micro-batches = 120; computed 122, 2 of them a second time after the kill
+  10 steps x 12 micro-batches = 120; computed 122, at least 2 of them twice
 
 what became of the killed node's work
   quiet-heron-01: connection closed
@@ -89,6 +89,14 @@ digest of all parameters and the optimiser's state after step 10
   EQUAL: not one bit depends on who computed what (34.5 s)
 ";
     assert_eq!(text, expected);
+}
+
+#[test]
+fn what_the_killed_node_did_not_live_to_tell_is_not_hidden() {
+    let mut short = report("d1");
+    short.microbatches_computed = 118;
+    assert_eq!(short.difference(120), "; at least 2 more by quiet-heron-01, killed before it told");
+    assert_eq!(short.difference(118), "");
 }
 
 #[test]
