@@ -120,6 +120,7 @@ async fn end_of(client: Client, job: &str) -> anyhow::Result<JobDetail> {
                     }
                 }
             }
+            // Nothing tells that a daemon has learned of a job, or that one that was killed answers again.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
