@@ -8,6 +8,7 @@ pub mod checkpoints;
 pub mod clock;
 pub mod council;
 pub mod fatal;
+mod liveness;
 pub mod network;
 pub mod session;
 mod start;

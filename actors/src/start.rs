@@ -62,8 +62,10 @@ pub struct NodeActors {
     pub view: CouncilView,
     /// Addresses, to watch.
     pub reachability: watch::Receiver<Reachability>,
-    council: Addr<CouncilActor>,
-    sessions: Addr<Sessions>,
+    pub(crate) council: Addr<CouncilActor>,
+    pub(crate) sessions: Addr<Sessions>,
+    pub(crate) checkpoints: Addr<Checkpoints>,
+    pub(crate) network: Addr<NetworkActor>,
 }
 
 /// Starts all actors on the current actix system.
@@ -99,10 +101,12 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
         fatal: parts.fatal,
     })
     .start();
-    actix::spawn(forward_events(parts.events, network.start()));
+    let network = network.start();
+    actix::spawn(forward_events(parts.events, network.clone()));
     route_frames(parts.data, frames_seen).map_err(StartError::Thread)?;
-    actix::spawn(follow_ledger(view.published.clone(), sessions.clone(), checkpoints));
-    Ok(NodeActors { node: parts.me.node, view, reachability, council, sessions })
+    actix::spawn(follow_ledger(view.published.clone(), sessions.clone(), checkpoints.clone()));
+    let node = parts.me.node;
+    Ok(NodeActors { node, view, reachability, council, sessions, checkpoints, network })
 }
 
 /// Tells the actors that act on the ledger whenever it changed.

@@ -159,6 +159,50 @@ impl Cluster {
             .with_context(|| self.story(&format!("step {step}")))?
     }
 
+    /// Follows a job until its view has `count` members that all take part.
+    ///
+    /// # Errors
+    /// When it ends before, or takes too long.
+    pub async fn wait_members(&self, job: &str, count: usize) -> anyhow::Result<()> {
+        let has_members = |event: &FollowEvent| {
+            matches!(event, FollowEvent::Progress { members, .. } if members.len() == count)
+        };
+        self.wait_event(job, &format!("{count} members"), has_members).await
+    }
+
+    /// Follows a job until it has that status.
+    ///
+    /// # Errors
+    /// When it ends with another one, or takes too long.
+    pub async fn wait_status(&self, job: &str, wanted: JobStatus) -> anyhow::Result<()> {
+        let has_status =
+            |event: &FollowEvent| matches!(event, FollowEvent::Progress { status, .. } if *status == wanted);
+        self.wait_event(job, &format!("status {wanted:?}"), has_status).await
+    }
+
+    async fn wait_event(
+        &self,
+        job: &str,
+        what: &str,
+        is_wanted: impl Fn(&FollowEvent) -> bool,
+    ) -> anyhow::Result<()> {
+        let client = self.client();
+        let following = async {
+            let mut events = client.follow(job).await?;
+            loop {
+                match events.next().await? {
+                    Some(event) if is_wanted(&event) => return Ok(()),
+                    Some(FollowEvent::Ended { status, reason, .. }) => {
+                        bail!("ended before: {status:?} {reason:?}")
+                    }
+                    Some(_) => {}
+                    None => bail!("the daemon stopped telling"),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, following).await.with_context(|| self.story(what))?
+    }
+
     /// Follows a job to its end and gives everything about it.
     ///
     /// # Errors

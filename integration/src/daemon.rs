@@ -184,12 +184,18 @@ impl Daemon {
         DaemonOptions { listen, ..self.options.clone() }
     }
 
+    /// Where it logs.
+    #[must_use]
+    pub fn log_path(&self) -> PathBuf {
+        self.options.data_dir.with_extension("log")
+    }
+
     /// Everything it logged so far.
     ///
     /// # Errors
     /// When the log cannot be read.
     pub fn log(&self) -> anyhow::Result<String> {
-        std::fs::read_to_string(self.options.data_dir.with_extension("log")).context("reading a daemon's log")
+        std::fs::read_to_string(self.log_path()).context("reading a daemon's log")
     }
 }
 

@@ -8,4 +8,4 @@ mod job_file;
 
 pub use cluster::{Cluster, turn};
 pub use daemon::{Daemon, DaemonOptions};
-pub use job_file::JobFile;
+pub use job_file::{JobFile, Model, Optimiser};

@@ -189,6 +189,10 @@ impl CouncilDriver {
             CouncilInbox::Network(event) => self.network(event)?,
             CouncilInbox::LocalReport(report) => self.report(self.parts.me.node, report),
             CouncilInbox::Propose(command) => self.propose(&command),
+            CouncilInbox::Ping(reply) => {
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(());
+            }
             CouncilInbox::Stop => {}
         }
         Ok(())

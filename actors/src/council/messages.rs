@@ -1,6 +1,7 @@
 //! What the council's driver is told.
 
 use actix::prelude::*;
+use tokio::sync::oneshot;
 use traind_p2p::Event;
 use traind_protocol::ledger::LedgerCommand;
 use traind_protocol::wire::control::Report;
@@ -17,6 +18,8 @@ pub enum CouncilInbox {
     LocalReport(Report),
     /// Somebody on this node wants the ledger changed. May be lost; whoever asked looks at the ledger and asks again.
     Propose(LedgerCommand),
+    /// Are you there? The council's thread answers in its turn.
+    Ping(oneshot::Sender<()>),
     /// The daemon stops.
     Stop,
 }
@@ -25,3 +28,8 @@ pub enum CouncilInbox {
 #[derive(Message, Debug)]
 #[rtype(result = "bool")]
 pub struct Propose(pub LedgerCommand);
+
+/// Is the council's thread there? The answer comes when it has worked off what waits before it.
+#[derive(Message, Debug)]
+#[rtype(result = "bool")]
+pub struct PingCouncil;

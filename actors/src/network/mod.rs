@@ -98,6 +98,17 @@ impl Handler<NetworkEvent> for NetworkActor {
     }
 }
 
+/// Is this actor there?
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PingNetwork;
+
+impl Handler<PingNetwork> for NetworkActor {
+    type Result = ();
+
+    fn handle(&mut self, _message: PingNetwork, _context: &mut Self::Context) {}
+}
+
 fn note(known: &mut Reachability, event: &Event) -> bool {
     match event {
         Event::Listening { address } => known.listening.push(address.clone()),

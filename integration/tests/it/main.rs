@@ -3,6 +3,7 @@
 mod bad_input;
 mod digests;
 mod division;
+mod leaving;
 mod lifecycle;
 mod queue;
 
