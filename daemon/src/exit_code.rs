@@ -10,6 +10,8 @@ pub const USAGE: u8 = 2;
 pub const NOT_RUNNING: u8 = 3;
 /// No such job or node (as `systemctl`: no such unit).
 pub const NO_SUCH_OBJECT: u8 = 4;
+/// Whoever asks may not, as where the control socket is another group's.
+pub const PERMISSION: u8 = 5;
 /// Waited in vain.
 pub const TIMED_OUT: u8 = 6;
 /// The job failed or was cancelled.

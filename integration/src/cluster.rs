@@ -127,7 +127,7 @@ impl Cluster {
     /// # Errors
     /// When it is refused.
     pub async fn submit(&self, job: &JobFile) -> anyhow::Result<String> {
-        match self.daemons[0].ask(Request::JobSubmit { spec_toml: job.toml() }).await? {
+        match self.daemons[0].ask(Request::job_submit(job.toml())).await? {
             Response::JobSubmitted { job, .. } => Ok(job),
             other => bail!("not submitted: {other:?}"),
         }

@@ -1,6 +1,7 @@
 //! Asks a daemon over its control socket.
 
 use std::io;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -8,9 +9,12 @@ use thiserror::Error;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 
-use super::api::{ApiError, FollowEvent, Request, Response};
+use super::api::{
+    ApiError, CheckpointExport, ExportedFile, FollowEvent, Request, Response, StreamItem, StreamLine,
+};
+use super::conversation::RESPONSE_BYTES_MAX;
 use super::envelope::{decode_line, encode_line};
-use super::server::RESPONSE_BYTES_MAX;
+use super::transfer::CHUNK_BYTES;
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -41,6 +45,15 @@ pub enum ClientError {
         /// What is wrong with it.
         message: String,
     },
+    /// What is here could not be read to be sent, or what came could not be written.
+    #[error("{operation}")]
+    Local {
+        /// What was tried.
+        operation: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
     /// The daemon refused.
     #[error(transparent)]
     Refused(#[from] ApiError),
@@ -53,10 +66,22 @@ pub struct Client {
 }
 
 /// The events of one job, as they happen.
+pub type FollowStream = EventStream<FollowEvent>;
+
+/// Lines of one stream, as they come.
 #[derive(Debug)]
-pub struct FollowStream {
+pub struct EventStream<T> {
     connection: Connection,
     is_over: bool,
+    lines: PhantomData<fn() -> T>,
+}
+
+/// A checkpoint on its way: its description, then the bytes of its files.
+#[derive(Debug)]
+pub struct Download {
+    /// What comes.
+    pub description: CheckpointExport,
+    connection: Connection,
 }
 
 #[derive(Debug)]
@@ -91,41 +116,126 @@ impl Client {
         }
     }
 
-    /// Follows `job` (id, prefix or name).
-    ///
-    /// # Errors
-    /// See [`ClientError`]; that the job does not exist is told by the first [`FollowStream::next`].
-    pub async fn follow(&self, job: &str) -> Result<FollowStream, ClientError> {
-        let request = Request::JobFollow { job: job.into() };
-        Ok(FollowStream { connection: Connection::open(&self.socket, &request).await?, is_over: false })
-    }
-}
-
-impl FollowStream {
-    /// The next event; `None` after [`FollowEvent::Ended`]. Cancel-safe.
+    /// Asks with the bytes of a file behind the request, as [`Request::JobSubmit`] announces them.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn next(&mut self) -> Result<Option<FollowEvent>, ClientError> {
+    pub async fn call_with_file(&self, request: &Request, path: &Path) -> Result<Response, ClientError> {
+        let unreadable =
+            |source| ClientError::Local { operation: format!("cannot read {}", path.display()), source };
+        let mut file = tokio::fs::File::open(path).await.map_err(unreadable)?;
+        let mut connection = Connection::open(&self.socket, request).await?;
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            let count = file.read(&mut chunk).await.map_err(unreadable)?;
+            // A server that refuses before it read everything breaks the pipe; its answer says why and is read next.
+            if count == 0 || connection.stream.get_mut().write_all(&chunk[..count]).await.is_err() {
+                break;
+            }
+        }
+        match connection.read().await? {
+            Response::Error(error) => Err(error.into()),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Asks for the files of a checkpoint: of `job` (id, prefix or name) at `step`, or the newest.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn export(&self, job: &str, step: Option<u64>) -> Result<Download, ClientError> {
+        let request = Request::CheckpointExport { job: job.into(), step };
+        let mut connection = Connection::open(&self.socket, &request).await?;
+        match connection.read().await? {
+            Response::CheckpointExport(description) => Ok(Download { description, connection }),
+            Response::Error(error) => Err(error.into()),
+            other => Err(connection.malformed(format!("an export expected, not {other:?}"))),
+        }
+    }
+
+    /// Follows `job` (id, prefix or name).
+    ///
+    /// # Errors
+    /// See [`ClientError`]; that the job does not exist is told by the first [`EventStream::next`].
+    pub async fn follow(&self, job: &str) -> Result<FollowStream, ClientError> {
+        self.open_stream(&Request::JobFollow { job: job.into() }).await
+    }
+
+    /// Asks `request`, which is answered by a stream.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; a refusal is told by the first [`EventStream::next`].
+    pub async fn stream(&self, request: &Request) -> Result<EventStream<StreamItem>, ClientError> {
+        self.open_stream(request).await
+    }
+
+    async fn open_stream<T>(&self, request: &Request) -> Result<EventStream<T>, ClientError> {
+        let connection = Connection::open(&self.socket, request).await?;
+        Ok(EventStream { connection, is_over: false, lines: PhantomData })
+    }
+}
+
+impl<T: StreamLine> EventStream<T> {
+    /// The next line, the last one too; `None` after it. Cancel-safe.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn next(&mut self) -> Result<Option<T>, ClientError> {
         #[derive(serde::Deserialize)]
         #[serde(untagged)]
-        enum Line {
-            Event(FollowEvent),
+        enum Line<T> {
+            Expected(T),
             Other(Box<Response>),
         }
         if self.is_over {
             return Ok(None);
         }
         match self.connection.read().await? {
-            Line::Event(event) => {
-                self.is_over = matches!(event, FollowEvent::Ended { .. });
-                Ok(Some(event))
+            Line::Expected(line) => {
+                let line: T = line;
+                self.is_over = line.is_last();
+                Ok(Some(line))
             }
             Line::Other(answer) => Err(match *answer {
                 Response::Error(error) => error.into(),
                 other => self.connection.malformed(format!("an event expected, not {other:?}")),
             }),
         }
+    }
+}
+
+impl Download {
+    /// Reads the bytes of `file`, which must be the next one of the description, into `sink`.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; [`ClientError::Malformed`] when they are not what was described.
+    pub async fn read(&mut self, file: &ExportedFile, sink: &mut impl io::Write) -> Result<(), ClientError> {
+        let mut hasher = blake3::Hasher::new();
+        let mut left = file.bytes;
+        let mut chunk = vec![0; CHUNK_BYTES];
+        while left > 0 {
+            let wanted = usize::try_from(left).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
+            let connection = &mut self.connection;
+            let count = match connection.stream.read(&mut chunk[..wanted]).await {
+                Ok(count) if count > 0 => count,
+                other => {
+                    return Err(ClientError::Closed {
+                        socket: connection.socket.clone(),
+                        source: other.err(),
+                    });
+                }
+            };
+            hasher.update(&chunk[..count]);
+            sink.write_all(&chunk[..count]).map_err(|source| ClientError::Local {
+                operation: format!("cannot write {}", file.name),
+                source,
+            })?;
+            left -= count as u64;
+        }
+        if hasher.finalize().to_hex().as_str() != file.blake3 {
+            return Err(self.connection.malformed(format!("the bytes of {} are damaged", file.name)));
+        }
+        Ok(())
     }
 }
 

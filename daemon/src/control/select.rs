@@ -1,8 +1,8 @@
-//! Finds the job that a user means.
+//! Finds the job or the node that a user means.
 
 use super::api::ApiError;
 
-/// Most jobs named in a message about an ambiguous selector.
+/// Most jobs or nodes named in a message about an ambiguous selector.
 const CANDIDATES_SHOWN_MAX: usize = 5;
 
 /// The id of the job that `selector` names, among `jobs` as (id in hexadecimal, name): a whole id, a unique prefix of
@@ -14,26 +14,49 @@ pub fn select_job<'a>(
     selector: &str,
     jobs: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<&'a str, ApiError> {
-    let jobs: Vec<(&str, &str)> = jobs.into_iter().collect();
-    if let Some((id, _)) = jobs.iter().find(|(id, _)| *id == selector) {
+    select(selector, jobs, "job")
+}
+
+/// The id of the node that `selector` names, as [`select_job`] does for jobs.
+///
+/// # Errors
+/// As [`select_job`].
+pub fn select_node<'a>(
+    selector: &str,
+    nodes: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<&'a str, ApiError> {
+    select(selector, nodes, "node")
+}
+
+fn select<'a>(
+    selector: &str,
+    objects: impl IntoIterator<Item = (&'a str, &'a str)>,
+    what: &str,
+) -> Result<&'a str, ApiError> {
+    let objects: Vec<(&str, &str)> = objects.into_iter().collect();
+    if let Some((id, _)) = objects.iter().find(|(id, _)| *id == selector) {
         return Ok(id);
     }
-    let by_name: Vec<&str> = jobs.iter().filter(|(_, name)| *name == selector).map(|(id, _)| *id).collect();
+    let by_name: Vec<&str> =
+        objects.iter().filter(|(_, name)| *name == selector).map(|(id, _)| *id).collect();
     let is_prefix = |id: &str| !selector.is_empty() && id.starts_with(selector);
-    let by_prefix: Vec<&str> = jobs.iter().filter(|(id, _)| is_prefix(id)).map(|(id, _)| *id).collect();
+    let by_prefix: Vec<&str> = objects.iter().filter(|(id, _)| is_prefix(id)).map(|(id, _)| *id).collect();
     match (by_prefix.as_slice(), by_name.as_slice()) {
         ([one], []) | ([], [one]) => Ok(one),
         ([one], [other]) if one == other => Ok(one),
-        ([], []) => Err(ApiError::no_such_object(format!("no job {selector:?}")).next("trainctl job ls")),
+        ([], []) => {
+            let message = format!("no {what} {selector:?}");
+            Err(ApiError::no_such_object(message).next(format!("trainctl {what} ls")))
+        }
         _ => {
             let mut all: Vec<&str> = by_prefix.into_iter().chain(by_name).collect();
             all.sort_unstable();
             all.dedup();
             let shown: Vec<&str> = all.iter().copied().take(CANDIDATES_SHOWN_MAX).collect();
-            let message = format!("{selector:?} names {} jobs: {}", all.len(), shown.join(", "));
+            let message = format!("{selector:?} names {} {what}s: {}", all.len(), shown.join(", "));
             Err(ApiError::bad_request(message)
                 .because("a prefix or name must be unique")
-                .next("trainctl job ls"))
+                .next(format!("trainctl {what} ls")))
         }
     }
 }
@@ -59,5 +82,8 @@ mod tests {
         assert_eq!(select("ff").unwrap_err().code, ErrorCode::NoSuchObject);
         assert_eq!(select("").unwrap_err().code, ErrorCode::NoSuchObject);
         assert_eq!(select("b0").unwrap_err().code, ErrorCode::NoSuchObject, "only a prefix counts");
+        let nodes = [("aa", "calm-lark-01")];
+        assert_eq!(select_node("calm-lark-01", nodes).unwrap(), "aa");
+        assert_eq!(select_node("bb", nodes).unwrap_err().next.as_deref(), Some("trainctl node ls"));
     }
 }

@@ -1,4 +1,4 @@
-//! The control socket: accepts, reads one request per line, answers. Nothing a client sends disturbs another.
+//! The control socket: binds, accepts, hands each connection on. Nothing a client sends disturbs another.
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
@@ -6,33 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout, timeout_at};
 
-use super::api::{ApiError, ErrorCode, FollowEvent, Request, Response};
+use super::api::{ApiError, Response};
 use super::backend::ControlBackend;
-use super::envelope::{decode_line, encode_line};
+use super::conversation::converse;
+use super::envelope::encode_line;
 use crate::stop_signal::StopSignal;
-
-/// Longest request line, bytes: a job file is below 64 KiB, and JSON may double it.
-pub const REQUEST_BYTES_MAX: usize = 256 << 10;
-
-/// Longest answer line, bytes: a job with thousands of views and losses stays below.
-pub const RESPONSE_BYTES_MAX: usize = 16 << 20;
 
 /// Most connections at once: followers of several jobs and a few scripts.
 pub const CONNECTIONS_MAX: usize = 64;
 
-/// How long a connection may be silent before its place is given away, and how long a client may take to read.
-const IDLE_MAX: Duration = Duration::from_secs(60);
-
-/// Longest wait that a [`Request::NodeWait`] may ask for.
-const NODE_WAIT_MAX: Duration = Duration::from_secs(3600);
+/// Most models that are sent at once: each may take a gigabyte of the disk.
+pub(super) const UPLOADS_MAX: usize = 2;
 
 /// A bound control socket. Its file is removed when this is dropped.
 #[derive(Debug)]
@@ -76,6 +64,7 @@ impl ControlServer {
     /// Serves until `stop` is told, then drops all connections.
     pub async fn serve<B: ControlBackend>(self, backend: Arc<B>, mut stop: StopSignal) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let uploads = Arc::new(Semaphore::new(UPLOADS_MAX));
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -94,11 +83,11 @@ impl ControlServer {
             };
             match Arc::clone(&places).try_acquire_owned() {
                 Ok(place) => {
-                    let backend = Arc::clone(&backend);
+                    let (backend, uploads) = (Arc::clone(&backend), Arc::clone(&uploads));
                     connections.spawn(async move {
                         let _place = place;
                         // An error means that the client is gone.
-                        let _ = converse(stream, backend.as_ref()).await;
+                        let _ = converse(stream, backend.as_ref(), &uploads).await;
                     });
                 }
                 Err(_) => refuse_for_want_of_places(stream),
@@ -126,123 +115,5 @@ fn refuse_for_want_of_places(stream: UnixStream) {
             .next("try again later");
     if let Ok(line) = encode_line(&Response::Error(error)) {
         let _ = stream.try_write(line.as_bytes());
-    }
-}
-
-/// Answers one request after the other until the client closes.
-async fn converse<B: ControlBackend>(stream: UnixStream, backend: &B) -> io::Result<()> {
-    let (reader, mut writer) = stream.into_split();
-    let mut reader = BufReader::new(reader);
-    loop {
-        let line = match timeout(IDLE_MAX, read_line(&mut reader)).await {
-            Ok(Ok(Some(line))) => line,
-            Ok(Ok(None)) | Err(_) => return Ok(()),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
-                let message = format!("the request is longer than {REQUEST_BYTES_MAX} bytes");
-                return send(&mut writer, &Response::Error(ApiError::bad_request(message))).await;
-            }
-            Ok(Err(error)) => return Err(error),
-        };
-        let request: Request = match decode_line(&line) {
-            Ok(request) => request,
-            Err(message) => {
-                send(&mut writer, &Response::Error(ApiError::bad_request(message))).await?;
-                continue;
-            }
-        };
-        match request {
-            Request::JobFollow { job } => follow(&mut reader, &mut writer, backend, job).await?,
-            Request::NodeWait { live, timeout_ms } => {
-                let answer = tokio::select! {
-                    answer = wait_for_nodes(backend, live, timeout_ms) => answer,
-                    // The client never speaks while it waits; an end or a word means it is gone.
-                    _ = reader.fill_buf() => return Ok(()),
-                };
-                send(&mut writer, &answer.unwrap_or_else(Response::Error)).await?;
-            }
-            request => {
-                let answer = backend.handle(request).await.unwrap_or_else(Response::Error);
-                send(&mut writer, &answer).await?;
-            }
-        }
-    }
-}
-
-/// One line without its end; `None` at the end of the stream; `InvalidData` if it is too long.
-async fn read_line(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Vec<u8>>> {
-    let mut line = Vec::new();
-    let mut limited = reader.take(REQUEST_BYTES_MAX as u64 + 1);
-    limited.read_until(b'\n', &mut line).await?;
-    match line.pop() {
-        Some(b'\n') => Ok(Some(line)),
-        None => Ok(None),
-        Some(_) if line.len() >= REQUEST_BYTES_MAX => Err(io::ErrorKind::InvalidData.into()),
-        // Cut off in the middle of a line: the client is gone.
-        Some(_) => Ok(None),
-    }
-}
-
-async fn send<T: Serialize>(writer: &mut OwnedWriteHalf, message: &T) -> io::Result<()> {
-    let mut line = encode_line(message)?;
-    if line.len() > RESPONSE_BYTES_MAX {
-        let error = ApiError::unavailable(format!("the answer is longer than {RESPONSE_BYTES_MAX} bytes"));
-        line = encode_line(&Response::Error(error))?;
-    }
-    timeout(IDLE_MAX, writer.write_all(line.as_bytes())).await?
-}
-
-/// Passes events on until the last one, or until the client closes.
-async fn follow<B: ControlBackend>(
-    reader: &mut BufReader<OwnedReadHalf>,
-    writer: &mut OwnedWriteHalf,
-    backend: &B,
-    job: String,
-) -> io::Result<()> {
-    let mut events = match backend.follow_job(job).await {
-        Ok(events) => events,
-        Err(error) => return send(writer, &Response::Error(error)).await,
-    };
-    loop {
-        let event = tokio::select! {
-            event = events.recv() => event,
-            read = reader.fill_buf() => {
-                return if read?.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) };
-            }
-        };
-        let Some(event) = event else {
-            let error =
-                ApiError::unavailable("the daemon stopped telling about this job").next("trainctl status");
-            return send(writer, &Response::Error(error)).await;
-        };
-        send(writer, &event).await?;
-        if matches!(event, FollowEvent::Ended { .. }) {
-            return Ok(());
-        }
-    }
-}
-
-async fn wait_for_nodes<B: ControlBackend>(
-    backend: &B,
-    live: u32,
-    timeout_ms: u64,
-) -> Result<Response, ApiError> {
-    let deadline = Instant::now() + Duration::from_millis(timeout_ms).min(NODE_WAIT_MAX);
-    let mut changes = backend.nodes_changed();
-    loop {
-        changes.mark_unchanged();
-        let answer = backend.handle(Request::NodeList).await?;
-        let Response::NodeList { nodes } = &answer else { return Ok(answer) };
-        let live_now = nodes.iter().filter(|node| node.is_live()).count();
-        if live_now >= live as usize {
-            return Ok(answer);
-        }
-        match timeout_at(deadline, changes.changed()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return Err(ApiError::unavailable("the daemon is stopping")),
-            Err(_) => {
-                let message = format!("{live_now} of {live} nodes are live after {timeout_ms} ms");
-                return Err(ApiError::new(ErrorCode::TimedOut, message).next("trainctl node ls"));
-            }
-        }
     }
 }

@@ -71,6 +71,7 @@ pub(super) fn jobs(published: &Published, history: &History) -> Vec<JobRow> {
             loss: past.last_loss().or(record.result.as_ref().map(|result| result.loss)),
             nodes: count(record.view.as_ref().map_or(0, |view| view.members.len())),
             submitted_by: record.submitted_by.into(),
+            checking: false,
         }
     };
     records.into_iter().map(row).collect()
@@ -162,6 +163,8 @@ pub(super) fn nodes(
                 microbatches_computed: work.microbatches_computed,
                 exchange_bytes_sent: work.exchange_bytes_sent,
                 last_heard_ms: peer.filter(|_peer| node != me).map(|peer| peer.heartbeat_age_ms),
+                version: None,
+                drain: None,
             }
         })
         .collect();
@@ -224,6 +227,15 @@ pub(super) fn job_detail(
         warnings,
         result: result(record),
         spec_toml: record.spec_toml.clone(),
+        checking: false,
+        evaluations: Vec::new(),
+        learning_rate: None,
+        gradient_norm: None,
+        pause: None,
+        refusal: None,
+        data: None,
+        from: None,
+        kept_out: Vec::new(),
     })
 }
 
@@ -381,6 +393,11 @@ pub(super) fn progress(
         losses: losses.collect(),
         epoch: record.view.as_ref().map_or(0, |view| view.epoch.0),
         members: refs(record.view.iter().flat_map(|view| view.members.iter().map(|member| member.node))),
+        checking: false,
+        learning_rate: None,
+        gradient_norm: None,
+        evaluation: None,
+        pause: None,
     }
 }
 

@@ -16,8 +16,8 @@ use traind_protocol::ledger::{JobStatus, LedgerCommand};
 use super::api_views;
 use super::follow::follow;
 use super::history::History;
-use crate::control::api::{ApiError, FollowEvent, Request, Response, Status};
-use crate::control::{ControlBackend, FOLLOW_EVENTS_MAX, select_job};
+use crate::control::api::{ApiError, FollowEvent, Request, Response, Status, StreamItem};
+use crate::control::{ControlBackend, Export, FOLLOW_EVENTS_MAX, Submission, select_job};
 use crate::settings::Settings;
 
 /// A proposal that the ledger does not show after this long is made again: it may have been lost with a coordinator.
@@ -76,7 +76,6 @@ impl Backend {
                 let nodes = api_views::nodes(&published, &history, &self.network.peers(), self.actors.node);
                 Ok(Response::NodeList { nodes })
             }
-            Request::JobSubmit { spec_toml } => self.submit(spec_toml).await,
             Request::JobList => {
                 let history = self.history.borrow().clone();
                 let jobs = api_views::jobs(&published, &history);
@@ -94,13 +93,11 @@ impl Backend {
                 let job = job.map(|job| find(&published, &job)).transpose()?;
                 Ok(Response::CheckpointList { checkpoints: api_views::checkpoints(&published, job) })
             }
-            Request::JobFollow { .. } | Request::NodeWait { .. } => {
-                Err(ApiError::bad_request("this request is answered by events"))
-            }
+            _ => Err(unsupported()),
         }
     }
 
-    async fn submit(self, spec_toml: String) -> Result<Response, ApiError> {
+    async fn submit_job(self, spec_toml: String) -> Result<Response, ApiError> {
         let device = self.device.clone();
         let text = spec_toml.clone();
         let planned = tokio::task::spawn_blocking(move || plan_job(&text, &device)).await;
@@ -208,6 +205,28 @@ impl ControlBackend for Backend {
         Box::pin(self.clone().answer(request))
     }
 
+    fn submit(&self, submission: Submission) -> BoxFuture<'static, Result<Response, ApiError>> {
+        let backend = self.clone();
+        Box::pin(async move {
+            if submission.from.is_some() || submission.dry_run {
+                return Err(unsupported());
+            }
+            backend.submit_job(submission.spec_toml).await
+        })
+    }
+
+    fn export(&self, _job: String, _step: Option<u64>) -> BoxFuture<'static, Result<Export, ApiError>> {
+        Box::pin(async { Err(unsupported()) })
+    }
+
+    fn staging_directory(&self) -> PathBuf {
+        self.data_dir.clone()
+    }
+
+    fn stream(&self, _request: Request) -> BoxFuture<'static, Result<mpsc::Receiver<StreamItem>, ApiError>> {
+        Box::pin(async { Err(unsupported()) })
+    }
+
     fn follow_job(&self, job: String) -> BoxFuture<'static, Result<mpsc::Receiver<FollowEvent>, ApiError>> {
         let backend = self.clone();
         Box::pin(async move {
@@ -243,6 +262,10 @@ fn find(published: &Published, selector: &str) -> Result<JobId, ApiError> {
         published.ledger.jobs.values().map(|job| (job.id.to_hex(), job.name.as_str())).collect();
     let id = select_job(selector, jobs.iter().map(|(id, name)| (id.as_str(), *name)))?;
     JobId::from_hex(id).ok_or_else(|| ApiError::no_such_object(format!("no job {selector:?}")))
+}
+
+fn unsupported() -> ApiError {
+    ApiError::refused("not supported by this daemon yet")
 }
 
 fn refusal(error: PlanError) -> ApiError {

@@ -65,6 +65,7 @@ impl From<ApiError> for Failure {
         let code = match error.code {
             ErrorCode::BadRequest => exit_code::USAGE,
             ErrorCode::NoSuchObject => exit_code::NO_SUCH_OBJECT,
+            ErrorCode::PermissionDenied => exit_code::PERMISSION,
             ErrorCode::TimedOut => exit_code::TIMED_OUT,
             ErrorCode::Refused | ErrorCode::Unavailable => exit_code::FAILED,
         };
@@ -89,6 +90,9 @@ impl From<ClientError> for Failure {
                 let cause =
                     source.map_or_else(|| "it stopped or crashed".into(), |source| source.to_string());
                 Self::new(exit_code::NOT_RUNNING, message).because(cause).next("see its log; trainctl status")
+            }
+            ClientError::Local { source, .. } => {
+                Self::new(exit_code::FAILED, message).because(source.to_string())
             }
             ClientError::Malformed { .. } => Self::new(exit_code::FAILED, message)
                 .because("trainctl and traind are of different versions")

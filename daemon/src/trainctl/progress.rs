@@ -128,6 +128,11 @@ mod tests {
             losses: losses.iter().map(|&(step, loss)| LossPoint { step, loss }).collect(),
             epoch: 2,
             members: vec![node.clone(), node.clone(), node],
+            checking: false,
+            learning_rate: None,
+            gradient_norm: None,
+            evaluation: None,
+            pause: None,
         }
     }
 

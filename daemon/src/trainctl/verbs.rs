@@ -62,7 +62,7 @@ async fn submit(socket: &Path, file: PathBuf, is_followed: bool, output: &Output
 pub(super) async fn submit_file(client: &Client, file: &Path, output: &Output) -> Result<String, Failure> {
     let job = job_file::read(file)?;
     let answer = client
-        .call(&Request::JobSubmit { spec_toml: job.text })
+        .call(&Request::job_submit(job.text))
         .await
         .map_err(|error| Failure::of_job_file(file, error))?;
     output.data(&answer, || render::response(&answer))?;

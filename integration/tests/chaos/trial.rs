@@ -36,7 +36,7 @@ async fn attempt(
     let nodes_min = u32::try_from(plan.daemons)?;
     let spec_toml = traind_integration::JobFile { nodes_min, ..job(plan.steps) }.toml();
     let first = fleet.running().next().context("a running daemon")?;
-    let Response::JobSubmitted { job, .. } = first.ask(Request::JobSubmit { spec_toml }).await? else {
+    let Response::JobSubmitted { job, .. } = first.ask(Request::job_submit(spec_toml)).await? else {
         bail!("not submitted");
     };
     let began = Instant::now();

@@ -17,6 +17,8 @@ pub enum ErrorCode {
     Refused,
     /// Not now, as when no coordinator is elected.
     Unavailable,
+    /// Whoever asks may not.
+    PermissionDenied,
     /// What was waited for did not happen in time.
     TimedOut,
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::job::{JobResult, JobStatus, LossPoint};
+use super::job::{JobResult, JobStatus, LossPoint, Pause};
+use super::metric::EvaluationPoint;
 use super::node::NodeRef;
 
 /// What happens to a job. A follower first hears [`Self::Progress`] with the present state and last [`Self::Ended`].
@@ -29,6 +30,21 @@ pub enum FollowEvent {
         epoch: u64,
         /// Members of its view.
         members: Vec<NodeRef>,
+        /// Whether it is queued and the nodes have yet to check that they can run it.
+        #[serde(default)]
+        checking: bool,
+        /// Learning rate of the last stable step.
+        #[serde(default)]
+        learning_rate: Option<f64>,
+        /// Norm of the gradient of the last stable step, before clipping.
+        #[serde(default)]
+        gradient_norm: Option<f64>,
+        /// What the held-out samples said last.
+        #[serde(default)]
+        evaluation: Option<EvaluationPoint>,
+        /// Who paused it, while it pauses or is paused.
+        #[serde(default)]
+        pause: Option<Pause>,
     },
     /// A new view was committed.
     ViewChanged {
@@ -56,9 +72,9 @@ pub enum FollowEvent {
     Ended {
         /// The job's id.
         job: String,
-        /// `finished`, `failed` or `cancelled`.
+        /// `finished`, `failed`, `cancelled` or `refused`.
         status: JobStatus,
-        /// Why it failed.
+        /// Why it failed; of a refused job with the node that refused it.
         reason: Option<String>,
         /// The result of a finished job.
         result: Option<JobResult>,

@@ -1,8 +1,12 @@
-//! Jobs, their views, work, checkpoints and results.
+//! Jobs and their results.
 
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint::CheckpointRow;
+use super::drain::KeptOut;
+use super::metric::EvaluationPoint;
 use super::node::NodeRef;
+use super::view::{MemberRow, StepRange, ViewRow, WorkRow};
 
 /// How a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,19 +16,25 @@ pub enum JobStatus {
     Queued,
     /// Has a view.
     Running,
+    /// Is to pause, and finishes what it has begun.
+    Pausing,
+    /// Waits until it is resumed.
+    Paused,
     /// All steps are stable.
     Finished,
     /// Stopped by an error; the reason says which.
     Failed,
     /// Stopped by a user.
     Cancelled,
+    /// Never started: a node found that it cannot run; the reason says which and why.
+    Refused,
 }
 
 impl JobStatus {
     /// Whether nothing will change any more.
     #[must_use]
     pub fn has_ended(self) -> bool {
-        matches!(self, Self::Finished | Self::Failed | Self::Cancelled)
+        matches!(self, Self::Finished | Self::Failed | Self::Cancelled | Self::Refused)
     }
 }
 
@@ -49,6 +59,9 @@ pub struct JobRow {
     pub nodes: u32,
     /// The node it was submitted at.
     pub submitted_by: NodeRef,
+    /// Whether it is queued and the nodes have yet to check that they can run it.
+    #[serde(default)]
+    pub checking: bool,
 }
 
 /// Everything about one job.
@@ -98,6 +111,81 @@ pub struct JobDetail {
     pub result: Option<JobResult>,
     /// The job file as it was submitted.
     pub spec_toml: String,
+    /// Whether it is queued and the nodes have yet to check that they can run it.
+    #[serde(default)]
+    pub checking: bool,
+    /// What the held-out samples said on the way, oldest first.
+    #[serde(default)]
+    pub evaluations: Vec<EvaluationPoint>,
+    /// Learning rate of the last stable step.
+    #[serde(default)]
+    pub learning_rate: Option<f64>,
+    /// Norm of the gradient of the last stable step, before clipping.
+    #[serde(default)]
+    pub gradient_norm: Option<f64>,
+    /// Who paused it, while it pauses or is paused.
+    #[serde(default)]
+    pub pause: Option<Pause>,
+    /// Who refused it, and why.
+    #[serde(default)]
+    pub refusal: Option<Refusal>,
+    /// What it trains on.
+    #[serde(default)]
+    pub data: Option<JobData>,
+    /// What it started from instead of fresh parameters, in words: digest of the model file.
+    #[serde(default)]
+    pub from: Option<String>,
+    /// Nodes that it does without, and why.
+    #[serde(default)]
+    pub kept_out: Vec<KeptOut>,
+}
+
+/// That a job is to pause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// The node at which it was asked for.
+    pub by: NodeRef,
+}
+
+/// That a job cannot run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The node that found it.
+    pub node: NodeRef,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a job trains on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobData {
+    /// What kind of data, as `digits`, `idx` or `csv`.
+    pub kind: String,
+    /// Where it is on every node; `None` for data that comes with the program.
+    pub path: Option<String>,
+    /// Digest of the samples, once it is known.
+    pub digest: Option<String>,
+}
+
+/// What a job would be, were it submitted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobPlanned {
+    /// Its name.
+    pub name: String,
+    /// Steps in all.
+    pub steps: u64,
+    /// Micro-batches per step.
+    pub micro_batches: u32,
+    /// Samples per micro-batch.
+    pub micro_batch_size: u32,
+    /// Nodes needed to start.
+    pub nodes_min: u32,
+    /// Length of the state, bytes.
+    pub state_bytes: u64,
+    /// What it trains on.
+    pub data: Option<JobData>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
 }
 
 /// The loss of one step.
@@ -107,106 +195,6 @@ pub struct LossPoint {
     pub step: u64,
     /// Mean loss over the global batch of that step.
     pub loss: f64,
-}
-
-/// A member of the newest view.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberRow {
-    /// The node.
-    pub node: NodeRef,
-    /// The nonce of its process.
-    pub boot: u64,
-    /// Epoch of its admission.
-    pub tenure: u64,
-    /// Whether it has the state; a joiner has not at first.
-    pub synced: bool,
-    /// Micro-batches per step leased to it.
-    pub microbatches_leased: u32,
-    /// Parts of the gradient that it reduces.
-    pub parts_owned: u32,
-}
-
-/// What one process did for the job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WorkRow {
-    /// The node.
-    pub node: NodeRef,
-    /// The nonce of the process.
-    pub boot: u64,
-    /// Whether that process lives; counters of gone ones are its last word.
-    pub live: bool,
-    /// Micro-batches whose gradient it computed.
-    pub microbatches_computed: u64,
-    /// Of these, the ones taken over from another member within a step.
-    pub microbatches_taken_over: u64,
-    /// Contributions and results sent, bytes.
-    pub exchange_bytes_sent: u64,
-    /// Steps that it applied.
-    pub steps_applied: u64,
-}
-
-/// One view.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ViewRow {
-    /// Lineage.
-    pub incarnation: u32,
-    /// Epoch.
-    pub epoch: u64,
-    /// Stable steps when it was committed, as far as known.
-    pub step: u64,
-    /// Why it was committed, in words.
-    pub reason: String,
-    /// Its members.
-    pub members: Vec<NodeRef>,
-    /// Who is new in it.
-    pub joined: Vec<NodeRef>,
-    /// Who is no longer in it, and what became of its work.
-    pub left: Vec<Departure>,
-    /// The distinct numeric classes of its members.
-    pub numeric_classes: Vec<String>,
-}
-
-/// A member that a view has lost.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Departure {
-    /// The node.
-    pub node: NodeRef,
-    /// Why, as `connection closed`.
-    pub reason: String,
-    /// What became of its work, as `4 of 12 micro-batches of every step go to amber-seal-07 and calm-lark-31`.
-    pub work: String,
-}
-
-/// A checkpoint in the ledger.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckpointRow {
-    /// The job's id, in hexadecimal.
-    pub job: String,
-    /// The job's name.
-    pub job_name: String,
-    /// Steps applied.
-    pub step: u64,
-    /// Digest of the state.
-    pub digest: String,
-    /// Chain of the state.
-    pub chain: String,
-    /// Length of the state, bytes.
-    pub bytes: u64,
-    /// Who holds it.
-    pub holders: Vec<NodeRef>,
-}
-
-/// Stable steps that one view committed, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StepRange {
-    /// Lineage.
-    pub incarnation: u32,
-    /// Epoch.
-    pub epoch: u64,
-    /// First step, from 1.
-    pub first_step: u64,
-    /// Last step.
-    pub last_step: u64,
 }
 
 /// Nodes of one numeric class.
@@ -238,33 +226,4 @@ impl JobResult {
     pub fn test_accuracy(&self) -> Option<f64> {
         (self.test_total > 0).then(|| self.test_correct as f64 / self.test_total as f64)
     }
-}
-
-/// A warning for each run of views that mixed numeric classes: equal digests across runs hold within one class only.
-#[must_use]
-pub fn mixed_class_warnings(views: &[ViewRow]) -> Vec<String> {
-    let mut warnings: Vec<(u64, u64, &[String])> = Vec::new();
-    for view in views.iter().filter(|view| view.numeric_classes.len() > 1) {
-        match warnings.last_mut() {
-            Some((_, last, classes)) if *last + 1 == view.epoch && *classes == view.numeric_classes => {
-                *last = view.epoch;
-            }
-            _ => warnings.push((view.epoch, view.epoch, &view.numeric_classes)),
-        }
-    }
-    warnings
-        .into_iter()
-        .map(|(first, last, classes)| {
-            let epochs = if first == last {
-                format!("view {first} mixes")
-            } else {
-                format!("views {first} to {last} mix")
-            };
-            format!(
-                "{epochs} {} numeric classes ({}): the digest may differ from that of another run",
-                classes.len(),
-                classes.join("; ")
-            )
-        })
-        .collect()
 }

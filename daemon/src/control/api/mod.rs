@@ -1,21 +1,41 @@
 //! Requests, answers and events of the control socket. Their JSON is versioned: fields are added, never changed.
 
+mod boot_hex;
+mod checkpoint;
+mod config;
+mod drain;
 mod error;
 mod event;
 mod job;
+mod log;
+mod metric;
 mod node;
 mod request;
+mod response;
 mod status;
+mod stream;
+mod swarm_event;
+mod version;
+mod view;
 
+pub use checkpoint::{CheckpointDetail, CheckpointExport, CheckpointRow, ExportedFile};
+pub use config::ConfigEntry;
+pub use drain::{Drain, KeptOut};
 pub use error::{ApiError, ErrorCode};
 pub use event::FollowEvent;
 pub use job::{
-    CheckpointRow, Departure, JobDetail, JobResult, JobRow, JobStatus, LossPoint, MemberRow, NumericClassRow,
-    StepRange, ViewRow, WorkRow, mixed_class_warnings,
+    JobData, JobDetail, JobPlanned, JobResult, JobRow, JobStatus, LossPoint, NumericClassRow, Pause, Refusal,
 };
-pub use node::{CouncilRole, NodeRef, NodeRole, NodeRow};
-pub use request::{Request, Response};
+pub use log::{LogLevel, LogLine};
+pub use metric::{EvaluationPoint, MetricPoint};
+pub use node::{CouncilRole, NodeDetail, NodeRef, NodeRole, NodeRow};
+pub use request::{Request, Upload};
+pub use response::Response;
 pub use status::{Council, JobSummary, Status};
+pub use stream::{StreamItem, StreamLine};
+pub use swarm_event::{EventKind, EventLine};
+pub use version::{NodeVersion, VersionInfo};
+pub use view::{Departure, MemberRow, StepRange, ViewRow, WorkRow, mixed_class_warnings};
 
 #[cfg(test)]
 mod tests;

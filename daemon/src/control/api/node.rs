@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use traind_protocol::ids::NodeId;
 
+use super::boot_hex;
+use super::drain::Drain;
+
 /// A node by name and id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NodeRef {
@@ -64,6 +67,7 @@ pub struct NodeRow {
     /// Its seat in the council's group, 0 if it has none.
     pub seat: u64,
     /// The nonce of its process.
+    #[serde(with = "boot_hex")]
     pub boot: u64,
     /// The address that it was last reached at, if it is another node.
     pub address: Option<String>,
@@ -79,6 +83,36 @@ pub struct NodeRow {
     pub exchange_bytes_sent: u64,
     /// Milliseconds since it was last heard; `None` for this node itself, and where it never was.
     pub last_heard_ms: Option<u64>,
+    /// Version of its daemon, if it told.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// That it is to take no more work.
+    #[serde(default)]
+    pub drain: Option<Drain>,
+}
+
+/// Everything about one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeDetail {
+    /// As it is listed.
+    #[serde(flatten)]
+    pub row: NodeRow,
+    /// Whether it is the node of the daemon that was asked.
+    pub this_node: bool,
+    /// Threads that compute, where they are known.
+    pub threads: Option<u32>,
+    /// Round trip to it, milliseconds; `None` for this node itself, and where it was never measured.
+    pub rtt_ms: Option<u64>,
+    /// Bytes that this node received from it; `None` for this node itself.
+    pub bytes_received: Option<u64>,
+    /// Bytes that this node sent to it; `None` for this node itself.
+    pub bytes_sent: Option<u64>,
+    /// Addresses that it can be reached at.
+    pub addresses: Vec<String>,
+    /// Why the running job does without it.
+    pub kept_out: Option<String>,
+    /// The last thing that went wrong with it, as this node saw it.
+    pub last_error: Option<String>,
 }
 
 impl NodeRow {

@@ -1,8 +1,6 @@
-//! What can be asked, and the answers.
+//! What can be asked.
 
 use serde::{Deserialize, Serialize};
-
-use super::{ApiError, CheckpointRow, JobDetail, JobRow, NodeRow, Status};
 
 /// What can be asked. A job is named by its id, a unique prefix of it, or its name if only one job has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +21,12 @@ pub enum Request {
     JobSubmit {
         /// The job file's text.
         spec_toml: String,
+        /// The model to start from; its bytes follow the request on the connection.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Upload>,
+        /// Whether the job is only checked: answered by [`Response::JobPlanned`](super::Response::JobPlanned).
+        #[serde(default, skip_serializing_if = "is_false")]
+        dry_run: bool,
     },
     /// All jobs, oldest first.
     JobList,
@@ -41,48 +45,110 @@ pub enum Request {
         /// The job.
         job: String,
     },
+    /// Lets a job finish what it has begun and wait.
+    JobPause {
+        /// The job.
+        job: String,
+    },
+    /// Lets a paused job go on.
+    JobResume {
+        /// The job.
+        job: String,
+    },
+    /// What this daemon's log says about a job.
+    JobLogs {
+        /// The job.
+        job: String,
+        /// Old lines at most; all that are kept if absent.
+        tail: Option<u64>,
+        /// Whether to go on with lines as they are written, until the job has ended.
+        follow: bool,
+    },
+    /// The course of a job in numbers.
+    JobMetrics {
+        /// The job.
+        job: String,
+        /// Steps after this one only.
+        since_step: Option<u64>,
+        /// Whether to go on with steps as they become stable, until the job has ended.
+        follow: bool,
+    },
     /// Checkpoints in the ledger.
     CheckpointList {
         /// Of this job only.
         job: Option<String>,
     },
+    /// Everything about one checkpoint.
+    CheckpointShow {
+        /// The job.
+        job: String,
+        /// Steps applied; the newest if absent.
+        step: Option<u64>,
+    },
+    /// A checkpoint as files that other programs load.
+    CheckpointExport {
+        /// The job.
+        job: String,
+        /// Steps applied; the newest if absent.
+        step: Option<u64>,
+    },
+    /// Everything about one node, named by its id, a unique prefix of it, or its name.
+    NodeShow {
+        /// The node; the daemon's own if absent.
+        node: Option<String>,
+    },
+    /// Lets a node take no more work, and hand over what it has.
+    NodeDrain {
+        /// The node; the daemon's own if absent.
+        node: Option<String>,
+        /// Why; shown to everyone.
+        reason: String,
+        /// Whether it ends with the node's next start.
+        until_restart: bool,
+    },
+    /// [`StreamItem::NodeDetail`](super::StreamItem::NodeDetail) whenever a drain has come further, until it is
+    /// drained or no longer to be. The server does this one by itself.
+    NodeDrainFollow {
+        /// The node; the daemon's own if absent.
+        node: Option<String>,
+    },
+    /// Lets a drained node take work again.
+    NodeUndrain {
+        /// The node; the daemon's own if absent.
+        node: Option<String>,
+    },
+    /// Takes the daemon's own, drained node out of the ledger for good; after the answer the daemon stops.
+    Leave,
+    /// What happened in the swarm.
+    Events {
+        /// Old events at most; all that are kept if absent.
+        tail: Option<u64>,
+        /// Whether to go on with events as they happen.
+        follow: bool,
+    },
+    /// The daemon's settings with their origins.
+    ConfigShow,
+    /// Versions of the daemon and of all nodes.
+    Version,
 }
 
-/// The answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind")]
-pub enum Response {
-    /// To [`Request::Status`].
-    Status(Status),
-    /// To [`Request::NodeList`] and [`Request::NodeWait`].
-    NodeList {
-        /// Sorted by friendly name.
-        nodes: Vec<NodeRow>,
-    },
-    /// To [`Request::JobSubmit`]: the job is in the ledger.
-    JobSubmitted {
-        /// Its id.
-        job: String,
-        /// Its name.
-        name: String,
-    },
-    /// To [`Request::JobList`].
-    JobList {
-        /// Oldest first.
-        jobs: Vec<JobRow>,
-    },
-    /// To [`Request::JobShow`].
-    JobDetail(JobDetail),
-    /// To [`Request::JobCancel`]: the cancellation is in the ledger.
-    JobCancelled {
-        /// Its id.
-        job: String,
-    },
-    /// To [`Request::CheckpointList`].
-    CheckpointList {
-        /// By job, oldest first.
-        checkpoints: Vec<CheckpointRow>,
-    },
-    /// To anything that was refused.
-    Error(ApiError),
+/// A file whose bytes follow a request on the connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// Its length, bytes.
+    pub bytes: u64,
+    /// BLAKE3 of its bytes, in hexadecimal.
+    pub blake3: String,
+}
+
+impl Request {
+    /// Submits a job that starts from fresh parameters.
+    #[must_use]
+    pub fn job_submit(spec_toml: impl Into<String>) -> Self {
+        Self::JobSubmit { spec_toml: spec_toml.into(), from: None, dry_run: false }
+    }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }

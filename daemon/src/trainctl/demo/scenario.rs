@@ -75,7 +75,7 @@ async fn submit_and_follow(
     screen: &mut Screen,
 ) -> Result<Trained, Failure> {
     let client = cluster.client()?;
-    let job = match client.call(&Request::JobSubmit { spec_toml: spec_toml.into() }).await? {
+    let job = match client.call(&Request::job_submit(spec_toml)).await? {
         Response::JobSubmitted { job, name } => {
             screen.say(&format!("  submitted {name} as {job}"))?;
             job

@@ -37,9 +37,12 @@ pub(super) fn status_word(status: JobStatus) -> &'static str {
     match status {
         JobStatus::Queued => "queued",
         JobStatus::Running => "running",
+        JobStatus::Pausing => "pausing",
+        JobStatus::Paused => "paused",
         JobStatus::Finished => "finished",
         JobStatus::Failed => "failed",
         JobStatus::Cancelled => "cancelled",
+        JobStatus::Refused => "refused",
     }
 }
 

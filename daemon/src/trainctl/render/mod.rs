@@ -35,6 +35,7 @@ pub(super) fn response(answer: &Response) -> String {
         Response::JobCancelled { job } => format!("cancelled {job}\n"),
         Response::CheckpointList { checkpoints } => checkpoint::checkpoints(checkpoints),
         Response::Error(error) => format!("{error}\n"),
+        other => format!("{other:?}\n"),
     }
 }
 

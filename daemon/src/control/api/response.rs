@@ -1,0 +1,79 @@
+//! The answers.
+
+use serde::{Deserialize, Serialize};
+
+#[cfg(doc)]
+use super::Request;
+use super::{
+    ApiError, CheckpointDetail, CheckpointExport, CheckpointRow, ConfigEntry, JobDetail, JobPlanned, JobRow,
+    NodeDetail, NodeRef, NodeRow, Status, VersionInfo,
+};
+
+/// The answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+pub enum Response {
+    /// To [`Request::Status`].
+    Status(Status),
+    /// To [`Request::NodeList`] and [`Request::NodeWait`].
+    NodeList {
+        /// Sorted by friendly name.
+        nodes: Vec<NodeRow>,
+    },
+    /// To [`Request::JobSubmit`]: the job is in the ledger.
+    JobSubmitted {
+        /// Its id.
+        job: String,
+        /// Its name.
+        name: String,
+    },
+    /// To [`Request::JobSubmit`] with `dry_run`: the job could be submitted.
+    JobPlanned(JobPlanned),
+    /// To [`Request::JobList`].
+    JobList {
+        /// Oldest first.
+        jobs: Vec<JobRow>,
+    },
+    /// To [`Request::JobShow`].
+    JobDetail(JobDetail),
+    /// To [`Request::JobCancel`]: the cancellation is in the ledger.
+    JobCancelled {
+        /// Its id.
+        job: String,
+    },
+    /// To [`Request::JobPause`]: the pause is in the ledger.
+    JobPausing {
+        /// Its id.
+        job: String,
+    },
+    /// To [`Request::JobResume`]: the pause is no longer in the ledger.
+    JobResumed {
+        /// Its id.
+        job: String,
+    },
+    /// To [`Request::CheckpointList`].
+    CheckpointList {
+        /// By job, oldest first.
+        checkpoints: Vec<CheckpointRow>,
+    },
+    /// To [`Request::CheckpointShow`].
+    CheckpointDetail(CheckpointDetail),
+    /// To [`Request::CheckpointExport`]; the bytes of its files follow.
+    CheckpointExport(CheckpointExport),
+    /// To [`Request::NodeShow`], [`Request::NodeDrain`] and [`Request::NodeUndrain`].
+    NodeDetail(Box<NodeDetail>),
+    /// To [`Request::Leave`]: the node is no longer in the ledger, the daemon stops.
+    Left {
+        /// The node that was.
+        node: NodeRef,
+    },
+    /// To [`Request::ConfigShow`].
+    Config {
+        /// All settings, in the order of their explanation.
+        entries: Vec<ConfigEntry>,
+    },
+    /// To [`Request::Version`].
+    Version(VersionInfo),
+    /// To anything that was refused.
+    Error(ApiError),
+}
