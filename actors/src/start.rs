@@ -12,9 +12,11 @@ use traind_protocol::wire::control::Registration;
 use traind_store::Store;
 
 use crate::checkpoints::{Checkpoints, KeepCheckpoints};
+use crate::checks::{CheckParts, Checks};
 use crate::clock::Clock;
 use crate::council::{
     COUNCIL_INBOX_MAX, CouncilActor, CouncilError, CouncilParts, CouncilView, Propose, Published, StopCouncil,
+    StopRegistering,
 };
 use crate::fatal::Fatal;
 use crate::network::{NetworkActor, Reachability, forward_events, route_frames};
@@ -38,6 +40,8 @@ pub struct Parts {
     pub data: mpsc::Receiver<DataEvent>,
     /// The store.
     pub store: Arc<Store>,
+    /// Bytes that a job may take on this node; `None` is no limit.
+    pub memory_bytes_max: Option<u64>,
     /// How the daemon learns that it cannot go on.
     pub fatal: Fatal,
 }
@@ -88,6 +92,13 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
     let council = council.start();
     let checkpoints = Checkpoints::new(Arc::clone(&parts.store)).map_err(StartError::Thread)?.start();
     let (network, reachability) = NetworkActor::new(inbox.clone(), Arc::clone(&parts.store));
+    let checks = Checks::new(CheckParts {
+        me: parts.me,
+        device: parts.registration.device.clone(),
+        memory_bytes_max: parts.memory_bytes_max,
+        council: inbox.clone(),
+    })
+    .start();
     let (frames, frames_seen) = watch::channel(None);
     let sessions = Sessions::new(SessionParts {
         me: parts.me,
@@ -104,7 +115,7 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
     let network = network.start();
     actix::spawn(forward_events(parts.events, network.clone()));
     route_frames(parts.data, frames_seen).map_err(StartError::Thread)?;
-    actix::spawn(follow_ledger(view.published.clone(), sessions.clone(), checkpoints.clone()));
+    actix::spawn(follow_ledger(view.published.clone(), sessions.clone(), checks, checkpoints.clone()));
     let node = parts.me.node;
     Ok(NodeActors { node, view, reachability, council, sessions, checkpoints, network })
 }
@@ -113,6 +124,7 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
 async fn follow_ledger(
     mut published: watch::Receiver<Arc<Published>>,
     sessions: Addr<Sessions>,
+    checks: Addr<Checks>,
     checkpoints: Addr<Checkpoints>,
 ) {
     loop {
@@ -122,6 +134,8 @@ async fn follow_ledger(
             // Left out when the store is busy: the next change of the ledger asks again.
             let _ = checkpoints.try_send(KeepCheckpoints { job: job.id, steps });
         }
+        // Left out when it has much to do: the next change of the ledger tells the same and more.
+        let _ = checks.try_send(LedgerPublished(Arc::clone(&now)));
         if sessions.send(LedgerPublished(now)).await.is_err() || published.changed().await.is_err() {
             return;
         }
@@ -132,6 +146,12 @@ impl NodeActors {
     /// Puts a change to the council. It may be lost: look at the ledger and ask again.
     pub async fn propose(&self, command: LedgerCommand) -> bool {
         self.council.send(Propose(command)).await.unwrap_or(false)
+    }
+
+    /// This node is about to leave for good: it no longer asks to be in the ledger.
+    pub async fn stop_registering(&self) {
+        // A council that is gone registers no more.
+        let _ = self.council.send(StopRegistering).await;
     }
 
     /// What the session of this node is doing, if it has one.

@@ -180,6 +180,32 @@ impl Cluster {
         self.wait_event(job, &format!("status {wanted:?}"), has_status).await
     }
 
+    /// Looks at a job at each of its events until it is as wanted.
+    ///
+    /// # Errors
+    /// When it ends before, or takes too long.
+    pub async fn wait_detail(
+        &self,
+        job: &str,
+        what: &str,
+        is_wanted: impl Fn(&JobDetail) -> bool,
+    ) -> anyhow::Result<JobDetail> {
+        let client = self.client();
+        let following = async {
+            let mut events = client.follow(job).await?;
+            loop {
+                let detail = self.detail(job).await?;
+                if is_wanted(&detail) {
+                    return Ok(detail);
+                }
+                if events.next().await?.is_none() {
+                    bail!("ended before: {:?}", detail.reason)
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, following).await.with_context(|| self.story(what))?
+    }
+
     async fn wait_event(
         &self,
         job: &str,

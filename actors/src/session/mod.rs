@@ -10,6 +10,7 @@ mod halted_state;
 mod links;
 mod messages;
 mod numbers;
+mod plan;
 mod reports;
 mod start;
 mod state;
@@ -27,7 +28,8 @@ use traind_store::Store;
 
 pub use driver::SessionError;
 pub use messages::{SESSION_INBOX_MAX, SessionDescription, SessionInput};
-pub use start::{JobNeeds, PlanError, check_job, plan_job};
+pub use plan::{InitialState, JobNeeds, PlanError, PlannedJob, check_job, plan_job};
+pub use state::{MalformedState, training_state};
 pub(crate) use trainer::chain_of;
 
 use crate::checkpoints::Checkpoints;

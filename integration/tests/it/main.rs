@@ -1,6 +1,7 @@
 //! Real daemons on loopback.
 
 mod bad_input;
+mod data;
 mod digests;
 mod division;
 mod leaving;
