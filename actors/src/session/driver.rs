@@ -301,6 +301,7 @@ impl SessionDriver {
                 self.command(TrainerCommand::Evaluate);
             }
             SyncOutput::Halted { epoch, step, chain } => {
+                tracing::info!(job = %self.job().short(), step, "halted");
                 let purpose = CapturePurpose::Halt { epoch, step, chain };
                 self.command(TrainerCommand::Capture { purpose });
             }

@@ -69,6 +69,7 @@ pub(crate) fn view(epoch: u64, founding: u64, members: Vec<Member>, worker: u16)
         members,
         leases: vec![worker; 12],
         owners: vec![worker; 16],
+        halt: false,
     }
 }
 
