@@ -60,6 +60,8 @@ pub struct View {
     pub leases: Vec<u16>,
     /// For each part of the gradient the position in `members` of the one that reduces it.
     pub owners: Vec<u16>,
+    /// Members finish the step in progress and stop.
+    pub halt: bool,
 }
 
 impl View {

@@ -99,5 +99,6 @@ pub fn plan_founding_view(facts: &FoundingFacts<'_>) -> Option<View> {
         leases: equal_leases(facts.plan.microbatches, &workers),
         owners: rendezvous_owners(facts.plan.parts, &members, &workers),
         members,
+        halt: false,
     })
 }

@@ -84,6 +84,7 @@ pub(super) fn view(epoch: u64, members: &[(u8, u64)]) -> View {
         members: members.iter().map(member).collect(),
         leases: (0..MICROBATCHES).map(round).collect(),
         owners: (0..PARTS).map(round).collect(),
+        halt: false,
     }
 }
 
