@@ -18,7 +18,8 @@ impl Coordinator {
     /// Starts the next job of the queue that has enough nodes.
     pub(super) fn decide_start(&mut self, pass: &mut Pass<'_>) {
         let usable = self.liveness.usable(pass.ledger);
-        let Some(job) = pass.ledger.next_job(usable.len()) else { return };
+        let live = usable.keys().copied().collect();
+        let Some(job) = pass.ledger.startable_jobs(&live).next() else { return };
         let facts = FoundingFacts {
             job: job.id,
             plan: &job.plan,

@@ -61,6 +61,16 @@ pub const APPLIED_HISTORY_MAX: usize = 64;
 /// Chains of stable steps remembered, to compare checkpoints with: writing one may take so many steps.
 pub const STABLE_CHAINS_MAX: usize = 4096;
 
+/// Words of nodes on the data of jobs that are remembered: 64 nodes on the next 64 jobs, 3 MiB if all complain at length.
+pub const CHECKS_MAX: usize = 4096;
+
+/// A node that is here and does not say whether it has a job's data is waited for so long, ms, then the others start
+/// and it joins later: what it takes to read 300 GB.
+pub const DATA_CHECK_MS_MAX: u64 = 600_000;
+
+/// Evaluations of stable steps that wait to be recorded.
+pub const EVALUATIONS_PENDING_MAX: usize = 64;
+
 /// Work counters remembered, by process, the dead ones included.
 pub const WORK_ENTRIES_MAX: usize = 4 * crate::ledger::limits::NODES_MAX;
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::data_checks::DataChecks;
 use super::input_output::{CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
 use super::liveness::{Liveness, Loss};
 use super::progress::ProgressState;
@@ -30,6 +31,8 @@ pub struct Coordinator {
     /// Reports on views that the ledger does not show yet, at most [`super::limits::REPORTS_EARLY_MAX`], the newest.
     pub(super) reports_early: VecDeque<(NodeId, Report)>,
     pub(super) admissions: Admissions,
+    /// What nodes found where the data of the jobs should be.
+    pub(super) checks: DataChecks,
     /// The view of a job whose members with the state are all lost, and since when.
     pub(super) lineage_lost: Option<(JobId, Epoch, Millis)>,
     /// A live member with the state was seen since the election.
@@ -74,6 +77,7 @@ impl Coordinator {
             reports: None,
             reports_early: VecDeque::new(),
             admissions: Admissions::default(),
+            checks: DataChecks::default(),
             lineage_lost: None,
             lineage_was_alive: false,
             progress: ProgressState::default(),
@@ -101,6 +105,7 @@ impl Coordinator {
             }
             CoordinatorInput::Register { from, registration } => self.register(from, registration),
             CoordinatorInput::Report { from, report } => self.hold(from, report),
+            CoordinatorInput::JobChecked { from, check } => self.checks.note(ledger, from, check),
             CoordinatorInput::ProgressHeard { progress } => {
                 if self.elected_at.is_none() {
                     self.progress.latest = Some(progress);
@@ -149,6 +154,7 @@ impl Coordinator {
         self.reports = None;
         self.reports_early.clear();
         self.admissions = Admissions::default();
+        self.checks = DataChecks::default();
         self.lineage_lost = None;
         self.lineage_was_alive = false;
         self.waits.clear();

@@ -6,6 +6,8 @@
 //! time of retry.
 
 mod checkpoints;
+mod data_checks;
+mod drain_state;
 mod endings;
 mod failures;
 mod founding;
@@ -26,6 +28,7 @@ mod seats;
 mod views;
 mod why;
 
+pub use drain_state::{DrainFacts, DrainState, drain_state};
 pub use input_output::{CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
 pub use machine::Coordinator;
 pub use plan_seats::{SeatFacts, SeatPlan, council_size, plan_seats};

@@ -71,8 +71,9 @@ impl JobReports {
             incarnation: self.incarnation,
             epoch,
             stable_step: self.stable_told(),
-            losses: self.losses.iter().map(|(step, loss)| (*step, *loss)).collect(),
+            points: self.points.values().copied().collect(),
             work: self.work.iter().map(|((node, boot), (work, _))| (*node, *boot, *work)).collect(),
+            kept_out: Vec::new(),
         }
     }
 }

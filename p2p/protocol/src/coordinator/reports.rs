@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::checkpoints::PendingCheckpoint;
 use super::failures::PendingFailure;
-use super::limits::{STABLE_CHAINS_MAX, WORK_ENTRIES_MAX};
+use super::limits::{EVALUATIONS_PENDING_MAX, STABLE_CHAINS_MAX, WORK_ENTRIES_MAX};
 use super::member_reports::{AppliedStep, MemberReports};
 use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, Life, Millis, NodeId};
 use crate::ledger::JobRecord;
 use crate::view::View;
-use crate::wire::control::{PROGRESS_LOSSES_MAX, Progress, Report, ReportEvent, WorkCounters};
+use crate::wire::control::{
+    EvaluationTotals, PROGRESS_POINTS_MAX, Progress, Report, ReportEvent, StepPoint, WorkCounters,
+};
 
 /// A member's word on its final state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +40,10 @@ pub(super) struct JobReports {
     pub(super) stable: (u64, Chain, Epoch),
     /// Chains after earlier stable steps, at most [`STABLE_CHAINS_MAX`].
     chains: BTreeMap<u64, Chain>,
-    /// Losses of the latest stable steps, at most [`PROGRESS_LOSSES_MAX`].
-    pub(super) losses: BTreeMap<u64, f64>,
+    /// The latest stable steps in figures, at most [`PROGRESS_POINTS_MAX`].
+    pub(super) points: BTreeMap<u64, StepPoint>,
+    /// Evaluations of stable steps that the ledger does not show yet, at most [`EVALUATIONS_PENDING_MAX`], the newest.
+    pub(super) evaluations: BTreeMap<u64, EvaluationTotals>,
     /// Stable steps by the former coordinator's last word: what was told is not taken back.
     stable_heard: u64,
     /// Counters by process with the time of the last word.
@@ -51,7 +55,7 @@ pub(super) struct JobReports {
 }
 
 impl JobReports {
-    /// Starts from the ledger; `heard` is the former coordinator's last word, for losses and counters.
+    /// Starts from the ledger; `heard` is the former coordinator's last word, for figures and counters.
     pub(super) fn new(now: Millis, job: &JobRecord, view: &View, heard: Option<&Progress>) -> Self {
         let (step, chain) = job.committed_to();
         let epoch = job.committed.last().map_or(view.founding_epoch, |range| range.epoch);
@@ -65,7 +69,8 @@ impl JobReports {
             finished: BTreeMap::new(),
             stable: (step, chain, epoch),
             chains: BTreeMap::from([(step, chain)]),
-            losses: BTreeMap::new(),
+            points: BTreeMap::new(),
+            evaluations: BTreeMap::new(),
             stable_heard: 0,
             work: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
@@ -75,10 +80,14 @@ impl JobReports {
         if let Some(heard) = heard.filter(|heard| heard.job == job.id) {
             reports.work =
                 heard.work.iter().map(|(node, boot, work)| ((*node, *boot), (*work, now))).collect();
-            if heard.incarnation == view.incarnation {
+            let same_lineage = heard.incarnation == view.incarnation;
+            if same_lineage {
                 reports.stable_heard = heard.stable_step.min(job.plan.steps);
-                reports.losses = heard.losses.iter().copied().take(PROGRESS_LOSSES_MAX).collect();
             }
+            // Another lineage starts at the committed step: what was before it is its past too.
+            let kept = heard.points.iter().filter(|point| same_lineage || point.step <= step);
+            let kept = kept.map(|point| (point.step, *point)).take(PROGRESS_POINTS_MAX);
+            reports.points = kept.collect();
         }
         reports
     }
@@ -115,13 +124,17 @@ impl JobReports {
         match report.event {
             ReportEvent::Synced { step, chain } => {
                 self.synced.insert((life, tenure));
-                self.applied(now, view, from, step, AppliedStep { epoch, chain, loss: None });
+                self.applied(now, view, from, step, AppliedStep::bare(epoch, chain));
             }
-            ReportEvent::Applied { step, chain, loss, work } => {
+            ReportEvent::Applied { step, chain, point, evaluation, work } => {
                 self.synced.insert((life, tenure));
                 self.count_work(now, life, work);
-                let loss = Some(loss).filter(|loss| loss.is_finite());
-                self.applied(now, view, from, step, AppliedStep { epoch, chain, loss });
+                let point = Some(point).filter(|point| point.step == step && point.loss.is_finite());
+                self.applied(now, view, from, step, AppliedStep { epoch, chain, point, evaluation });
+            }
+            ReportEvent::Halted { step, chain, digest: _ } => {
+                self.synced.insert((life, tenure));
+                self.applied(now, view, from, step, AppliedStep::bare(epoch, chain));
             }
             ReportEvent::CheckpointWritten { step, chain, digest, bytes } => {
                 self.checkpoint_written(now, from, (step, chain, digest), bytes);
@@ -189,23 +202,24 @@ impl JobReports {
     /// Everything up to `step` is stable.
     pub(super) fn set_stable(&mut self, step: u64, chain: Chain, epoch: Epoch) {
         let known = self.members.values().flat_map(|member| member.applied.range(self.stable.0 + 1..=step));
-        let mut passed: BTreeMap<u64, (Chain, Option<f64>)> = BTreeMap::new();
         for (step, applied) in known {
-            let entry = passed.entry(*step).or_insert((applied.chain, None));
-            entry.1 = entry.1.or(applied.loss);
-        }
-        passed.entry(step).or_insert((chain, None));
-        for (step, (chain, loss)) in passed {
-            self.chains.insert(step, chain);
-            if let Some(loss) = loss {
-                self.losses.insert(step, loss);
+            self.chains.entry(*step).or_insert(applied.chain);
+            if let Some(point) = applied.point {
+                self.points.insert(*step, point);
+            }
+            if let Some(evaluation) = applied.evaluation {
+                self.evaluations.insert(*step, evaluation);
             }
         }
+        self.chains.insert(step, chain);
         while self.chains.len() > STABLE_CHAINS_MAX {
             self.chains.pop_first();
         }
-        while self.losses.len() > PROGRESS_LOSSES_MAX {
-            self.losses.pop_first();
+        while self.points.len() > PROGRESS_POINTS_MAX {
+            self.points.pop_first();
+        }
+        while self.evaluations.len() > EVALUATIONS_PENDING_MAX {
+            self.evaluations.pop_first();
         }
         self.stable = (step, chain, epoch);
         self.failures.retain(|(failed, _), _| *failed >= step);
@@ -232,12 +246,10 @@ impl JobReports {
         self.stable.0.max(self.stable_heard)
     }
 
-    /// The loss of the last step, from any member.
-    pub(super) fn loss_at(&self, step: u64) -> Option<f64> {
-        self.losses
-            .get(&step)
-            .copied()
-            .or_else(|| self.members.values().find_map(|member| member.applied.get(&step)?.loss))
+    /// The figures of a step, from any member.
+    pub(super) fn point_at(&self, step: u64) -> Option<StepPoint> {
+        let said = || self.members.values().find_map(|member| member.applied.get(&step)?.point);
+        self.points.get(&step).copied().or_else(said)
     }
 
     fn count_work(&mut self, now: Millis, life: Life, work: WorkCounters) {

@@ -51,6 +51,10 @@ impl Coordinator {
             }
             JobStatus::Running if self.elected_at.is_some() => self.why_running(record),
             JobStatus::Running => vec!["runs; only the coordinator knows what it waits for".to_owned()],
+            JobStatus::Paused { by } => vec![format!("was paused on {}", by.friendly_name())],
+            JobStatus::Refused { by, reason } => {
+                vec![format!("was refused: {} cannot use its data: {reason}", by.friendly_name())]
+            }
             JobStatus::Done => vec!["is done".to_owned()],
             JobStatus::Failed { reason } => vec![format!("failed: {reason}")],
             JobStatus::Cancelled { by } => vec![format!("was cancelled on {}", by.friendly_name())],

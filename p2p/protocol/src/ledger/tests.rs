@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::testing::{
-    chain, checkpoint, commit, commit_steps, digest, job_id, life, member, node, plan, register,
+    DATA, chain, checkpoint, commit, commit_steps, digest, job_id, life, member, node, plan, register,
     registration, submit, view,
 };
 use super::*;
@@ -240,7 +240,7 @@ fn one_job_runs_and_the_others_say_what_they_wait_for() {
     assert_eq!(refused(&mut ledger, commit(second)), Rejected::AnotherJobRuns { running: job_id(1) });
     ledger.apply_command(8, LedgerCommand::CancelJob { job: job_id(1), by: node(2) }).unwrap();
     assert_eq!(reason(&ledger, 1, &all), None);
-    assert_eq!(ledger.next_job(3).unwrap().id, job_id(3));
+    assert_eq!(ledger.startable_jobs(&all).next().unwrap().id, job_id(3));
 }
 
 #[test]
@@ -274,6 +274,7 @@ fn full_of_nodes() -> Ledger {
         let registration = crate::wire::control::Registration {
             numeric_class: "c".repeat(1000),
             device: "d".repeat(1000),
+            version: "v".repeat(1000),
             ..registration(u64::MAX)
         };
         let command = LedgerCommand::RegisterNode { node: node(number), registration };
@@ -286,7 +287,12 @@ fn full_of_nodes() -> Ledger {
 fn run_large_job(ledger: &mut Ledger, id: JobId, epochs: u64) {
     let plan = JobPlan { microbatches: 4096, parts: 4096, nodes_max: 64, checkpoint_keep: 64, ..plan() };
     let (name, spec_toml, by) = ("n".repeat(128), "x".repeat(limits::SPEC_BYTES_MAX), node(1));
-    ledger.apply_command(0, LedgerCommand::SubmitJob { id, name, spec_toml, plan, by }).unwrap();
+    ledger
+        .apply_command(
+            0,
+            LedgerCommand::SubmitJob { id, name, spec_toml, plan, data_digest: DATA, initial: None, by },
+        )
+        .unwrap();
     let mut view = view(1, 1, (0..64).map(|number| member(number, u64::MAX, 1)).collect(), 63);
     (view.job, view.leases, view.owners) = (id, vec![63; 4096], vec![63; 4096]);
     for epoch in 1..=epochs {
@@ -319,7 +325,9 @@ fn a_full_ledger_still_fits_into_a_control_message() {
     for number in 100..200u8 {
         let (name, spec_toml, by) = (String::new(), "x".repeat(limits::SPEC_BYTES_MAX), node(1));
         let id = JobId([number; 8]);
-        let command = LedgerCommand::SubmitJob { id, name, spec_toml, plan: plan(), by };
+        let (data_digest, initial) = (DATA, None);
+        let command =
+            LedgerCommand::SubmitJob { id, name, spec_toml, plan: plan(), data_digest, initial, by };
         refusals += u32::from(ledger.apply_command(0, command).is_err());
     }
     assert_eq!(refusals, 68, "32 specifications of 64 KiB wait at most");

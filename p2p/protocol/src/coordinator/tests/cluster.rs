@@ -8,7 +8,7 @@ use crate::ledger::testing::{chain, digest, job_id, node, registration, submit};
 use crate::ledger::{JobPlan, JobRecord, JobStatus, Ledger, LedgerCommand};
 use crate::replicated::Replicated;
 use crate::view::View;
-use crate::wire::control::{ControlMessage, Progress, Report, ReportEvent, WorkCounters};
+use crate::wire::control::{ControlMessage, Progress, Report, ReportEvent, StepPoint, WorkCounters};
 
 pub(super) struct Cluster {
     pub(super) coordinator: Coordinator,
@@ -219,7 +219,11 @@ impl Cluster {
 
 pub(super) fn applied(step: u64) -> ReportEvent {
     let work = WorkCounters { steps_applied: step, ..WorkCounters::default() };
-    ReportEvent::Applied { step, chain: chain(step), loss: 1.0 / step as f64, work }
+    ReportEvent::Applied { step, chain: chain(step), point: point(step), evaluation: None, work }
+}
+
+pub(super) fn point(step: u64) -> StepPoint {
+    StepPoint { step, loss: 1.0 / step as f64, learning_rate: 0.1, gradient_norm: 2.0 }
 }
 
 pub(super) fn written(step: u64) -> ReportEvent {

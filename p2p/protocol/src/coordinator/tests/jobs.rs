@@ -1,6 +1,6 @@
 //! The queue, reports, progress, checkpoints and the end of a job.
 
-use super::cluster::{Cluster, applied, finished, fresh_coordinator, written};
+use super::cluster::{Cluster, applied, finished, fresh_coordinator, point, written};
 use crate::coordinator::CoordinatorInput;
 use crate::coordinator::limits::{CHECKPOINT_BATCH_MS, JOIN_BATCH_MS, PROGRESS_INTERVAL_MS};
 use crate::ids::{Boot, Epoch};
@@ -47,7 +47,7 @@ fn stable_is_what_all_members_of_the_newest_view_applied_in_it() {
     cluster.apply_step(3, 1);
     cluster.pass_ms(PROGRESS_INTERVAL_MS);
     let progress = cluster.coordinator.progress(job_id(1)).unwrap();
-    assert_eq!((progress.stable_step, progress.losses.clone()), (1, vec![(1, 1.0)]));
+    assert_eq!((progress.stable_step, progress.points.clone()), (1, vec![point(1)]));
     // Two say step 2 in this view, the third dies, the next view asks anew.
     cluster.apply_step(1, 2);
     cluster.lose(3, 1, true);
@@ -57,7 +57,7 @@ fn stable_is_what_all_members_of_the_newest_view_applied_in_it() {
     cluster.all_apply(3);
     cluster.pass_ms(PROGRESS_INTERVAL_MS);
     let progress = cluster.coordinator.progress(job_id(1)).unwrap();
-    assert_eq!((progress.stable_step, progress.losses.len(), progress.work.len()), (3, 3, 3));
+    assert_eq!((progress.stable_step, progress.points.len(), progress.work.len()), (3, 3, 3));
     let dead = progress.work.iter().find(|(dead, _, _)| *dead == node(3)).unwrap();
     assert_eq!(dead.2.steps_applied, 1, "the dead keep their last word");
 }
@@ -102,7 +102,10 @@ fn members_that_diverge_are_named_and_nothing_is_stable_any_more() {
     let mut cluster = Cluster::running(2, plan());
     cluster.apply_step(1, 1);
     let work = WorkCounters::default();
-    cluster.report(2, ReportEvent::Applied { step: 1, chain: chain(77), loss: 1.0, work });
+    cluster.report(
+        2,
+        ReportEvent::Applied { step: 1, chain: chain(77), point: point(1), evaluation: None, work },
+    );
     cluster.report(2, applied(1));
     cluster.pass_ms(PROGRESS_INTERVAL_MS);
     assert_eq!(cluster.coordinator.progress(job_id(1)).unwrap().stable_step, 0);
@@ -250,7 +253,7 @@ fn a_new_coordinator_goes_on_from_the_ledger_and_what_members_say_again() {
     cluster.report(3, finished(3));
     assert_eq!(cluster.status(), &JobStatus::Done);
     let last = cluster.progress().last().cloned().cloned().unwrap();
-    assert_eq!(last.losses.len(), 3, "the losses of the former coordinator are not forgotten");
+    assert_eq!(last.points.len(), 3, "the losses of the former coordinator are not forgotten");
     assert_eq!(last.work.len(), 3);
     cluster.input(CoordinatorInput::Deposed);
     assert_eq!(cluster.coordinator.deadline(), None);
