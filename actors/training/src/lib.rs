@@ -20,12 +20,14 @@ mod state;
 mod threads;
 mod training_error;
 
+pub use data::{DataError, DataSet, DataSummary, Normalisation, check_data};
 pub use evaluation::Evaluation;
 pub use numeric_class::numeric_class;
 pub use parameter_layout::{ParameterLayout, ParameterPlace};
 pub use session::{MicrobatchOutcome, Session};
 pub use spec::{
-    BatchSpec, CheckpointSpec, DataSpec, JobSpec, ModelSpec, NodesSpec, OptimiserSpec, Problem, SpecError,
+    BatchSpec, CheckpointSpec, CsvSpec, DataSpec, JobSpec, LabelColumn, ModelSpec, NodesSpec, OptimiserSpec,
+    Problem, SpecError,
 };
 pub use state::{StateError, state_bytes};
 pub use threads::{ThreadSetting, set_threads};

@@ -139,11 +139,11 @@ pub(crate) fn fingerprint(spec: &JobSpec) -> [u8; FINGERPRINT_BYTES] {
     struct Decisive<'a> {
         seed: u64,
         model: ModelSpec,
-        data: DataSpec,
+        data: &'a DataSpec,
         batch: BatchSpec,
         optimiser: &'a OptimiserSpec,
     }
-    let JobSpec { seed, model, data, batch, ref optimiser, .. } = *spec;
+    let JobSpec { seed, model, ref data, batch, ref optimiser, .. } = *spec;
     let text = toml::to_string(&Decisive { seed, model, data, batch, optimiser })
         .expect("numbers and names always serialise");
     *blake3::hash(text.as_bytes()).as_bytes()

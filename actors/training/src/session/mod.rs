@@ -6,13 +6,13 @@ use candle_core::{Device, Tensor, Var};
 
 use crate::{
     counter_rng::{CounterRng, Purpose},
-    data::{Digits, SampleOrder},
+    data::{self, DataSet, SampleOrder},
     evaluation::Evaluation,
     layers::{cross_entropy_losses, cross_entropy_sum},
     models::Parameters,
     parameter_layout::ParameterLayout,
     sgd::Sgd,
-    spec::{DataSpec, JobSpec, OptimiserSpec},
+    spec::{JobSpec, OptimiserSpec},
     state::{State, encoded_bytes, fingerprint},
     training_error::TrainingError,
 };
@@ -25,7 +25,7 @@ const EVALUATION_SAMPLES: usize = 64;
 pub struct Session {
     spec: JobSpec,
     layout: ParameterLayout,
-    data: Digits,
+    data: DataSet,
     order: SampleOrder,
     sgd: Sgd,
     state: State,
@@ -58,10 +58,7 @@ impl Session {
         if device != "cpu" {
             return Err(TrainingError::UnknownDevice { device: device.to_owned() });
         }
-        let data = match spec.data {
-            DataSpec::Digits => Digits::load()
-                .map_err(|source| TrainingError::DataSet { name: "digits", source: Box::new(source) })?,
-        };
+        let data = data::open(&spec.data)?;
         let layout = ParameterLayout::new(&spec.model.declarations());
         let state = initial_state(spec, &layout);
         let variables =
@@ -239,7 +236,7 @@ impl Session {
     }
 
     fn batch(&self, samples: &[u32]) -> candle_core::Result<Batch> {
-        let [channels, height, width] = Digits::image_shape();
+        let [channels, height, width] = self.data.image_shape();
         let mut pixels = Vec::with_capacity(samples.len() * channels * height * width);
         for sample in samples {
             self.data.append_image(*sample, &mut pixels);

@@ -6,6 +6,7 @@ use serde::Serialize;
 use toml::de::DeTable;
 
 use super::{
+    data_spec::DataSpec,
     spec_error::{Problem, SpecError},
     table_reader::{TableReader, line_of},
 };
@@ -59,14 +60,6 @@ pub struct JobSpec {
 pub enum ModelSpec {
     /// LeNet-5 with ReLU and max pooling: 1×32×32 images, 10 classes.
     Lenet,
-}
-
-/// The data sets this program knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DataSpec {
-    /// 1,797 handwritten digits, embedded, scaled to 1×32×32.
-    Digits,
 }
 
 /// The global batch: `micro_batches × micro_batch_size` samples a step, whatever the number of nodes.
@@ -142,12 +135,7 @@ impl JobSpec {
                 "\"lenet\"",
                 None,
             )?,
-            data: root.string(
-                "data",
-                |name| (name == "digits").then_some(DataSpec::Digits),
-                "\"digits\"",
-                None,
-            )?,
+            data: DataSpec::read(&root)?,
             batch: BatchSpec::read(&root)?,
             optimiser: OptimiserSpec::read(&root)?,
             checkpoint: CheckpointSpec::read(&root)?,

@@ -1,5 +1,6 @@
 //! What a job is: the text that people write and its checked form.
 
+mod data_spec;
 mod job_spec;
 mod spec_error;
 mod table_reader;
@@ -8,6 +9,7 @@ mod tests;
 
 pub(crate) use self::job_spec::STEPS;
 pub use self::{
-    job_spec::{BatchSpec, CheckpointSpec, DataSpec, JobSpec, ModelSpec, NodesSpec, OptimiserSpec},
+    data_spec::{CsvSpec, DataSpec, LabelColumn},
+    job_spec::{BatchSpec, CheckpointSpec, JobSpec, ModelSpec, NodesSpec, OptimiserSpec},
     spec_error::{Problem, SpecError},
 };
