@@ -6,7 +6,7 @@ use actix::prelude::*;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use traind_p2p::{DataEvent, Event};
-use traind_protocol::ids::{Life, NodeId, SwarmId};
+use traind_protocol::ids::{Boot, Life, NodeId, SwarmId};
 use traind_protocol::ledger::{JobStatus, LedgerCommand};
 use traind_protocol::wire::control::Registration;
 use traind_store::Store;
@@ -62,6 +62,8 @@ pub enum StartError {
 pub struct NodeActors {
     /// This node.
     pub node: NodeId,
+    /// The nonce of this process.
+    pub boot: Boot,
     /// Ledger, council and progress, to watch.
     pub view: CouncilView,
     /// Addresses, to watch.
@@ -116,8 +118,8 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
     actix::spawn(forward_events(parts.events, network.clone()));
     route_frames(parts.data, frames_seen).map_err(StartError::Thread)?;
     actix::spawn(follow_ledger(view.published.clone(), sessions.clone(), checks, checkpoints.clone()));
-    let node = parts.me.node;
-    Ok(NodeActors { node, view, reachability, council, sessions, checkpoints, network })
+    let Life { node, boot } = parts.me;
+    Ok(NodeActors { node, boot, view, reachability, council, sessions, checkpoints, network })
 }
 
 /// Tells the actors that act on the ledger whenever it changed.
@@ -130,7 +132,7 @@ async fn follow_ledger(
     loop {
         let now = published.borrow_and_update().clone();
         for job in now.ledger.jobs.values().filter(|job| job.status == JobStatus::Running) {
-            let steps = job.checkpoints.iter().map(|entry| entry.step).collect();
+            let steps = job.initial.iter().chain(&job.checkpoints).map(|entry| entry.step).collect();
             // Left out when the store is busy: the next change of the ledger asks again.
             let _ = checkpoints.try_send(KeepCheckpoints { job: job.id, steps });
         }

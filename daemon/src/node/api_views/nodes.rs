@@ -84,7 +84,7 @@ fn drain(published: &Published, node: NodeId, asked: &LedgerDrain) -> Drain {
     Drain {
         by: asked.by.into(),
         reason: asked.reason.clone(),
-        until_restart: asked.until == DrainUntil::Restart,
+        until_restart: matches!(asked.until, DrainUntil::Restart { .. }),
         drained: waits_for.is_empty(),
         waits_for,
     }

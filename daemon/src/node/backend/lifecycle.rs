@@ -64,7 +64,11 @@ impl Backend {
         until_restart: bool,
     ) -> Result<Response, ApiError> {
         let node = self.find_node(node.as_deref())?;
-        let until = if until_restart { DrainUntil::Restart } else { DrainUntil::Undrain };
+        let boot = self.published().ledger.nodes.get(&node).map(|record| record.boot);
+        let until = match boot.filter(|_boot| until_restart) {
+            Some(boot) => DrainUntil::Restart { boot },
+            None => DrainUntil::Undrain,
+        };
         let command = LedgerCommand::DrainNode { node, by: self.actors.node, reason, until };
         let is_drained = move |published: &Published| drains::is_asked(published, node);
         self.propose_until(command, is_drained).await?;
