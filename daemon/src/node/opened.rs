@@ -26,6 +26,7 @@ pub(super) struct Opened {
     pub(super) registration: Registration,
     pub(super) swarm: Option<SwarmId>,
     pub(super) network: Handle,
+    memory_bytes_max: Option<u64>,
     found: Option<SwarmId>,
     events: mpsc::Receiver<Event>,
     data: mpsc::Receiver<DataEvent>,
@@ -37,7 +38,7 @@ impl Opened {
     ///
     /// # Errors
     /// When the directory is another daemon's or of another version, or an address cannot be listened on.
-    pub(super) fn open(settings: &Settings) -> anyhow::Result<Self> {
+    pub(super) fn open(settings: &Settings, threads: usize) -> anyhow::Result<Self> {
         let store = Store::open(&settings.data_dir)
             .with_context(|| format!("opening the data directory {}", settings.data_dir.display()))?;
         let store = Arc::new(store);
@@ -49,6 +50,8 @@ impl Opened {
             boot: me.boot,
             numeric_class: numeric_class.clone(),
             device: settings.device.clone(),
+            threads: u32::try_from(threads).unwrap_or(u32::MAX),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let remembered_swarm = bytes32(&store, SWARM_KEY)?.map(SwarmId);
         let seat = seat(&store)?;
@@ -76,7 +79,13 @@ impl Opened {
             loopback_only: settings.dev,
         };
         let (network, events, data) = traind_p2p::start(options).context("starting the network")?;
-        Ok(Self { me, registration, swarm, network, found, events, data, store })
+        let memory_bytes_max = settings.limits.memory_bytes_max;
+        Ok(Self { me, registration, swarm, network, memory_bytes_max, found, events, data, store })
+    }
+
+    /// The store, for whoever exports checkpoints and takes models in.
+    pub(super) fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.store)
     }
 
     /// What the actors take over.
@@ -89,6 +98,7 @@ impl Opened {
             events: self.events,
             data: self.data,
             store: self.store,
+            memory_bytes_max: self.memory_bytes_max,
             fatal,
         }
     }
