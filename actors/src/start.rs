@@ -15,8 +15,8 @@ use crate::checkpoints::{Checkpoints, KeepCheckpoints};
 use crate::checks::{CheckParts, Checks};
 use crate::clock::Clock;
 use crate::council::{
-    COUNCIL_INBOX_MAX, CouncilActor, CouncilError, CouncilParts, CouncilView, Propose, Published, StopCouncil,
-    StopRegistering,
+    COUNCIL_INBOX_MAX, CouncilActor, CouncilError, CouncilParts, CouncilView, Propose, Published,
+    StopCouncil, StopRegistering,
 };
 use crate::fatal::Fatal;
 use crate::network::{NetworkActor, Reachability, forward_events, route_frames};

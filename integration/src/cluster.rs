@@ -164,9 +164,7 @@ impl Cluster {
     /// # Errors
     /// When it ends before, or takes too long.
     pub async fn wait_members(&self, job: &str, count: usize) -> anyhow::Result<()> {
-        let has_members = |event: &FollowEvent| {
-            matches!(event, FollowEvent::Progress { members, .. } if members.len() == count)
-        };
+        let has_members = |event: &FollowEvent| matches!(event, FollowEvent::Progress { members, .. } if members.len() == count);
         self.wait_event(job, &format!("{count} members"), has_members).await
     }
 

@@ -79,7 +79,8 @@ impl Checks {
         let next = jobs.find(|record| is_wanted(&record.status) && !self.outcomes.contains_key(&record.id));
         let Some(record) = next else { return };
         let (job, spec_toml) = (record.id, record.spec_toml.clone());
-        let needs = JobNeeds { device: self.parts.device.clone(), memory_bytes_max: self.parts.memory_bytes_max };
+        let needs =
+            JobNeeds { device: self.parts.device.clone(), memory_bytes_max: self.parts.memory_bytes_max };
         self.checking = Some(job);
         let check = async move {
             tokio::task::spawn_blocking(move || check_job(&spec_toml, &needs))

@@ -226,9 +226,10 @@ impl CouncilDriver {
     fn wants_registration(&self) -> bool {
         let me = self.parts.me;
         self.registers
-            && self.ledger()
-            .and_then(|ledger| ledger.nodes.get(&me.node))
-            .is_none_or(|record| record.boot != me.boot)
+            && self
+                .ledger()
+                .and_then(|ledger| ledger.nodes.get(&me.node))
+                .is_none_or(|record| record.boot != me.boot)
     }
 
     /// Feeds the machines until neither has anything more to say, then shows what changed.

@@ -24,7 +24,9 @@ impl SessionDriver {
             CapturePurpose::Checkpoint { step, chain } => {
                 self.links.write_checkpoint(self.job(), step, chain, digest, state);
             }
-            CapturePurpose::Halt { epoch, step, chain } => self.captured_halt(epoch, HaltedState { step, chain, digest, state }),
+            CapturePurpose::Halt { epoch, step, chain } => {
+                self.captured_halt(epoch, HaltedState { step, chain, digest, state })
+            }
             CapturePurpose::Snapshot { request } => {
                 if let Some((to, head)) = self.snapshots.remove(&request) {
                     let message = SyncMessage::snapshot(self.job(), self.plan.sync.me.boot, head, state);

@@ -97,7 +97,10 @@ pub fn plan_job(spec_toml: &str, needs: &JobNeeds, from: Option<&Path>) -> Resul
             let training = traind_training::initial_state(&spec, from).map_err(|error| refused(&error))?;
             session.restore(&training).map_err(|error| refused(&error))?;
             let grid = Grid::new(&layout);
-            Some(InitialState { digest: state::digest(&grid, &session), bytes: state::encode(&grid, &session) })
+            Some(InitialState {
+                digest: state::digest(&grid, &session),
+                bytes: state::encode(&grid, &session),
+            })
         }
     };
     let plan = JobPlan {
@@ -127,7 +130,8 @@ pub fn check_job(spec_toml: &str, needs: &JobNeeds) -> Result<[u8; 32], String> 
 }
 
 fn check_memory(spec: &JobSpec, data: &DataSummary, needs: &JobNeeds) -> Result<(), PlanError> {
-    let bytes = traind_training::memory_estimate_bytes(spec, data);
+    let refused = |error: traind_training::TrainingError| PlanError::Session { reason: chain_of(&error) };
+    let bytes = traind_training::memory_estimate_bytes(spec, &data.into()).map_err(refused)?;
     match needs.memory_bytes_max {
         Some(bytes_max) if bytes > bytes_max => Err(PlanError::Memory { bytes, bytes_max }),
         _ => Ok(()),

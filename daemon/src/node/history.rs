@@ -106,7 +106,8 @@ mod tests {
     use super::*;
 
     fn progress(stable_step: u64, losses: &[(u64, f64)], computed: u64) -> Progress {
-        let point = |&(step, loss): &(u64, f64)| StepPoint { step, loss, learning_rate: 0.1, gradient_norm: 1.0 };
+        let point =
+            |&(step, loss): &(u64, f64)| StepPoint { step, loss, learning_rate: 0.1, gradient_norm: 1.0 };
         let work = WorkCounters { microbatches_computed: computed, ..WorkCounters::default() };
         Progress {
             job: JobId([1; 8]),

@@ -53,7 +53,8 @@ async fn hand_over(actors: &NodeActors) {
     let (node, boot, mut published) = (actors.node, actors.boot, actors.view.published.clone());
     loop {
         let reason = REASON.to_owned();
-        let command = LedgerCommand::DrainNode { node, by: node, reason, until: DrainUntil::Restart { boot } };
+        let command =
+            LedgerCommand::DrainNode { node, by: node, reason, until: DrainUntil::Restart { boot } };
         actors.propose(command).await;
         let asked = published.wait_for(|published| drains::is_asked(published, node));
         if tokio::time::timeout(ASK_AGAIN, asked).await.is_ok() {

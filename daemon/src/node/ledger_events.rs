@@ -114,8 +114,7 @@ fn job(before: Option<&JobRecord>, after: &JobRecord, events: &mut Vec<LedgerEve
     }
     let seen = before.and_then(|job| job.checkpoints.last()).map(|entry| entry.step);
     for entry in after.checkpoints.iter().filter(|entry| Some(entry.step) > seen) {
-        let message =
-            format!("{name}: checkpoint of step {} on {} nodes", entry.step, entry.holders.len());
+        let message = format!("{name}: checkpoint of step {} on {} nodes", entry.step, entry.holders.len());
         events.push(LedgerEvent::of_job("checkpoint_recorded", after, entry.step, message));
     }
     let failures_before = before.map_or(0, |job| job.failed_microbatches.len());
@@ -129,7 +128,8 @@ fn job(before: Option<&JobRecord>, after: &JobRecord, events: &mut Vec<LedgerEve
         );
         events.push(LedgerEvent::of_job("microbatch_failed", after, step, message));
     }
-    if before.map(|job| &job.status) != Some(&after.status) || before.is_some_and(|job| job.pausing != after.pausing)
+    if before.map(|job| &job.status) != Some(&after.status)
+        || before.is_some_and(|job| job.pausing != after.pausing)
     {
         events.extend(status(after, step));
     }
@@ -139,7 +139,9 @@ fn status(record: &JobRecord, step: u64) -> Option<LedgerEvent> {
     let name = &record.name;
     let (kind, message) = match (&record.status, record.pausing) {
         (JobStatus::Queued, _) => return None,
-        (JobStatus::Running, Some(by)) => ("job_pausing", format!("{name} pauses, asked for on {}", by.friendly_name())),
+        (JobStatus::Running, Some(by)) => {
+            ("job_pausing", format!("{name} pauses, asked for on {}", by.friendly_name()))
+        }
         (JobStatus::Running, None) => ("job_started", format!("{name} runs")),
         (JobStatus::Paused { by }, _) => {
             ("job_paused", format!("{name} is paused after step {step}, asked for on {}", by.friendly_name()))

@@ -18,9 +18,7 @@ use traind_actors::fatal::Fatal;
 
 use crate::control::ControlServer;
 use crate::ready::{ReadyLine, announce};
-use crate::service::{
-    Liveness, ServiceNotifier, run_watchdog, status_words, tell_status, tell_stopping,
-};
+use crate::service::{Liveness, ServiceNotifier, run_watchdog, status_words, tell_status, tell_stopping};
 use crate::settings::{SettingOrigin, Settings};
 use crate::stop_signal::{StopHandle, StopSignal};
 use backend::Backend;

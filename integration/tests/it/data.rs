@@ -102,7 +102,8 @@ async fn a_joiner_without_the_files_is_kept_out_and_the_job_goes_on() -> anyhow:
     let joiner = cluster.add().await?;
     let node = cluster.daemons[joiner].node().to_owned();
     cluster.wait_live(3).await?;
-    let detail = cluster.wait_detail(&id, "a node that is kept out", |detail| !detail.kept_out.is_empty()).await?;
+    let detail =
+        cluster.wait_detail(&id, "a node that is kept out", |detail| !detail.kept_out.is_empty()).await?;
     assert_eq!(detail.kept_out[0].node.id, node);
     assert!(detail.kept_out[0].reason.contains("train-images"), "{:?}", detail.kept_out);
     let step = detail.step;

@@ -26,7 +26,8 @@ impl Contents {
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
         let file = BufReader::new(File::open(path).map_err(|source| read_error(path, source))?);
         let compressed = is_compressed(path);
-        let reader: Box<dyn Read> = if compressed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+        let reader: Box<dyn Read> =
+            if compressed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
         Ok(Self { path: path.to_owned(), reader, compressed })
     }
 

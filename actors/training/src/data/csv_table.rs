@@ -46,17 +46,15 @@ impl CsvTable {
     pub(super) fn load(spec: &CsvSpec) -> Result<Self, DataError> {
         let text = BoundedText::new(Contents::open(&spec.path)?.into_reader());
         let record_start = text.record_start();
-        let mut reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .trim(Trim::All)
-            .from_reader(text);
+        let mut reader =
+            ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_reader(text);
         let mut builder = Builder::new(spec);
         let mut record = ByteRecord::new();
         let mut is_first = true;
         loop {
             let line = reader.position().line();
-            let more = reader.read_byte_record(&mut record).map_err(|error| failed(&spec.path, line, error))?;
+            let more =
+                reader.read_byte_record(&mut record).map_err(|error| failed(&spec.path, line, error))?;
             if !more {
                 return builder.finish();
             }
@@ -173,7 +171,12 @@ impl<'a> Builder<'a> {
         }
         let (columns, label_column) = self.layout.expect("set by the first line");
         if record.len() != columns {
-            return Err(DataError::Ragged { path: self.path(), line, found: record.len(), expected: columns });
+            return Err(DataError::Ragged {
+                path: self.path(),
+                line,
+                found: record.len(),
+                expected: columns,
+            });
         }
         let sample = self.labels.len() as u64;
         for (column, text) in record.iter().enumerate() {

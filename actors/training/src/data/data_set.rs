@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    csv_table::CsvTable, data_error::DataError, data_summary::DataSummary, digits::Digits, fingerprint::Fingerprint,
-    idx_images::IdxImages, normalisation::Normalisation,
+    csv_table::CsvTable, data_error::DataError, data_summary::DataSummary, digits::Digits,
+    fingerprint::Fingerprint, idx_images::IdxImages, normalisation::Normalisation,
 };
 use crate::spec::DataSpec;
 
@@ -90,7 +90,9 @@ impl DataSet {
         match &self.loaded.samples {
             Samples::Digits(digits) => digits.training(),
             Samples::Idx(images) => images.training().collect(),
-            Samples::Csv(table) => (0..table.samples()).filter(|sample| !table.is_held_out(*sample)).collect(),
+            Samples::Csv(table) => {
+                (0..table.samples()).filter(|sample| !table.is_held_out(*sample)).collect()
+            }
         }
     }
 
@@ -165,6 +167,7 @@ impl DataSet {
             held_out: self.held_out().len() as u64,
             shape: self.image_shape(),
             classes: self.classes(),
+            black: self.normalisation().apply(0.0),
             bytes: self.bytes(),
         }
     }

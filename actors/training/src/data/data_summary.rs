@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The facts about a data set that nodes compare and people read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DataSummary {
     /// [`DataSet::digest`]: equal on all nodes of a job.
     pub digest: [u8; 32],
@@ -19,6 +19,8 @@ pub struct DataSummary {
     pub shape: [usize; 3],
     /// Classes.
     pub classes: usize,
+    /// What a black pixel, a zero in the files, is to the model.
+    pub black: f32,
     /// Memory that the samples take, in bytes.
     pub bytes: u64,
 }

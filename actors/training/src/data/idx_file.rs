@@ -44,9 +44,13 @@ impl IdxFile {
             return Err(DataError::NotIdx { path, found: [magic, header].concat(), expected });
         }
         if dimensions.contains(&0) {
-            return Err(DataError::Empty { path, what: format!("values: its dimensions are {dimensions:?}") });
+            return Err(DataError::Empty {
+                path,
+                what: format!("values: its dimensions are {dimensions:?}"),
+            });
         }
-        let declared = dimensions.iter().try_fold(1u64, |product, side| product.checked_mul(u64::from(*side)));
+        let declared =
+            dimensions.iter().try_fold(1u64, |product, side| product.checked_mul(u64::from(*side)));
         let declared = match declared {
             Some(declared) if declared <= bytes_max => declared,
             _ => return Err(DataError::TooLarge { path, bytes_max }),

@@ -5,6 +5,7 @@
 
 mod accuracy;
 mod determinism;
+mod evaluation;
 mod gradient;
 mod reference;
 mod refusals;

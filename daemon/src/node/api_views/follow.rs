@@ -14,10 +14,8 @@ pub(in crate::node) fn progress(
     past: &JobHistory,
     losses_from: u64,
 ) -> FollowEvent {
-    let losses = past
-        .points
-        .range(losses_from + 1..)
-        .map(|(&step, point)| LossPoint { step, loss: point.loss });
+    let losses =
+        past.points.range(losses_from + 1..).map(|(&step, point)| LossPoint { step, loss: point.loss });
     FollowEvent::Progress {
         job: record.id.to_hex(),
         status: job_status(record),

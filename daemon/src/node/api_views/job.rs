@@ -222,9 +222,7 @@ pub(in crate::node) fn checkpoint(
 
 fn refusal(record: &JobRecord) -> Option<Refusal> {
     match &record.status {
-        LedgerStatus::Refused { by, reason } => {
-            Some(Refusal { node: (*by).into(), reason: reason.clone() })
-        }
+        LedgerStatus::Refused { by, reason } => Some(Refusal { node: (*by).into(), reason: reason.clone() }),
         _ => None,
     }
 }
