@@ -64,8 +64,6 @@ impl Opened {
             found = swarm;
         }
         let options = Options {
-            identity,
-            boot: me.boot,
             seat: seat.unwrap_or_default(),
             swarm,
             listen: settings.network.listen.clone(),
@@ -74,6 +72,7 @@ impl Opened {
             mdns: settings.network.mdns,
             numeric_class,
             loopback_only: settings.dev,
+            ..Options::new(identity, me.boot)
         };
         let (network, events, data) = traind_p2p::start(options).context("starting the network")?;
         Ok(Self { me, registration, swarm, network, found, events, data, store })
