@@ -67,16 +67,18 @@ impl Opened {
             found = swarm;
         }
         let options = Options {
-            identity,
-            boot: me.boot,
             seat: seat.unwrap_or_default(),
             swarm,
             listen: settings.network.listen.clone(),
             peers: settings.network.peers.clone(),
             remembered: store.remembered_peers().context("reading remembered peers")?,
             mdns: settings.network.mdns,
+            kademlia: settings.network.kademlia,
+            interfaces_excluded: settings.network.interfaces_excluded.clone(),
+            upload_bytes_per_second_max: settings.limits.upload_bytes_per_second_max,
             numeric_class,
             loopback_only: settings.dev,
+            ..Options::new(identity, me.boot)
         };
         let (network, events, data) = traind_p2p::start(options).context("starting the network")?;
         let memory_bytes_max = settings.limits.memory_bytes_max;

@@ -18,7 +18,7 @@ use crate::control::api::{
 
 pub(super) use follow::{ended, progress, view_changed};
 pub(super) use job::{checkpoint, checkpoints, job_detail};
-pub(super) use nodes::{node_detail, nodes};
+pub(super) use nodes::{NetworkFacts, node_detail, nodes};
 
 pub(super) fn refs(nodes: impl IntoIterator<Item = NodeId>) -> Vec<NodeRef> {
     nodes.into_iter().map(NodeRef::from).collect()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use traind_actors::council::Published;
-use traind_p2p::PeerSnapshot;
+use traind_p2p::{PeerCounters, PeerSnapshot, UnreachedPeer};
 use traind_protocol::ids::NodeId;
 use traind_protocol::ledger::{Drain as LedgerDrain, DrainUntil, JobRecord};
 
@@ -90,26 +90,41 @@ fn drain(published: &Published, node: NodeId, asked: &LedgerDrain) -> Drain {
     }
 }
 
+/// What this node's network knows of others.
+pub(in crate::node) struct NetworkFacts {
+    /// Peers that are joined.
+    pub(in crate::node) peers: Vec<PeerSnapshot>,
+    /// Counters by peer.
+    pub(in crate::node) counters: Vec<PeerCounters>,
+    /// Peers that cannot be reached.
+    pub(in crate::node) unreached: Vec<UnreachedPeer>,
+    /// Addresses that this node listens on.
+    pub(in crate::node) listening: Vec<String>,
+}
+
 /// Everything about one node; `None` if the ledger does not know it.
 pub(in crate::node) fn node_detail(
     published: &Published,
     history: &History,
-    peers: &[PeerSnapshot],
+    network: &NetworkFacts,
     me: NodeId,
     node: NodeId,
 ) -> Option<NodeDetail> {
     let record = published.ledger.nodes.get(&node)?;
-    let row = nodes(published, history, peers, me).into_iter().find(|row| row.id == node.to_hex())?;
-    let peer = peers.iter().find(|peer| peer.node == node);
+    let row = nodes(published, history, &network.peers, me).into_iter().find(|row| row.id == node.to_hex())?;
+    let counters = network.counters.iter().find(|counters| counters.node == node);
+    let unreached: Vec<&UnreachedPeer> =
+        network.unreached.iter().filter(|peer| peer.node == Some(node)).collect();
+    let known = row.address.iter().chain(unreached.iter().map(|peer| &peer.address));
     Some(NodeDetail {
         this_node: node == me,
         threads: Some(record.threads),
-        rtt_ms: peer.and_then(|peer| peer.round_trip_ms),
-        bytes_received: peer.map(|peer| peer.bytes_received),
-        bytes_sent: peer.map(|peer| peer.bytes_sent),
-        addresses: peer.map(|peer| peer.address.clone()).into_iter().collect(),
+        rtt_ms: counters.and_then(|counters| counters.rtt_us).map(|micros| micros.div_ceil(1000)),
+        bytes_received: counters.map(|peer| peer.control_bytes_received + peer.data_bytes_received),
+        bytes_sent: counters.map(|peer| peer.control_bytes_sent + peer.data_bytes_sent),
+        addresses: if node == me { network.listening.clone() } else { known.cloned().collect() },
         kept_out: history.kept_out(node),
-        last_error: None,
+        last_error: unreached.first().map(|peer| peer.error.clone()),
         row,
     })
 }

@@ -31,7 +31,7 @@ impl Backend {
         let Some(record) = published.ledger.jobs.get(&job) else {
             return Err(ApiError::no_such_object("the job is gone"));
         };
-        let (spec_toml, store, step) = (record.spec_toml.clone(), Arc::clone(&self.store), row.step);
+        let (spec_toml, store, step) = (record.spec_toml.clone(), Arc::clone(&self.facts.store), row.step);
         let digest = row.digest.clone();
         let files = tokio::task::spawn_blocking(move || files(&store, job, step, &spec_toml, &digest)).await;
         let files = match files {

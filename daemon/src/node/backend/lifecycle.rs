@@ -4,7 +4,8 @@ use traind_actors::council::Published;
 use traind_protocol::ids::{JobId, NodeId};
 use traind_protocol::ledger::{DrainUntil, JobRecord, JobStatus, LedgerCommand};
 
-use super::super::{api_views, drains};
+use super::super::api_views::{self, NetworkFacts};
+use super::super::drains;
 use super::Backend;
 use crate::control::api::{ApiError, NodeRef, Response};
 use crate::control::select_node;
@@ -102,14 +103,19 @@ impl Backend {
         let command = LedgerCommand::ForgetNode { node };
         let forgotten = move |published: &Published| !published.ledger.nodes.contains_key(&node);
         self.propose_until(command, forgotten).await?;
-        self.stop.at_once();
+        self.leaves.stop();
         Ok(Response::Left { node: NodeRef::from(node) })
     }
 
     pub(super) fn node_detail(&self, node: NodeId) -> Result<Response, ApiError> {
         let history = self.history.borrow().clone();
-        let (published, peers) = (self.published(), self.network.peers());
-        let detail = api_views::node_detail(&published, &history, &peers, self.actors.node, node);
+        let network = NetworkFacts {
+            peers: self.network.peers(),
+            counters: self.network.peer_counters(),
+            unreached: self.network.unreached_peers(),
+            listening: self.actors.reachability.borrow().listening.clone(),
+        };
+        let detail = api_views::node_detail(&self.published(), &history, &network, self.actors.node, node);
         detail
             .map(|detail| Response::NodeDetail(Box::new(detail)))
             .ok_or_else(|| ApiError::no_such_object("the node is not in the ledger").next("trainctl node ls"))

@@ -1,37 +1,41 @@
 //! Answers the control socket from the ledger, the progress and the session.
 
-use std::collections::BTreeMap;
+mod export;
+mod lifecycle;
+mod propose;
+mod status;
+mod submit;
+
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use traind_actors::NodeActors;
 use traind_actors::council::Published;
-use traind_actors::session::{PlanError, plan_job};
 use traind_protocol::ids::{JobId, SwarmId};
-use traind_protocol::ledger::{JobStatus, LedgerCommand};
+use traind_store::Store;
 
-use super::api_views;
 use super::follow::follow;
 use super::history::History;
-use crate::control::api::{ApiError, FollowEvent, Request, Response, Status, StreamItem};
+use super::{api_views, drains};
+use crate::control::api::{
+    ApiError, ConfigEntry, FollowEvent, NodeRef, NodeVersion, Request, Response, Status, StreamItem,
+    VersionInfo,
+};
 use crate::control::{ControlBackend, Export, FOLLOW_EVENTS_MAX, Submission, select_job};
-use crate::settings::Settings;
-
-/// A proposal that the ledger does not show after this long is made again: it may have been lost with a coordinator.
-const PROPOSE_AGAIN_MS: u64 = 500;
-
-/// How long a change of the ledger may take before the user is told that there is no coordinator.
-const PROPOSE_WAIT_MAX: Duration = Duration::from_secs(15);
+use crate::settings::{SettingOrigin, Settings};
+use crate::stop_signal::StopHandle;
 
 /// What does not change while the daemon runs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Facts {
     pub(super) swarm: Option<SwarmId>,
     pub(super) threads: usize,
     pub(super) numeric_class: String,
+    pub(super) origins: Vec<SettingOrigin>,
+    pub(super) store: Arc<Store>,
     pub(super) started: Instant,
 }
 
@@ -42,29 +46,52 @@ pub(super) struct Backend {
     network: traind_p2p::Handle,
     device: String,
     data_dir: PathBuf,
-    facts: Facts,
+    memory_bytes_max: Option<u64>,
+    facts: Arc<Facts>,
     history: watch::Receiver<History>,
     nodes: watch::Receiver<u64>,
+    leaves: StopHandle,
 }
 
 impl Backend {
-    /// A backend that watches what `actors` publish. Must be called on the actix system.
+    /// A backend that watches what `actors` publish; `leaves` stops the daemon when its node has left the swarm. Must be
+    /// called on the actix system.
     pub(super) fn new(
         actors: NodeActors,
         network: traind_p2p::Handle,
         settings: &Settings,
         facts: Facts,
+        leaves: StopHandle,
     ) -> Self {
         let (history_told, history) = watch::channel(History::default());
         actix::spawn(keep_history(actors.clone(), history_told));
         let (nodes_told, nodes) = watch::channel(0);
         actix::spawn(count_changes(actors.view.published.clone(), nodes_told));
-        let (device, data_dir) = (settings.device.clone(), settings.data_dir.clone());
-        Self { actors, network, device, data_dir, facts, history, nodes }
+        Self {
+            actors,
+            network,
+            device: settings.device.clone(),
+            data_dir: settings.data_dir.clone(),
+            memory_bytes_max: settings.limits.memory_bytes_max,
+            facts: Arc::new(facts),
+            history,
+            nodes,
+            leaves,
+        }
     }
 
     fn published(&self) -> Arc<Published> {
         self.actors.view.published.borrow().clone()
+    }
+
+    /// How the daemon is now.
+    pub(super) fn present_status(&self) -> Status {
+        self.status(&self.published())
+    }
+
+    /// What still needs this node, in words.
+    pub(super) fn waits_for(&self) -> Vec<String> {
+        drains::waits_for(&self.published(), self.actors.node)
     }
 
     async fn answer(self, request: Request) -> Result<Response, ApiError> {
@@ -76,24 +103,72 @@ impl Backend {
                 let nodes = api_views::nodes(&published, &history, &self.network.peers(), self.actors.node);
                 Ok(Response::NodeList { nodes })
             }
+            Request::NodeShow { node } => self.node_detail(self.find_node(node.as_deref())?),
+            Request::NodeDrain { node, reason, until_restart } => {
+                self.drain(node, reason, until_restart).await
+            }
+            Request::NodeUndrain { node } => self.undrain(node).await,
+            Request::Leave => self.leave().await,
             Request::JobList => {
                 let history = self.history.borrow().clone();
-                let jobs = api_views::jobs(&published, &history);
-                Ok(Response::JobList { jobs })
+                Ok(Response::JobList { jobs: api_views::jobs(&published, &history) })
             }
-            Request::JobShow { job } => {
-                let job = find(&published, &job)?;
-                let past = self.history.borrow().job(job);
-                let session = self.actors.describe_session().await.filter(|session| session.job == job);
-                let detail = api_views::job_detail(&published, job, &past, session.as_ref());
-                detail.map(Response::JobDetail).ok_or_else(|| ApiError::no_such_object("the job is gone"))
-            }
+            Request::JobShow { job } => self.job_detail(find(&published, &job)?).await,
             Request::JobCancel { job } => self.cancel(find(&published, &job)?).await,
+            Request::JobPause { job } => self.pause(find(&published, &job)?).await,
+            Request::JobResume { job } => self.resume(find(&published, &job)?).await,
             Request::CheckpointList { job } => {
                 let job = job.map(|job| find(&published, &job)).transpose()?;
                 Ok(Response::CheckpointList { checkpoints: api_views::checkpoints(&published, job) })
             }
-            _ => Err(unsupported()),
+            Request::CheckpointShow { job, step } => {
+                let job = find(&published, &job)?;
+                let detail = api_views::checkpoint(&published, job, step, self.actors.node);
+                detail.map(Response::CheckpointDetail).ok_or_else(|| {
+                    ApiError::no_such_object("the job has no such checkpoint")
+                        .next(format!("trainctl checkpoint ls {job}"))
+                })
+            }
+            Request::ConfigShow => Ok(Response::Config { entries: self.settings() }),
+            Request::Version => Ok(Response::Version(self.versions(&published))),
+            _ => Err(ApiError::bad_request("this request is answered by a stream")),
+        }
+    }
+
+    async fn job_detail(&self, job: JobId) -> Result<Response, ApiError> {
+        let past = self.history.borrow().job(job);
+        let session = self.actors.describe_session().await.filter(|session| session.job == job);
+        let detail = api_views::job_detail(&self.published(), job, &past, session.as_ref());
+        detail.map(Response::JobDetail).ok_or_else(|| ApiError::no_such_object("the job is gone"))
+    }
+
+    fn settings(&self) -> Vec<ConfigEntry> {
+        let entry = |setting: &SettingOrigin| ConfigEntry {
+            key: setting.key.to_owned(),
+            value: setting.value.clone(),
+            origin: setting.origin.to_string(),
+        };
+        self.facts.origins.iter().map(entry).collect()
+    }
+
+    fn versions(&self, published: &Published) -> VersionInfo {
+        let mut nodes: Vec<NodeVersion> = published
+            .ledger
+            .nodes
+            .values()
+            .map(|record| NodeVersion {
+                node: NodeRef::from(record.node),
+                version: Some(record.version.clone()),
+                live: published.live.contains(&record.node),
+            })
+            .collect();
+        nodes.sort_by(|one, two| one.node.cmp(&two.node));
+        VersionInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol: traind_protocol::wire::hello::PROTOCOL_VERSION.to_string(),
+            features: if cfg!(feature = "cuda") { vec!["cuda".to_owned()] } else { Vec::new() },
+            node: self.actors.node.into(),
+            nodes,
         }
     }
 }
@@ -104,25 +179,24 @@ impl ControlBackend for Backend {
     }
 
     fn submit(&self, submission: Submission) -> BoxFuture<'static, Result<Response, ApiError>> {
-        let backend = self.clone();
-        Box::pin(async move {
-            if submission.from.is_some() || submission.dry_run {
-                return Err(unsupported());
-            }
-            backend.submit_job(submission.spec_toml).await
-        })
+        Box::pin(self.clone().submit_job(submission))
     }
 
-    fn export(&self, _job: String, _step: Option<u64>) -> BoxFuture<'static, Result<Export, ApiError>> {
-        Box::pin(async { Err(unsupported()) })
+    fn export(&self, job: String, step: Option<u64>) -> BoxFuture<'static, Result<Export, ApiError>> {
+        let backend = self.clone();
+        Box::pin(async move {
+            let job = find(&backend.published(), &job)?;
+            backend.export_checkpoint(job, step).await
+        })
     }
 
     fn staging_directory(&self) -> PathBuf {
         self.data_dir.clone()
     }
 
-    fn stream(&self, _request: Request) -> BoxFuture<'static, Result<mpsc::Receiver<StreamItem>, ApiError>> {
-        Box::pin(async { Err(unsupported()) })
+    fn stream(&self, request: Request) -> BoxFuture<'static, Result<mpsc::Receiver<StreamItem>, ApiError>> {
+        let backend = self.clone();
+        Box::pin(async move { backend.open_stream(request) })
     }
 
     fn follow_job(&self, job: String) -> BoxFuture<'static, Result<mpsc::Receiver<FollowEvent>, ApiError>> {
@@ -160,15 +234,4 @@ fn find(published: &Published, selector: &str) -> Result<JobId, ApiError> {
         published.ledger.jobs.values().map(|job| (job.id.to_hex(), job.name.as_str())).collect();
     let id = select_job(selector, jobs.iter().map(|(id, name)| (id.as_str(), *name)))?;
     JobId::from_hex(id).ok_or_else(|| ApiError::no_such_object(format!("no job {selector:?}")))
-}
-
-fn unsupported() -> ApiError {
-    ApiError::refused("not supported by this daemon yet")
-}
-
-fn refusal(error: PlanError) -> ApiError {
-    match error {
-        PlanError::Spec(error) => ApiError::of_job_file(&error),
-        other => ApiError::bad_request(other.to_string()),
-    }
 }

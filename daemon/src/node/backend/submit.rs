@@ -73,7 +73,7 @@ impl Backend {
         chain: Chain,
         state: InitialState,
     ) -> Result<CheckpointEntry, ApiError> {
-        let store = Arc::clone(&self.store);
+        let store = Arc::clone(&self.facts.store);
         let InitialState { digest, bytes } = state;
         let length = bytes.len() as u64;
         let written = tokio::task::spawn_blocking(move || store.write_checkpoint(job, 0, chain, digest, &bytes));
