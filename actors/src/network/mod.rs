@@ -58,6 +58,10 @@ impl NetworkActor {
                 let swarm = *swarm;
                 tokio::task::spawn_blocking(move || store.put_local(SWARM_KEY, &swarm.0)).await
             }
+            Event::PeerForgotten { address } => {
+                let address = address.clone();
+                tokio::task::spawn_blocking(move || store.forget_peer(&address)).await
+            }
             Event::PeerJoined { address, .. } => {
                 let address = address.clone();
                 tokio::task::spawn_blocking(move || store.remember_peer(&address)).await

@@ -328,7 +328,6 @@ impl Trainer {
         }
         self.session
             .apply(&self.gradient)
-            .map(drop)
             .map_err(|source| TrainerError::Training { doing: "applying a step", source })
     }
 

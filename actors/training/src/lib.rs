@@ -16,6 +16,7 @@ mod models;
 mod numeric_class;
 mod optimiser;
 mod parameter_layout;
+mod portable;
 mod session;
 mod spec;
 mod state;
@@ -28,6 +29,10 @@ pub use evaluation::Evaluation;
 pub use memory_estimate::{memory_estimate_bytes, state_bytes};
 pub use numeric_class::numeric_class;
 pub use parameter_layout::{ParameterLayout, ParameterPlace};
+pub use portable::{
+    BorderConfig, CONFIG_FILE, ExportFacts, ExportedModel, MODEL_FILE, ModelConfig, ModelSnapshot, PortableError,
+    ProvenanceConfig, TensorProblem, export_model, export_state, import_parameters, initial_state,
+};
 pub use session::{AppliedUpdate, MicrobatchOutcome, Session};
 pub use spec::{
     BatchSpec, CheckpointSpec, CsvSpec, DataSpec, EvaluationSpec, JobSpec, LabelColumn, ModelSpec, NodesSpec,

@@ -32,8 +32,7 @@ impl Backend {
             return Err(ApiError::no_such_object("the job is gone"));
         };
         let (spec_toml, store, step) = (record.spec_toml.clone(), Arc::clone(&self.facts.store), row.step);
-        let digest = row.digest.clone();
-        let files = tokio::task::spawn_blocking(move || files(&store, job, step, &spec_toml, &digest)).await;
+        let files = tokio::task::spawn_blocking(move || files(&store, job, step, &spec_toml)).await;
         let files = match files {
             Ok(Ok(files)) => files,
             Ok(Err(error)) => {
@@ -52,13 +51,12 @@ fn files(
     job: JobId,
     step: u64,
     spec_toml: &str,
-    digest: &str,
 ) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     let (_record, state) = store.read_checkpoint(job, step).context("reading the checkpoint")?;
     let spec = traind_training::JobSpec::parse(spec_toml).context("reading the job's description")?;
     let training = traind_actors::session::training_state(&state).context("splitting the state")?;
     let folder = tempfile::tempdir().context("making a folder for the export")?;
-    traind_training::export_state(&spec, training, folder.path(), digest).context("exporting the model")?;
+    traind_training::export_state(&spec, training, None, folder.path(), true).context("exporting the model")?;
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder.path()).context("reading the export")? {
         let path = entry.context("reading the export")?.path();

@@ -126,11 +126,17 @@ impl JobReports {
                 self.synced.insert((life, tenure));
                 self.applied(now, view, from, step, AppliedStep::bare(epoch, chain));
             }
-            ReportEvent::Applied { step, chain, point, evaluation, work } => {
+            ReportEvent::Applied { step, chain, point, work } => {
                 self.synced.insert((life, tenure));
                 self.count_work(now, life, work);
-                let point = Some(point).filter(|point| point.step == step && point.loss.is_finite());
-                self.applied(now, view, from, step, AppliedStep { epoch, chain, point, evaluation });
+                // All members have the same figures; they are shown once their step is stable.
+                if let Some(point) = point.filter(|point| point.step <= step && point.loss.is_finite()) {
+                    self.points.insert(point.step, point);
+                }
+                self.applied(now, view, from, step, AppliedStep::bare(epoch, chain));
+            }
+            ReportEvent::Evaluated { step, totals, .. } => {
+                self.evaluations.insert(step, totals);
             }
             ReportEvent::Halted { step, chain, digest: _ } => {
                 self.synced.insert((life, tenure));

@@ -127,12 +127,19 @@ pub enum ReportEvent {
         step: u64,
         /// Chain of the new state.
         chain: Chain,
-        /// The step in figures.
-        point: StepPoint,
-        /// What the held-out samples gave after this step, if they were asked.
-        evaluation: Option<EvaluationTotals>,
+        /// The latest step whose figures are known, this one or an earlier one: the trainer applies behind.
+        point: Option<StepPoint>,
         /// What this process did for the job so far.
         work: WorkCounters,
+    },
+    /// Tested a state on the held-out samples. The totals are exact sums over all members, so one member's word is enough.
+    Evaluated {
+        /// Steps applied to that state.
+        step: u64,
+        /// Its chain.
+        chain: Chain,
+        /// The figures.
+        totals: EvaluationTotals,
     },
     /// Wrote a checkpoint of the state after `step` steps to its disk.
     CheckpointWritten {
