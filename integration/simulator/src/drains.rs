@@ -88,9 +88,8 @@ impl Drains {
 
     /// A view was committed: who is not in it has left.
     pub(crate) fn enter(&mut self, view: &View) {
-        self.leaving.retain(|(life, tenure), _| {
-            view.member(*life).is_some_and(|member| member.tenure == *tenure)
-        });
+        self.leaving
+            .retain(|(life, tenure), _| view.member(*life).is_some_and(|member| member.tenure == *tenure));
     }
 
     /// The members of `view` that may be taken out. `synced` are those known to have the state, and the job ends after

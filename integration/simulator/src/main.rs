@@ -42,12 +42,10 @@ fn parse_sabotage(text: &str) -> Result<Sabotage> {
         _ => None,
     };
     let named = |fault: &PlantedFault| format!("{fault:?}") == text;
-    sabotage
-        .or_else(|| PlantedFault::ALL.into_iter().find(named).map(Sabotage::Machine))
-        .with_context(|| {
-            let of_council = "no-continuity, drained-too-early, drained-by-its-word";
-            format!("known are {of_council} and {:?}", PlantedFault::ALL)
-        })
+    sabotage.or_else(|| PlantedFault::ALL.into_iter().find(named).map(Sabotage::Machine)).with_context(|| {
+        let of_council = "no-continuity, drained-too-early, drained-by-its-word";
+        format!("known are {of_council} and {:?}", PlantedFault::ALL)
+    })
 }
 
 fn main() -> ExitCode {
