@@ -73,8 +73,8 @@ impl Plan {
             join: 2 * scale,
             break_path: if random.chance(300) { 0 } else { 15 * scale / 10 },
             partition: if random.chance(300) { 0 } else { 12 * scale / 10 },
-            drain: scale,
-            halt: 1 + scale / 4,
+            drain: 0,
+            halt: 0,
         };
         let plan = Self {
             seed,
@@ -93,19 +93,27 @@ impl Plan {
             actions: 150 + random.below(1200),
             faults,
         };
-        if random.chance(250) { plan.in_order() } else { plan }
+        // Halts and leaves take the place of other faults, so most runs are without.
+        match random.below(100) {
+            0..20 => plan.in_order(scale),
+            20..45 => {
+                let faults = FaultRates { drain: scale, halt: 1 + scale / 4, ..plan.faults };
+                Self { faults, ..plan }
+            }
+            _ => plan,
+        }
     }
 
-    /// The same without faults, with more coming and going.
-    fn in_order(self) -> Self {
-        let FaultRates { join, drain, halt, .. } = self.faults;
+    /// The same with no process that dies and nobody put out, and with much coming and going. Messages are lost as
+    /// ever: that makes nobody compute anything again.
+    fn in_order(self, scale: u64) -> Self {
         let faults = FaultRates {
             crash: 0,
-            restart: 2 * join,
+            restart: 4 * scale,
             evict: 0,
-            join: 2 * join,
-            drain: 2 * drain,
-            halt: 2 * halt,
+            join: 4 * scale,
+            drain: 2 * scale,
+            halt: 2 + scale / 2,
             ..self.faults
         };
         Self { orderly: true, faults, ..self }

@@ -56,6 +56,9 @@ impl<N: Numbers> SyncMachine<N> {
         }
         self.fold_due = FoldDue::All;
         self.work.push_due = true;
+        if self.plants(PlantedFault::LeaseTakenAtApply) && self.goes_on(membership) {
+            self.compute(&membership.lease, out);
+        }
         self.compute_lease(membership, out);
         self.push_lease(out);
     }

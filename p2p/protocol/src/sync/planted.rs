@@ -40,6 +40,12 @@ pub enum PlantedFault {
     ComputingIgnored,
     /// A state does not tell what is being computed.
     ComputingUntold,
+    /// Owners ask the holder of the lease for what another says it is computing.
+    SupplierIgnoresComputing,
+    /// A member that begins a step computes all of its lease, whatever others have begun of it.
+    LeaseTakenAtApply,
+    /// A member sends its sums once all of its lease is computed, what others have begun of it too.
+    WholeLeaseAwaited,
     /// The step at which a halt ends is reckoned anew in every state.
     HaltStepMoves,
     /// A halt ends at the furthest state, whatever is begun beyond it.
@@ -50,7 +56,7 @@ pub enum PlantedFault {
 
 impl PlantedFault {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::LaterEpochDropped,
         Self::HeldForgotten,
         Self::OldOwnerFolds,
@@ -68,6 +74,9 @@ impl PlantedFault {
         Self::ContributionCountsAsState,
         Self::ComputingIgnored,
         Self::ComputingUntold,
+        Self::SupplierIgnoresComputing,
+        Self::LeaseTakenAtApply,
+        Self::WholeLeaseAwaited,
         Self::HaltStepMoves,
         Self::BegunForgotten,
         Self::HaltedComputes,

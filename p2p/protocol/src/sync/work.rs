@@ -182,6 +182,7 @@ impl<N: Numbers> SyncMachine<N> {
             return;
         }
         let Some(due) = self.lease_due(&membership) else { return };
+        let due = if self.plants(PlantedFault::WholeLeaseAwaited) { membership.lease.clone() } else { due };
         let ready = due.minus(&self.work.failed);
         if !ready.is_subset(&self.work.computed) {
             return;
