@@ -296,6 +296,9 @@ impl SessionDriver {
                 self.finished = Some((step, chain));
                 self.command(TrainerCommand::Evaluate);
             }
+            SyncOutput::Halted { step, .. } => {
+                tracing::info!(job = %self.job().short(), step, "halted");
+            }
             SyncOutput::Evicted => {
                 tracing::warn!(job = %self.job().short(), "this node was taken out of the view");
             }

@@ -127,6 +127,7 @@ mod tests {
             members: vec![Member { node: ME.node, boot: ME.boot, tenure: Epoch(tenure) }],
             leases: vec![0],
             owners: vec![0],
+            halt: false,
         }
     }
 

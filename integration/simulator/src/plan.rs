@@ -17,6 +17,10 @@ pub struct FaultRates {
     pub break_path: u64,
     /// A connection, or all of a node, is blocked or unblocked.
     pub partition: u64,
+    /// A member is to leave in order.
+    pub drain: u64,
+    /// The job is halted.
+    pub halt: u64,
 }
 
 /// One run.
@@ -46,6 +50,8 @@ pub struct Plan {
     pub encoded: bool,
     /// Whether faults leave one member that the job can go on from.
     pub survivable: bool,
+    /// Whether nodes only join, leave in order and come back: nothing may be computed twice.
+    pub orderly: bool,
     /// Random actions before faults stop.
     pub actions: usize,
     /// Faults among them.
@@ -67,8 +73,10 @@ impl Plan {
             join: 2 * scale,
             break_path: if random.chance(300) { 0 } else { 15 * scale / 10 },
             partition: if random.chance(300) { 0 } else { 12 * scale / 10 },
+            drain: scale,
+            halt: 1 + scale / 4,
         };
-        Self {
+        let plan = Self {
             seed,
             nodes: founders + random.below(3),
             founders,
@@ -81,8 +89,25 @@ impl Plan {
             bulk_dropped: random.chance(250),
             encoded: random.chance(100),
             survivable: random.chance(800),
+            orderly: false,
             actions: 150 + random.below(1200),
             faults,
-        }
+        };
+        if random.chance(250) { plan.in_order() } else { plan }
+    }
+
+    /// The same without faults, with more coming and going.
+    fn in_order(self) -> Self {
+        let FaultRates { join, drain, halt, .. } = self.faults;
+        let faults = FaultRates {
+            crash: 0,
+            restart: 2 * join,
+            evict: 0,
+            join: 2 * join,
+            drain: 2 * drain,
+            halt: 2 * halt,
+            ..self.faults
+        };
+        Self { orderly: true, faults, ..self }
     }
 }

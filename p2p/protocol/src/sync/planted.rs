@@ -36,11 +36,21 @@ pub enum PlantedFault {
     SnapshotWithoutResults,
     /// A contribution counts as a state: no rule R2.
     ContributionCountsAsState,
+    /// What others are computing is computed by the new holder of the lease as well.
+    ComputingIgnored,
+    /// A state does not tell what is being computed.
+    ComputingUntold,
+    /// The step at which a halt ends is reckoned anew in every state.
+    HaltStepMoves,
+    /// A halt ends at the furthest state, whatever is begun beyond it.
+    BegunForgotten,
+    /// A member that has halted computes.
+    HaltedComputes,
 }
 
 impl PlantedFault {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 20] = [
         Self::LaterEpochDropped,
         Self::HeldForgotten,
         Self::OldOwnerFolds,
@@ -56,6 +66,11 @@ impl PlantedFault {
         Self::JoinerStateTrusted,
         Self::SnapshotWithoutResults,
         Self::ContributionCountsAsState,
+        Self::ComputingIgnored,
+        Self::ComputingUntold,
+        Self::HaltStepMoves,
+        Self::BegunForgotten,
+        Self::HaltedComputes,
     ];
 }
 
