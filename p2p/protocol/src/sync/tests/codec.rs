@@ -19,7 +19,8 @@ pub(super) fn samples() -> Vec<SyncMessage> {
     let (step, base, part) = (70_000, Chain([5; 32]), 3);
     let microbatches: IndexSet = [0, 4, 5].into_iter().collect();
     let (held, computed, computing) = (IndexSet::full(2), microbatches.clone(), IndexSet::full(1));
-    let standing = Standing { synced: true, step, chain: base, held, computed, computing, halt_step: step + 1 };
+    let standing =
+        Standing { synced: true, step, chain: base, held, computed, computing, halt_step: step + 1 };
     let head = |last: Vec<Bytes>| SnapshotHead {
         incarnation: Incarnation(2),
         epoch: Epoch(300),
