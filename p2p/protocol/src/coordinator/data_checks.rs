@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::founding::Usable;
 use super::limits::CHECKS_MAX;
 use crate::ids::{Boot, JobId, NodeId};
 use crate::ledger::limits::cut;
-use crate::ledger::{JobRecord, Ledger};
+use crate::ledger::{JobRecord, JobStatus, Ledger};
 use crate::wire::control::{CHECK_REASON_BYTES_MAX, JobCheck};
 
 /// Words of all nodes, the latest of each on each job.
@@ -46,6 +47,22 @@ impl DataChecks {
         self.words.retain(|(_, job, node), _| {
             ledger.nodes.contains_key(node) && ledger.jobs.get(job).is_some_and(|job| !job.has_ended())
         });
+    }
+
+    /// Jobs in the queue that never ran, each with a node of `able` that cannot use its data, and why.
+    pub(super) fn unusable(&self, ledger: &Ledger, able: &Usable) -> Vec<(JobId, NodeId, String)> {
+        let mut found: BTreeMap<JobId, (NodeId, String)> = BTreeMap::new();
+        for (_, id, node) in self.words.keys() {
+            let Some((boot, _)) = able.get(node) else { continue };
+            let Some(job) = ledger.jobs.get(id) else { continue };
+            if job.status != JobStatus::Queued || job.has_run() {
+                continue;
+            }
+            if let Verdict::Unusable(reason) = self.verdict(job, *node, *boot) {
+                found.entry(*id).or_insert((*node, reason));
+            }
+        }
+        found.into_iter().map(|(job, (node, reason))| (job, node, reason)).collect()
     }
 
     /// What process `boot` of `node` means for `job`.

@@ -34,6 +34,17 @@ pub const SILENCE_GRACE_MS: u64 = 10_000;
 /// So long the holders of the newest checkpoint are waited for before an older one is taken, ms.
 pub const ORIGIN_GRACE_MS: u64 = 3_000;
 
+/// So long the holders of the newest checkpoint of a job that was halted in order are waited for before an older one is
+/// taken, ms: the machine that has it may be starting anew.
+pub const RESUME_ORIGIN_GRACE_MS: u64 = 60_000;
+
+/// When a halted job's last state is on record once, the other members get so long to write it too, ms: who holds it can
+/// go on at once later.
+pub const HALT_HOLDERS_MS: u64 = 5_000;
+
+/// Micro-batches of one step that fail within this time go elsewhere in one view, ms: a handful of micro-batches.
+pub const FAILURE_BATCH_MS: u64 = 100;
+
 /// Nodes that register within this time join in one view, ms: a view change costs about one round trip.
 pub const JOIN_BATCH_MS: u64 = 100;
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::limits::APPLIED_HISTORY_MAX;
 use crate::ids::{Boot, Chain, Epoch, Millis};
-use crate::wire::control::{EvaluationTotals, StepPoint};
 
 /// A state that a member had.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,17 +12,6 @@ pub(super) struct AppliedStep {
     pub(super) epoch: Epoch,
     /// Chain of the state.
     pub(super) chain: Chain,
-    /// The step that led to it, if the member applied that step itself.
-    pub(super) point: Option<StepPoint>,
-    /// What the held-out samples gave in this state, if they were asked.
-    pub(super) evaluation: Option<EvaluationTotals>,
-}
-
-impl AppliedStep {
-    /// A state of which nothing else is known.
-    pub(super) fn bare(epoch: Epoch, chain: Chain) -> Self {
-        Self { epoch, chain, point: None, evaluation: None }
-    }
 }
 
 /// A member and the latest states that it had, by steps applied.
@@ -62,8 +50,6 @@ impl MemberReports {
                 return false;
             }
             known.epoch = known.epoch.max(applied.epoch);
-            known.point = known.point.or(applied.point);
-            known.evaluation = known.evaluation.or(applied.evaluation);
             return true;
         }
         self.applied.insert(step, applied);

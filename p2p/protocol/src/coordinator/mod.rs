@@ -8,9 +8,12 @@
 mod checkpoints;
 mod data_checks;
 mod drain_state;
+mod drains;
 mod endings;
+mod evaluations;
 mod failures;
 mod founding;
+mod halts;
 mod input_output;
 mod leases;
 pub mod limits;
@@ -25,6 +28,7 @@ mod registrations;
 mod report_intake;
 mod reports;
 mod seats;
+mod starts;
 mod views;
 mod why;
 

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::checkpoints::PendingCheckpoint;
+use super::drains::IdleSteps;
 use super::failures::PendingFailure;
+use super::halts::HaltedState;
 use super::limits::{EVALUATIONS_PENDING_MAX, STABLE_CHAINS_MAX, WORK_ENTRIES_MAX};
 use super::member_reports::{AppliedStep, MemberReports};
 use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, Life, Millis, NodeId};
@@ -49,7 +51,16 @@ pub(super) struct JobReports {
     /// Counters by process with the time of the last word.
     pub(super) work: BTreeMap<(NodeId, Boot), (WorkCounters, Millis)>,
     pub(super) checkpoints: BTreeMap<(u64, Chain, Digest), PendingCheckpoint>,
+    /// Whether step 0 was imported: then its state is worth a checkpoint.
+    pub(super) is_imported: bool,
+    /// Where members stopped, by their word in the newest view.
+    pub(super) halted: BTreeMap<NodeId, HaltedState>,
+    /// The step at which the job halted, and when the ledger first showed a checkpoint of it.
+    pub(super) halt_recorded: Option<(u64, Millis)>,
+    pub(super) idle_steps: IdleSteps,
     pub(super) failures: BTreeMap<(u64, u32), PendingFailure>,
+    /// The view in which micro-batches failed, and since when.
+    pub(super) failed_since: Option<(Epoch, Millis)>,
     /// Two members with different chains after the same step: a broken node. Nothing is stable any more.
     pub(super) divergence: Option<String>,
 }
@@ -74,7 +85,12 @@ impl JobReports {
             stable_heard: 0,
             work: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
+            is_imported: job.initial.is_some(),
+            halted: BTreeMap::new(),
+            halt_recorded: None,
+            idle_steps: IdleSteps::default(),
             failures: BTreeMap::new(),
+            failed_since: None,
             divergence: None,
         };
         if let Some(heard) = heard.filter(|heard| heard.job == job.id) {
@@ -97,6 +113,8 @@ impl JobReports {
         if self.epoch == view.epoch {
             return false;
         }
+        self.idle_steps.enter(self.epoch, view);
+        self.halted.clear();
         self.epoch = view.epoch;
         let is_member =
             |life: Life, tenure: Epoch| view.member(life).is_some_and(|member| member.tenure == tenure);
@@ -124,23 +142,37 @@ impl JobReports {
         match report.event {
             ReportEvent::Synced { step, chain } => {
                 self.synced.insert((life, tenure));
-                self.applied(now, view, from, step, AppliedStep::bare(epoch, chain));
+                self.applied(now, view, from, step, AppliedStep { epoch, chain });
             }
             ReportEvent::Applied { step, chain, point, work } => {
                 self.synced.insert((life, tenure));
                 self.count_work(now, life, work);
-                // All members have the same figures; they are shown once their step is stable.
+                if epoch == view.epoch {
+                    self.idle_steps.applied(view, member, step);
+                }
+                // All members have the same figures. They are shown once their step is stable.
                 if let Some(point) = point.filter(|point| point.step <= step && point.loss.is_finite()) {
                     self.points.insert(point.step, point);
+                    if self.points.len() > 2 * PROGRESS_POINTS_MAX {
+                        self.points.pop_last();
+                    }
                 }
-                self.applied(now, view, from, step, AppliedStep::bare(epoch, chain));
+                self.applied(now, view, from, step, AppliedStep { epoch, chain });
             }
             ReportEvent::Evaluated { step, totals, .. } => {
-                self.evaluations.insert(step, totals);
+                if totals.loss.is_finite() {
+                    self.evaluations.insert(step, totals);
+                    if self.evaluations.len() > 2 * EVALUATIONS_PENDING_MAX {
+                        self.evaluations.pop_last();
+                    }
+                }
             }
-            ReportEvent::Halted { step, chain, digest: _ } => {
+            ReportEvent::Halted { step, chain, digest } => {
                 self.synced.insert((life, tenure));
-                self.applied(now, view, from, step, AppliedStep::bare(epoch, chain));
+                if view.halt && epoch == view.epoch && step <= self.steps {
+                    self.halted.insert(from, HaltedState { step, chain, digest });
+                }
+                self.applied(now, view, from, step, AppliedStep { epoch, chain });
             }
             ReportEvent::CheckpointWritten { step, chain, digest, bytes } => {
                 self.checkpoint_written(now, from, (step, chain, digest), bytes);
@@ -210,12 +242,6 @@ impl JobReports {
         let known = self.members.values().flat_map(|member| member.applied.range(self.stable.0 + 1..=step));
         for (step, applied) in known {
             self.chains.entry(*step).or_insert(applied.chain);
-            if let Some(point) = applied.point {
-                self.points.insert(*step, point);
-            }
-            if let Some(evaluation) = applied.evaluation {
-                self.evaluations.insert(*step, evaluation);
-            }
         }
         self.chains.insert(step, chain);
         while self.chains.len() > STABLE_CHAINS_MAX {

@@ -104,7 +104,7 @@ fn members_that_diverge_are_named_and_nothing_is_stable_any_more() {
     let work = WorkCounters::default();
     cluster.report(
         2,
-        ReportEvent::Applied { step: 1, chain: chain(77), point: point(1), evaluation: None, work },
+        ReportEvent::Applied { step: 1, chain: chain(77), point: Some(point(1)), work },
     );
     cluster.report(2, applied(1));
     cluster.pass_ms(PROGRESS_INTERVAL_MS);
