@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use tempfile::{TempDir, tempdir};
+use tokio::time::timeout;
 use traind_p2p::{Event, Options};
 use traind_protocol::ids::{NodeId, SwarmId};
 
-use crate::kit::{Node, SWARM, options};
+use crate::kit::{DEADLINE, Node, SWARM, options};
 
 /// A node that tells nobody of anybody: what others know they found themselves.
 fn silent(folder: &TempDir, index: usize, swarm: Option<SwarmId>, peers: &[&str]) -> Options {
@@ -24,6 +25,17 @@ async fn find_all(node: &mut Node, expected: &BTreeSet<NodeId>) {
     while !missing.is_empty() {
         missing.remove(&node.joined().await.0);
     }
+}
+
+/// Waits until that many members are in the node's routing table: they come a moment after they joined.
+async fn in_table(node: &Node, members: u64) {
+    let waiting = async {
+        while node.handle.counters().kademlia_peers != members {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = timeout(DEADLINE, waiting).await;
+    waited.unwrap_or_else(|_| panic!("not {members} members: {:?}", node.handle.counters()));
 }
 
 #[tokio::test]
@@ -44,8 +56,8 @@ async fn five_nodes_in_a_line_find_each_other() {
     // Four links of ten were given; each of the others was found by one side at least.
     assert!(found >= 6, "{found}");
     for node in &nodes {
-        let counters = node.handle.counters();
-        assert_eq!((counters.peers_joined, counters.kademlia_peers), (4, 4), "{counters:?}");
+        in_table(node, 4).await;
+        assert_eq!(node.handle.counters().peers_joined, 4, "{:?}", node.handle.counters());
     }
 }
 
@@ -68,8 +80,8 @@ async fn a_member_between_two_swarms_brings_nobody_of_the_one_to_the_other() {
     find_all(&mut c, &[a.id(), b.id()].into()).await;
     find_all(&mut a, &[b.id(), c.id()].into()).await;
     for (node, joined) in [(&a, 2), (&b, 2), (&c, 2), (&stranger, 1), (&friend, 1)] {
-        let counters = node.handle.counters();
-        assert_eq!((counters.peers_joined, counters.kademlia_peers), (joined, joined), "{counters:?}");
+        in_table(node, joined).await;
+        assert_eq!(node.handle.counters().peers_joined, joined, "{:?}", node.handle.counters());
     }
     assert_eq!(friend.handle.counters().hellos_refused_swarm, 0, "nobody told it of the other swarm");
 }
@@ -80,8 +92,8 @@ async fn a_lost_member_is_not_in_the_table_any_more() {
     let mut a = Node::start(silent(&folder, 0, Some(SWARM), &[])).await;
     let b = Node::start(silent(&folder, 1, Some(SWARM), &[&a.address])).await;
     a.joined().await;
-    assert_eq!(a.handle.counters().kademlia_peers, 1);
+    in_table(&a, 1).await;
     tokio::task::spawn_blocking(move || b.handle.shutdown()).await.unwrap();
     a.lost().await;
-    assert_eq!(a.handle.counters().kademlia_peers, 0);
+    in_table(&a, 0).await;
 }
