@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::sync::mpsc;
 use traind_actors::Parts;
 use traind_actors::fatal::Fatal;
@@ -55,6 +55,7 @@ impl Opened {
         };
         let remembered_swarm = bytes32(&store, SWARM_KEY)?.map(SwarmId);
         let seat = seat(&store)?;
+        remember(&store, settings.network.swarm, remembered_swarm)?;
         let mut swarm = settings.network.swarm.or(remembered_swarm);
         let mut found = None;
         if swarm.is_none() && settings.network.peers.is_empty() {
@@ -103,6 +104,19 @@ impl Opened {
             memory_bytes_max: self.memory_bytes_max,
             fatal,
         }
+    }
+}
+
+/// Keeps a swarm that the settings name, so that a start without them founds no other. What the data directory holds is of
+/// one swarm.
+fn remember(store: &Store, named: Option<SwarmId>, remembered: Option<SwarmId>) -> anyhow::Result<()> {
+    match (named, remembered) {
+        (Some(named), None) => store.put_local(SWARM_KEY, &named.0).context("remembering the swarm"),
+        (Some(named), Some(remembered)) if named != remembered => bail!(
+            "the data directory is of swarm {remembered}, and `network.swarm` is {named}: name its own swarm or none, or \
+             start with another data directory"
+        ),
+        _ => Ok(()),
     }
 }
 
