@@ -18,8 +18,8 @@ pub use metrics::{
 };
 pub use recorder::{
     Evaluation, EvaluationLine, JOBS_KEPT_MAX, JobNote, JobRecorder, MetricLine, NOTES_QUEUED_MAX,
-    PointsReader, Recorder, RecorderCounts, RecorderHandle, ReturnedLine, StepLine, StepPoint, job_directory,
-    points_path, read_points, tensorboard_directory,
+    PointsReader, Recorder, RecorderCounts, RecorderHandle, RecorderSettings, ReturnedLine, StepLine,
+    StepPoint, job_directory, points_path, read_points, tensorboard_directory,
 };
 pub use ring::{FOLLOW_RECORDS_MAX, Ring, RingItem, RingReader, RingRecord};
 pub use tensorboard::TensorboardWriter;

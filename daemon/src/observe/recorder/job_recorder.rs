@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
 use std::time::SystemTime;
 
 use traind_protocol::ids::JobId;
@@ -10,6 +9,7 @@ use traind_protocol::ids::JobId;
 use super::job_note::{Evaluation, JobNote, StepPoint};
 use super::line::MetricLine;
 use super::points_file::PointsFile;
+use super::settings::RecorderSettings;
 use super::{job_directory, points_path, tensorboard_directory};
 use crate::observe::tensorboard::TensorboardWriter;
 
@@ -17,18 +17,21 @@ use crate::observe::tensorboard::TensorboardWriter;
 #[derive(Debug)]
 pub struct JobRecorder {
     points: PointsFile,
-    tensorboard: TensorboardWriter,
+    /// `None` where it is not wanted.
+    tensorboard: Option<TensorboardWriter>,
 }
 
 impl JobRecorder {
-    /// Opens what was recorded of `job` under `data_dir`, or starts it.
+    /// Opens what was recorded of `job`, or starts it.
     ///
     /// # Errors
     /// When directory or file cannot be made, read or repaired.
-    pub fn open(data_dir: &Path, job: JobId) -> io::Result<Self> {
+    pub fn open(settings: &RecorderSettings, job: JobId) -> io::Result<Self> {
+        let data_dir = &settings.data_dir;
         fs::create_dir_all(job_directory(data_dir, job))?;
         let points = PointsFile::open(&points_path(data_dir, job))?;
-        Ok(Self { points, tensorboard: TensorboardWriter::new(tensorboard_directory(data_dir, job)) })
+        let curves = || TensorboardWriter::new(tensorboard_directory(data_dir, job));
+        Ok(Self { points, tensorboard: settings.tensorboard.then(curves) })
     }
 
     /// Records what is new in `note`: points and evaluations up to its stable step that are not there yet. A note of a
@@ -62,7 +65,7 @@ impl JobRecorder {
             lines.insert(place, MetricLine::evaluation_of(evaluation, note));
         }
         if lines.is_empty() {
-            return self.tensorboard.flush_if_due(note.at).map(|()| false);
+            return self.flush_if_due(note.at).map(|()| false);
         }
         self.points.append(&lines)?;
         self.draw(note, returned_to, &points, &evaluations).map(|()| true)
@@ -73,7 +76,11 @@ impl JobRecorder {
     /// # Errors
     /// When the event file cannot be written.
     pub fn flush(&mut self, at: SystemTime) -> io::Result<()> {
-        self.tensorboard.flush(at)
+        self.tensorboard.as_mut().map_or(Ok(()), |tensorboard| tensorboard.flush(at))
+    }
+
+    fn flush_if_due(&mut self, at: SystemTime) -> io::Result<()> {
+        self.tensorboard.as_mut().map_or(Ok(()), |tensorboard| tensorboard.flush_if_due(at))
     }
 
     fn draw(
@@ -83,8 +90,9 @@ impl JobRecorder {
         points: &[StepPoint],
         evaluations: &[Evaluation],
     ) -> io::Result<()> {
+        let Some(tensorboard) = &mut self.tensorboard else { return Ok(()) };
         // The first error is told, the rest is drawn all the same.
-        let mut drawn = returned_to.map_or(Ok(()), |step| self.tensorboard.return_to(step, note.at));
+        let mut drawn = returned_to.map_or(Ok(()), |step| tensorboard.return_to(step, note.at));
         for point in points {
             let values = [
                 ("loss/train", point.loss),
@@ -92,13 +100,13 @@ impl JobRecorder {
                 ("gradient_norm", point.gradient_norm),
                 ("nodes", f64::from(note.nodes)),
             ];
-            drawn = drawn.and(self.tensorboard.scalars(point.step, &values, note.at));
+            drawn = drawn.and(tensorboard.scalars(point.step, &values, note.at));
         }
         for evaluation in evaluations {
             let loss = evaluation.loss.map(|loss| ("loss/held_out", loss));
             let accuracy = evaluation.accuracy().map(|accuracy| ("accuracy/held_out", accuracy));
             let values: Vec<(&str, f64)> = loss.into_iter().chain(accuracy).collect();
-            drawn = drawn.and(self.tensorboard.scalars(evaluation.step, &values, note.at));
+            drawn = drawn.and(tensorboard.scalars(evaluation.step, &values, note.at));
         }
         drawn
     }

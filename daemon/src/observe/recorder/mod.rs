@@ -7,6 +7,7 @@ mod points_file;
 mod points_reader;
 mod recorder_thread;
 mod retention;
+mod settings;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,7 @@ pub use line::{EvaluationLine, MetricLine, ReturnedLine, StepLine};
 pub use points_reader::{PointsReader, read_points};
 pub use recorder_thread::{NOTES_QUEUED_MAX, Recorder, RecorderCounts, RecorderHandle};
 pub use retention::JOBS_KEPT_MAX;
+pub use settings::RecorderSettings;
 
 /// Name of the file of points.
 const POINTS: &str = "metrics.jsonl";

@@ -1,7 +1,6 @@
 //! The thread that records, and the handle to it.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -12,6 +11,7 @@ use traind_protocol::ids::JobId;
 
 use super::job_note::JobNote;
 use super::job_recorder::JobRecorder;
+use super::settings::RecorderSettings;
 use super::{job_directory, retention};
 
 /// Notes that wait to be written. They come a few times a second: a disk that is behind by so many is stuck.
@@ -60,14 +60,14 @@ enum Message {
 }
 
 impl Recorder {
-    /// Starts recording under `data_dir`, which need not be there yet.
+    /// Starts recording.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(data_dir: PathBuf) -> io::Result<Self> {
+    pub fn start(settings: RecorderSettings) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(NOTES_QUEUED_MAX);
         let counters = Arc::new(Counters::default());
-        let state = Recording { data_dir, open: Vec::new(), counters: Arc::clone(&counters) };
+        let state = Recording { settings, open: Vec::new(), counters: Arc::clone(&counters) };
         let thread = std::thread::Builder::new()
             .name("traind-recorder".to_owned())
             .spawn(move || state.run(&receiver))?;
@@ -119,7 +119,7 @@ impl RecorderHandle {
 
 /// What the thread has.
 struct Recording {
-    data_dir: PathBuf,
+    settings: RecorderSettings,
     /// Most recently noted last.
     open: Vec<OpenJob>,
     counters: Arc<Counters>,
@@ -156,7 +156,7 @@ impl Recording {
             Some(place) => self.open.remove(place),
             None => OpenJob { job: note.job, recorder: None, is_failing: false },
         };
-        let noted = open.note(&self.data_dir, note);
+        let noted = open.note(&self.settings, note);
         self.told(&mut open, noted);
         self.open.push(open);
         if self.open.len() > JOBS_OPEN_MAX {
@@ -177,7 +177,7 @@ impl Recording {
     }
 
     fn forget_old(&self) {
-        match retention::forget_old(&self.data_dir) {
+        match retention::forget_old(&self.settings.data_dir) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!("the curves of old jobs cannot be removed: {error}");
             }
@@ -187,7 +187,7 @@ impl Recording {
 
     /// Says once that writing fails, and once that it works again.
     fn told(&self, open: &mut OpenJob, outcome: io::Result<bool>) {
-        let directory = job_directory(&self.data_dir, open.job);
+        let directory = job_directory(&self.settings.data_dir, open.job);
         match outcome {
             Ok(wrote) => {
                 if wrote && std::mem::replace(&mut open.is_failing, false) {
@@ -201,7 +201,7 @@ impl Recording {
                         job = %open.job,
                         "curves cannot be recorded in {}: {error}; training goes on; look at `df {}`",
                         directory.display(),
-                        self.data_dir.display(),
+                        self.settings.data_dir.display(),
                     );
                 }
             }
@@ -211,10 +211,10 @@ impl Recording {
 
 impl OpenJob {
     /// Whether anything was written.
-    fn note(&mut self, data_dir: &Path, note: &JobNote) -> io::Result<bool> {
+    fn note(&mut self, settings: &RecorderSettings, note: &JobNote) -> io::Result<bool> {
         let recorder = match &mut self.recorder {
             Some(recorder) => recorder,
-            None => self.recorder.insert(JobRecorder::open(data_dir, note.job)?),
+            None => self.recorder.insert(JobRecorder::open(settings, note.job)?),
         };
         recorder.note(note)
     }
