@@ -8,7 +8,7 @@ use traind_averaging::{Grid, PartLayout};
 use traind_protocol::ids::{Chain, Digest};
 use traind_protocol::ledger::JobPlan;
 use traind_protocol::wire::data::DATA_PAYLOAD_BYTES_MAX;
-use traind_training::{DataSummary, JobSpec, Session};
+use traind_training::{DataFacts, DataSummary, JobSpec, Session};
 
 use super::state;
 use super::trainer::chain_of;
@@ -130,8 +130,10 @@ pub fn check_job(spec_toml: &str, needs: &JobNeeds) -> Result<[u8; 32], String> 
 }
 
 fn check_memory(spec: &JobSpec, data: &DataSummary, needs: &JobNeeds) -> Result<(), PlanError> {
+    // What black is changes no size.
+    let facts = DataFacts { image_shape: data.shape, classes: data.classes, black: 0.0, bytes: data.bytes };
     let refused = |error: traind_training::TrainingError| PlanError::Session { reason: chain_of(&error) };
-    let bytes = traind_training::memory_estimate_bytes(spec, &data.into()).map_err(refused)?;
+    let bytes = traind_training::memory_estimate_bytes(spec, &facts).map_err(refused)?;
     match needs.memory_bytes_max {
         Some(bytes_max) if bytes > bytes_max => Err(PlanError::Memory { bytes, bytes_max }),
         _ => Ok(()),

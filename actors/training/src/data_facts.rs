@@ -1,7 +1,5 @@
 //! What a model has to know of its data.
 
-use crate::data::{DataSet, DataSummary};
-
 /// The shape of a data set, and its size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DataFacts {
@@ -15,19 +13,7 @@ pub struct DataFacts {
     pub bytes: u64,
 }
 
-impl From<&DataSummary> for DataFacts {
-    fn from(summary: &DataSummary) -> Self {
-        let DataSummary { shape, classes, black, bytes, .. } = *summary;
-        Self { image_shape: shape, classes, black, bytes }
-    }
-}
-
 impl DataFacts {
-    /// The facts of an open data set.
-    pub(crate) fn of(data: &DataSet) -> Self {
-        Self::from(&data.summary())
-    }
-
     /// Numbers of one image.
     pub(crate) fn pixels(&self) -> usize {
         self.image_shape.iter().product()

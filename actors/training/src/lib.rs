@@ -30,8 +30,9 @@ pub use memory_estimate::{memory_estimate_bytes, state_bytes};
 pub use numeric_class::numeric_class;
 pub use parameter_layout::{ParameterLayout, ParameterPlace};
 pub use portable::{
-    BorderConfig, CONFIG_FILE, ExportFacts, ExportedModel, MODEL_FILE, ModelConfig, ModelSnapshot, PortableError,
-    ProvenanceConfig, TensorProblem, export_model, export_state, import_parameters, initial_state,
+    BorderConfig, CONFIG_FILE, ExportFacts, ExportedModel, MODEL_FILE, ModelConfig, ModelSnapshot,
+    PortableError, ProvenanceConfig, TensorProblem, export_model, export_state, import_parameters,
+    initial_state,
 };
 pub use session::{AppliedUpdate, MicrobatchOutcome, Session};
 pub use spec::{

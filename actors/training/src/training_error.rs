@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use thiserror::Error;
 
-use crate::state::StateError;
+use crate::{portable::PortableError, state::StateError};
 
 /// A failure of a [`Session`](crate::Session). None of them changes its state.
 #[derive(Debug, Error)]
@@ -97,6 +97,9 @@ pub enum TrainingError {
         /// The layout's.
         expected: usize,
     },
+    /// A model that a job cannot begin with.
+    #[error("cannot begin with the parameters of that model")]
+    Import(#[source] Box<PortableError>),
     /// Bytes that are no state of this job.
     #[error("cannot restore the state")]
     Restore(#[source] StateError),

@@ -11,7 +11,7 @@ use super::{
     csv_table::CsvTable, data_error::DataError, data_summary::DataSummary, digits::Digits,
     fingerprint::Fingerprint, idx_images::IdxImages, normalisation::Normalisation,
 };
-use crate::spec::DataSpec;
+use crate::{data_facts::DataFacts, spec::DataSpec};
 
 /// A data set. Copies share one memory, and so do data sets of this process that were opened from the same unchanged
 /// files.
@@ -158,6 +158,23 @@ impl DataSet {
         self.loaded.digest
     }
 
+    /// What a model has to know of it.
+    #[must_use]
+    pub fn facts(&self) -> DataFacts {
+        DataFacts {
+            image_shape: self.image_shape(),
+            classes: self.classes(),
+            black: self.normalisation().apply(0.0),
+            bytes: self.bytes(),
+        }
+    }
+
+    /// Whether both are one copy of the samples.
+    #[must_use]
+    pub fn shares_memory_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.loaded, &other.loaded)
+    }
+
     /// The facts that nodes compare and people read.
     #[must_use]
     pub fn summary(&self) -> DataSummary {
@@ -167,7 +184,6 @@ impl DataSet {
             held_out: self.held_out().len() as u64,
             shape: self.image_shape(),
             classes: self.classes(),
-            black: self.normalisation().apply(0.0),
             bytes: self.bytes(),
         }
     }

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The facts about a data set that nodes compare and people read.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataSummary {
     /// [`DataSet::digest`]: equal on all nodes of a job.
     pub digest: [u8; 32],
@@ -19,8 +19,6 @@ pub struct DataSummary {
     pub shape: [usize; 3],
     /// Classes.
     pub classes: usize,
-    /// What a black pixel, a zero in the files, is to the model.
-    pub black: f32,
     /// Memory that the samples take, in bytes.
     pub bytes: u64,
 }
@@ -28,9 +26,11 @@ pub struct DataSummary {
 /// Opens the data of a job as its sessions will, before there is one: what a node does when the job is submitted.
 ///
 /// # Errors
-/// [`TrainingError::DataSet`] with what is wrong with the files.
+/// [`TrainingError::DataSet`] with what is wrong with the files; a model that does not take such data.
 pub fn check_data(spec: &JobSpec) -> Result<DataSummary, TrainingError> {
-    open(&spec.data).map(|data| data.summary())
+    let data = open(&spec.data)?;
+    spec.model.declarations(&data.facts())?;
+    Ok(data.summary())
 }
 
 /// [`DataSet::open`] with the error of a session.

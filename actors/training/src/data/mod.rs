@@ -1,7 +1,7 @@
 //! Data sets and the order in which their samples are used.
 
-mod bounded_text;
 mod contents;
+mod csv_lines;
 mod csv_table;
 mod data_error;
 mod data_set;

@@ -48,7 +48,7 @@ impl Normalisation {
     }
 
     /// What `value` becomes: computed in f64, rounded once.
-    pub(super) fn apply(&self, value: f64) -> f32 {
+    pub(crate) fn apply(&self, value: f64) -> f32 {
         ((value / self.divide_by - self.mean) / self.deviation) as f32
     }
 

@@ -23,7 +23,12 @@ pub(super) fn initial_state(
         CounterRng::new(spec.seed, Purpose::Initialisation, stream)
             .fill_uniform(declaration.bound, &mut parameters[place.range()]);
     }
-    let moments = vec![0.0; spec.optimiser.moments() * layout.elements()];
+    state_at_start(spec, parameters)
+}
+
+/// These parameters, before any update.
+pub(crate) fn state_at_start(spec: &JobSpec, parameters: Vec<f32>) -> State {
+    let moments = vec![0.0; spec.optimiser.moments() * parameters.len()];
     State { fingerprint: fingerprint(spec), step: 0, parameters, moments, moderate: false }
 }
 

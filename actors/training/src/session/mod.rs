@@ -3,12 +3,13 @@
 mod batch;
 mod evaluate;
 mod flat;
+mod inference;
 mod initial;
 
 use candle_core::{Tensor, Var};
 
-pub(crate) use self::evaluate::EVALUATION_SAMPLES;
 use self::{batch::Border, initial::initial_state};
+pub(crate) use self::{evaluate::EVALUATION_SAMPLES, initial::state_at_start};
 use crate::{
     data::{self, DataSet, SampleOrder},
     data_facts::DataFacts,
@@ -65,7 +66,7 @@ impl Session {
             return Err(TrainingError::UnknownDevice { device: device.to_owned() });
         }
         let data = data::open(&spec.data)?;
-        let facts = DataFacts::of(&data);
+        let facts = data.facts();
         let declarations = spec.model.declarations(&facts)?;
         let layout = ParameterLayout::new(&declarations);
         let state = initial_state(spec, &declarations, &layout);

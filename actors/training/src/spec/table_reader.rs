@@ -102,6 +102,15 @@ impl<'a> TableReader<'a> {
         self.integer_of(key, value, &range, &allowed)
     }
 
+    /// `true` or `false`.
+    pub(super) fn boolean(&self, key: &str, default: bool) -> Result<bool, SpecError> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        match value.get_ref() {
+            DeValue::Boolean(boolean) => Ok(*boolean),
+            other => Err(self.wrong_type(key, value.span(), other, "true or false")),
+        }
+    }
+
     /// A list of whole numbers, each in `range`, as many as `lengths` allows; `None` where the key is absent.
     pub(super) fn integers(
         &self,
@@ -109,13 +118,10 @@ impl<'a> TableReader<'a> {
         range: Range<u64>,
         lengths: Range<usize>,
     ) -> Result<Option<Vec<u64>>, SpecError> {
-        let allowed = format!(
-            "a list of {} to {} whole numbers from {} to {}",
-            lengths.start,
-            lengths.end - 1,
-            range.start,
-            range.end - 1
-        );
+        let (shortest, longest) = (lengths.start, lengths.end - 1);
+        let count =
+            if shortest == longest { shortest.to_string() } else { format!("{shortest} to {longest}") };
+        let allowed = format!("a list of {count} whole numbers from {} to {}", range.start, range.end - 1);
         let Some(value) = self.get(key) else { return Ok(None) };
         let DeValue::Array(array) = value.get_ref() else {
             return Err(self.wrong_type(key, value.span(), value.get_ref(), &allowed));
@@ -191,49 +197,6 @@ impl<'a> TableReader<'a> {
         parse(string).ok_or_else(|| self.not_allowed(key, value.span(), format!("{string:?}"), allowed))
     }
 
-    /// `true` or `false`.
-    pub(super) fn boolean(&self, key: &str, default: bool) -> Result<bool, SpecError> {
-        let Some(value) = self.get(key) else { return Ok(default) };
-        match value.get_ref() {
-            DeValue::Boolean(boolean) => Ok(*boolean),
-            other => Err(self.wrong_type(key, value.span(), other, "true or false")),
-        }
-    }
-
-    /// A list of exactly `N` whole numbers in `range`, which lies within u32; `form` shows one.
-    pub(super) fn integers_u32<const N: usize>(
-        &self,
-        key: &str,
-        range: Range<u32>,
-        form: &str,
-    ) -> Result<Option<[u32; N]>, SpecError> {
-        let Some(value) = self.get(key) else { return Ok(None) };
-        let allowed = format!("{form}, each a whole number from {} to {}", range.start, range.end - 1);
-        let DeValue::Array(items) = value.get_ref() else {
-            return Err(self.wrong_type(key, value.span(), value.get_ref(), &allowed));
-        };
-        let refuse = |found: String| self.not_allowed(key, value.span(), found, &allowed);
-        if items.len() != N {
-            return Err(refuse(format!("a list of {}", items.len())));
-        }
-        let mut numbers = [0; N];
-        for (number, item) in numbers.iter_mut().zip(items.iter()) {
-            let DeValue::Integer(integer) = item.get_ref() else {
-                return Err(self.wrong_type(key, item.span(), item.get_ref(), &allowed));
-            };
-            let read = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
-            *number = read
-                .filter(|number| range.contains(number))
-                .ok_or_else(|| refuse(format!("a list with {integer}")))?;
-        }
-        Ok(Some(numbers))
-    }
-
-    /// Whether the value under `key` is a table.
-    pub(super) fn holds_table(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|value| matches!(value.get_ref(), DeValue::Table(_)))
-    }
-
     /// An error at a key whose value is well-formed but does not fit another key's.
     pub(super) fn conflict(&self, key: &str, value: String, allowed: &str) -> SpecError {
         let span = self.get(key).map_or(self.start..self.start, Spanned::span);
@@ -244,8 +207,7 @@ impl<'a> TableReader<'a> {
         self.table?.get(key)
     }
 
-    /// Refuses the first key that is not in `known`.
-    pub(super) fn refuse_unknown(&self, known: &[&'static str]) -> Result<(), SpecError> {
+    fn refuse_unknown(&self, known: &[&'static str]) -> Result<(), SpecError> {
         // The table is ordered by key; the first mistake in the file is the one to report.
         let keys = self.table.into_iter().flat_map(DeTable::keys);
         let unknown = keys.filter(|key| !known.contains(&key.get_ref().as_ref()));

@@ -49,3 +49,8 @@ fn train(session: &mut Session, spec: &JobSpec, steps: u64) -> f64 {
     }
     last_loss
 }
+mod csv_files;
+mod export;
+mod fixtures;
+mod idx_files;
+mod import;

@@ -280,8 +280,7 @@ impl JobReports {
 
     /// The figures of a step, from any member.
     pub(super) fn point_at(&self, step: u64) -> Option<StepPoint> {
-        let said = || self.members.values().find_map(|member| member.applied.get(&step)?.point);
-        self.points.get(&step).copied().or_else(said)
+        self.points.get(&step).copied()
     }
 
     fn count_work(&mut self, now: Millis, life: Life, work: WorkCounters) {
