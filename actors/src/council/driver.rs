@@ -209,7 +209,10 @@ impl CouncilDriver {
             }
             Event::PeerLost { node, boot, evidence } => self.lost(node, boot, evidence),
             Event::Control { from, message } => self.control(from, message)?,
-            Event::Listening { .. } | Event::SwarmAdopted { .. } | Event::SwarmRefused { .. } => {}
+            Event::Listening { .. }
+            | Event::SwarmAdopted { .. }
+            | Event::SwarmRefused { .. }
+            | Event::PeerForgotten { .. } => {}
         }
         Ok(())
     }
