@@ -209,7 +209,7 @@ impl Driver {
             SwarmEvent::NewListenAddr { address, .. } => {
                 let is_published = self.local.publish.is_published(&address);
                 tracing::info!(%address, told_to_others = is_published, "listening");
-                if is_published {
+                if is_published || self.local.publish.is_given(&address) {
                     let full = address::full(&address, self.local.node);
                     self.outbox.push_back(Event::Listening { address: full });
                 }

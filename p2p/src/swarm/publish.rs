@@ -1,5 +1,6 @@
 //! Which of our addresses others are told.
 
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use libp2p::Multiaddr;
@@ -11,8 +12,8 @@ use crate::interfaces::{InterfaceNames, Interfaces};
 #[derive(Clone, Debug)]
 pub(crate) struct Publish {
     loopback_only: bool,
-    /// Whether all that people gave to listen on is loopback.
-    listens_on_loopback: bool,
+    /// What people gave to listen on; an unspecified IP stands for all of its family.
+    given: Vec<IpAddr>,
     excluded: InterfaceNames,
     interfaces: Arc<RwLock<Interfaces>>,
 }
@@ -21,7 +22,7 @@ impl Publish {
     pub(crate) fn new(loopback_only: bool, listen: &[Multiaddr], excluded: InterfaceNames) -> Self {
         Self {
             loopback_only,
-            listens_on_loopback: !listen.is_empty() && listen.iter().all(address::is_loopback),
+            given: listen.iter().filter_map(address::ip).collect(),
             excluded,
             interfaces: Arc::new(RwLock::new(Interfaces::read())),
         }
@@ -37,17 +38,31 @@ impl Publish {
     pub(crate) fn is_published(&self, address: &Multiaddr) -> bool {
         let interfaces = self.interfaces.read().unwrap_or_else(PoisonError::into_inner);
         if address::is_loopback(address) {
-            return self.loopback_only || self.listens_on_loopback || !self.reaches_others(&interfaces);
+            return self.loopback_only || !self.reaches_others(&interfaces);
         }
         !self.loopback_only && address::ip(address).is_none_or(|ip| self.is_useful(&interfaces, ip))
     }
 
-    fn reaches_others(&self, interfaces: &Interfaces) -> bool {
-        interfaces.addresses().any(|ip| !ip.is_loopback() && self.is_useful(interfaces, ip))
+    /// Whether people gave this very IP to listen on: then they are told that it is listened on, whoever else is.
+    pub(crate) fn is_given(&self, address: &Multiaddr) -> bool {
+        address::ip(address).is_some_and(|ip| self.given.contains(&ip))
     }
 
-    fn is_useful(&self, interfaces: &Interfaces, ip: std::net::IpAddr) -> bool {
-        !address::is_link_local_v6(ip) && !interfaces.is_excluded(ip, &self.excluded)
+    /// Whether others can reach anything of what is listened on.
+    fn reaches_others(&self, interfaces: &Interfaces) -> bool {
+        let is_listened = |ip: IpAddr| {
+            let all = |given: &IpAddr| given.is_unspecified() && given.is_ipv4() == ip.is_ipv4();
+            self.given.contains(&ip) || self.given.iter().any(all)
+        };
+        interfaces
+            .addresses()
+            .any(|ip| !ip.is_loopback() && is_listened(ip) && self.is_useful(interfaces, ip))
+    }
+
+    /// An interface that people gave by its address is meant, whatever its name.
+    fn is_useful(&self, interfaces: &Interfaces, ip: IpAddr) -> bool {
+        !address::is_link_local_v6(ip)
+            && (self.given.contains(&ip) || !interfaces.is_excluded(ip, &self.excluded))
     }
 }
 
@@ -89,5 +104,16 @@ mod tests {
         assert_eq!(published(&publish(false, all, &[LO, DOCKER])), ["127.0.0.1", "10.0.0.1"]);
         let only_here = publish(false, "/ip4/127.0.0.1/tcp/1", &[LO, ETH, DOCKER]);
         assert!(published(&only_here).contains(&"127.0.0.1"));
+        let v6 = publish(false, "/ip6/::/tcp/1", &[LO, ETH, ("eth0", "fe80::1")]);
+        assert!(v6.is_published(&"/ip6/::1/tcp/1".parse().unwrap()), "no other IPv6 address is of use");
+    }
+
+    #[test]
+    fn an_address_that_people_gave_is_meant() {
+        let given = publish(false, "/ip4/172.17.0.1/tcp/1", &[LO, ETH, DOCKER]);
+        assert!(published(&given).contains(&"172.17.0.1"));
+        let only_loopback = publish(true, "/ip4/10.0.0.1/tcp/1", &[LO, ETH, DOCKER]);
+        assert_eq!(published(&only_loopback), ["127.0.0.1"]);
+        assert!(only_loopback.is_given(&"/ip4/10.0.0.1/tcp/1".parse().unwrap()));
     }
 }
