@@ -1,9 +1,18 @@
 //! The command line of `trainctl`.
 
+mod cluster;
+mod duration;
+mod job;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+pub(super) use cluster::{CheckpointVerb, ConfigVerb, DrainArguments, NodeVerb};
+use duration::parse_duration;
+pub(super) use job::{JobVerb, MetricsFormat};
 
 /// Drives traind: shows what it does, submits jobs, follows them.
 #[derive(Debug, Parser)]
@@ -13,11 +22,12 @@ use clap::{Parser, Subcommand, ValueEnum};
     after_help = "Examples:\n  trainctl demo                 three daemons, one is killed, one joins, the result is the same\n  \
     trainctl run JOB.toml         train, starting a daemon if none runs\n  trainctl status\n  \
     trainctl job submit JOB.toml --follow\n\nExit codes: 0 ok, 1 failed, 2 usage or bad job file, 3 daemon not running, \
-    4 no such object,\n6 timed out waiting, 7 the job failed, 130 interrupted."
+    4 no such object,\n5 permission, 6 timed out, 7 the job failed, 130 interrupted."
 )]
 pub(super) struct Arguments {
     /// Form of the data on the standard output
-    #[arg(short, long, value_enum, default_value_t = OutputFormat::Table, global = true)]
+    #[arg(short, long, value_enum, default_value_t = OutputFormat::Table, global = true, hide_possible_values = true,
+        help = "Form of the data on the standard output: table, wide, json, jsonl or name")]
     pub(super) output: OutputFormat,
     /// Control socket of the daemon
     #[arg(
@@ -29,6 +39,18 @@ pub(super) struct Arguments {
         help = "Control socket of the daemon, also $TRAIND_SOCKET\n[default: control.sock in /run/traind, else in /var/lib/traind]"
     )]
     pub(super) socket: Option<PathBuf>,
+    /// Give up after this time, as 90s, 10m or 2h
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, global = true)]
+    pub(super) timeout: Option<Duration>,
+    /// Only data and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true)]
+    pub(super) verbose: bool,
+    /// No colour, also $NO_COLOR
+    #[arg(long, global = true)]
+    pub(super) no_color: bool,
     /// What to do
     #[command(subcommand)]
     pub(super) verb: Verb,
@@ -39,8 +61,21 @@ pub(super) struct Arguments {
 pub enum OutputFormat {
     /// For people.
     Table,
-    /// For programs: one versioned JSON object per line.
+    /// For people with wide screens: all columns, nothing shortened.
+    Wide,
+    /// For programs: one versioned JSON object per answer or event, on a line of its own.
     Json,
+    /// For programs: as `json`, and a list is one object per element.
+    Jsonl,
+    /// For shells: ids or names alone, one per line.
+    Name,
+}
+
+impl OutputFormat {
+    /// Whether programs read it.
+    pub(super) fn is_json(self) -> bool {
+        matches!(self, Self::Json | Self::Jsonl)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -89,74 +124,67 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: CheckpointVerb,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum NodeVerb {
-    /// List all nodes, live or not
-    #[command(after_help = "Example:\n  trainctl node ls")]
-    Ls,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum JobVerb {
-    /// Submit a job file
-    #[command(after_help = "Example:\n  trainctl job submit configs/jobs/lenet-digits.toml --follow")]
-    Submit {
-        /// Job file
-        file: PathBuf,
-        /// Show progress until the job has ended
-        #[arg(long)]
+    /// Let a node take no more work and hand over what it has; waits until it is drained
+    #[command(
+        after_help = "Ctrl-C ends the waiting, not the drain.\n\nExamples:\n  trainctl drain --self --reason \"new fan\"\n  \
+        trainctl drain brave-otter-3f --reason upgrade --deadline 5m"
+    )]
+    Drain(DrainArguments),
+    /// Let a drained node take work again
+    #[command(after_help = "Examples:\n  trainctl undrain --self\n  trainctl undrain brave-otter-3f")]
+    Undrain {
+        /// Id, unique prefix of one, or name [default: the node of the daemon that is asked]
+        node: Option<String>,
+        /// The node of the daemon that is asked
+        #[arg(long = "self", conflicts_with = "node")]
+        this: bool,
+    },
+    /// Drain this node, let the swarm forget it, and stop its daemon
+    #[command(after_help = "Example:\n  trainctl leave --self --yes")]
+    Leave {
+        /// The node of the daemon that is asked, which is the only one that can leave
+        #[arg(long = "self")]
+        this: bool,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// What happened in the swarm: nodes, elections, jobs, checkpoints
+    #[command(after_help = "Examples:\n  trainctl events --tail 20\n  trainctl events -f -o jsonl")]
+    Events {
+        /// Go on with new events until interrupted
+        #[arg(short, long)]
         follow: bool,
+        /// Old events at most
+        #[arg(long, value_name = "N")]
+        tail: Option<u64>,
     },
-    /// List all jobs, and say why those wait that do
-    #[command(after_help = "Example:\n  trainctl job ls")]
-    Ls,
-    /// Everything about one job: members, views, work, checkpoints, result
-    #[command(after_help = "Examples:\n  trainctl job show lenet-digits\n  trainctl job show 3fa2 -o json")]
-    Show {
-        /// Id, unique prefix of one, or name
-        job: String,
+    /// Settings of the daemon
+    Config {
+        /// What to do
+        #[command(subcommand)]
+        verb: ConfigVerb,
     },
-    /// Wait until a job has ended; exit code 0 finished, 6 timed out, 7 failed or cancelled
-    #[command(after_help = "Example:\n  trainctl job wait lenet-digits --timeout 10m")]
-    Wait {
-        /// Id, unique prefix of one, or name
-        job: String,
-        /// Give up after this time, as 90s, 10m or 2h
-        #[arg(long, value_parser = parse_duration)]
-        timeout: Option<Duration>,
+    /// Versions of trainctl, of the daemon and of all nodes
+    #[command(after_help = "Examples:\n  trainctl version\n  trainctl version --cluster")]
+    Version {
+        /// The versions of all nodes, and a warning if they differ
+        #[arg(long)]
+        cluster: bool,
     },
-    /// Stop a job for good
-    #[command(after_help = "Example:\n  trainctl job cancel lenet-digits")]
-    Cancel {
-        /// Id, unique prefix of one, or name
-        job: String,
+    /// Write a shell's completion script to the standard output
+    #[command(after_help = "Example:\n  trainctl completion bash > /etc/bash_completion.d/trainctl")]
+    Completion {
+        /// The shell
+        shell: Shell,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum CheckpointVerb {
-    /// List checkpoints, of all jobs or of one
-    #[command(after_help = "Examples:\n  trainctl checkpoint ls\n  trainctl checkpoint ls lenet-digits")]
-    Ls {
-        /// Id, unique prefix of one, or name
-        job: Option<String>,
+    /// Write the manual pages of trainctl and traind
+    #[command(after_help = "Example:\n  trainctl man --out /usr/local/share/man")]
+    Man {
+        /// Directory to write man1 and man8 to, made if missing
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
     },
-}
-
-/// Reads `90`, `90s`, `10m` or `2h`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
-    let seconds_per_unit = match &text[digits.len()..] {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return Err("allowed: a whole number with s, m or h, as 90s".into()),
-    };
-    let count: u64 =
-        digits.parse().map_err(|_| "allowed: a whole number with s, m or h, as 90s".to_owned())?;
-    count.checked_mul(seconds_per_unit).map(Duration::from_secs).ok_or_else(|| "too long".into())
 }
 
 #[cfg(test)]
@@ -178,23 +206,13 @@ mod tests {
         let root = Arguments::command();
         let mut verbs = Vec::new();
         leaves(&root, &mut verbs);
-        assert_eq!(verbs.len(), 10);
+        assert_eq!(verbs.len(), 25);
         for verb in verbs {
             let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Example"), "{} has no example", verb.get_name());
             for line in verb.clone().render_long_help().to_string().lines() {
                 assert!(line.chars().count() <= 100, "{}: too wide: {line}", verb.get_name());
             }
-        }
-    }
-
-    #[test]
-    fn durations_have_units() {
-        assert_eq!(parse_duration("90"), Ok(Duration::from_secs(90)));
-        assert_eq!(parse_duration("10m"), Ok(Duration::from_secs(600)));
-        assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7200)));
-        for bad in ["", "s", "1d", "-1s", "1.5h", "99999999999999999999s", "18446744073709551615h", "5µ"] {
-            assert!(parse_duration(bad).is_err(), "{bad}");
         }
     }
 }
