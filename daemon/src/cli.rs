@@ -1,23 +1,22 @@
 //! `traind` as a function, so that other binaries can be the daemon.
 
-use std::ffi::OsString;
-use std::io::Read as _;
-use std::process::ExitCode;
-use std::thread;
-use std::time::Duration;
+mod signals;
 
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
 use clap::Parser as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tempfile::TempDir;
 
 use crate::exit_code;
-use crate::settings::{self, DaemonFlags, Sources};
-use crate::stop_signal::{StopHandle, StopSignal};
+use crate::service::{NotifyError, ServiceNotifier};
+use crate::settings::{self, DEFAULT_FILE, DaemonFlags, Loaded, Sources};
+use signals::Signals;
 
 /// The first argument by which a binary that is not `traind` is asked to be the daemon.
 pub const DAEMON_ARGUMENT: &str = "__traind";
-
-/// How long a daemon whose parent is gone may take to stop by itself: a checkpoint is written in well under that.
-const ORPHAN_STOP_MAX: Duration = Duration::from_secs(10);
 
 /// The whole of `traind`: reads `arguments` (without the program's name), loads settings, runs, maps to an exit code.
 pub fn daemon_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -31,35 +30,75 @@ pub fn daemon_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return code.into();
         }
     };
+    if flags.print_default_config {
+        return print_default_config().into();
+    }
+    // While this is the only thread.
+    let notifier = ServiceNotifier::take_from_environment();
     let (check_only, exit_with_stdin) = (flags.check_config, flags.exit_with_stdin);
     // Before a temporary directory exists: a signal that comes early removes it as a later one does.
-    let stop = match watch_for_stop(exit_with_stdin) {
-        Ok(stop) => stop,
+    let signals = match Signals::watch(exit_with_stdin) {
+        Ok(signals) => signals,
         Err(error) => {
-            eprintln!("traind: cannot watch for signals: {error}");
+            eprintln!("traind: cannot watch for signals: {error:#}");
             return exit_code::FAILED.into();
         }
     };
-    let loaded = match settings::load(&Sources::of_process(flags)) {
+    let Loaded { settings, temporary, .. } = match load(flags) {
         Ok(loaded) => loaded,
         Err(error) => {
-            eprintln!("traind: bad settings: {:#}", anyhow::Error::new(error));
+            eprintln!("traind: bad settings: {error:#}");
             return exit_code::CONFIG.into();
         }
     };
     if check_only {
+        settings.warnings().iter().for_each(|warning| eprintln!("traind: warning: {warning}"));
         eprintln!("traind: the settings are good");
         return exit_code::OK.into();
     }
-    crate::logging::start(&loaded.settings.log);
-    // The temporary data directory lives in `loaded.temporary` until the node has stopped.
-    match crate::node::run(loaded.settings, stop) {
+    signals.set_temporary(temporary.as_ref().map(TempDir::path));
+    crate::logging::start(&settings.log);
+    settings.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    let notifier = usable(notifier);
+    // The temporary data directory lives in `temporary` until the node has stopped.
+    match crate::node::run(settings, signals.stop(), notifier) {
         Ok(()) => exit_code::OK.into(),
         Err(error) => {
             tell(&error);
             exit_code::FAILED.into()
         }
     }
+}
+
+/// Loads the settings and says which device they mean in this build.
+fn load(flags: DaemonFlags) -> anyhow::Result<Loaded> {
+    let mut loaded = settings::load(&Sources::of_process(flags))?;
+    let resolved = settings::resolve_device(&loaded.settings.device);
+    loaded.settings.device = resolved.with_context(|| {
+        let holds = loaded.origins.iter().find(|holds| holds.key == "device");
+        holds.map_or_else(|| "device".into(), |holds| holds.origin.to_string())
+    })?;
+    Ok(loaded)
+}
+
+/// The file of which every installation can be made, byte by byte.
+fn print_default_config() -> u8 {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(DEFAULT_FILE.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => exit_code::OK,
+        Err(error) => {
+            eprintln!("traind: cannot write to the standard output: {error}");
+            exit_code::FAILED
+        }
+    }
+}
+
+/// A service manager that cannot be told anything is no reason not to train.
+fn usable(notifier: Result<ServiceNotifier, NotifyError>) -> ServiceNotifier {
+    notifier.unwrap_or_else(|error| {
+        tracing::warn!("the service manager is told nothing: {:#}", anyhow::Error::new(error));
+        ServiceNotifier::default()
+    })
 }
 
 /// Says why the daemon stopped, once: in the log, which goes to the standard error, or there where nothing is logged.
@@ -69,41 +108,4 @@ fn tell(error: &anyhow::Error) {
     } else {
         eprintln!("traind: {error:#}");
     }
-}
-
-/// Stops on SIGTERM, SIGINT and, if asked, on the end of the standard input. A second signal exits at once.
-fn watch_for_stop(exit_with_stdin: bool) -> anyhow::Result<StopSignal> {
-    let (handle, stop) = StopHandle::new();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let _guard = runtime.enter();
-    let mut terminated = signal(SignalKind::terminate())?;
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    drop(_guard);
-    let of_signals = handle.clone();
-    thread::Builder::new().name("signals".into()).spawn(move || {
-        runtime.block_on(async {
-            for is_first in [true, false] {
-                let code = tokio::select! {
-                    _ = terminated.recv() => exit_code::TERMINATED,
-                    _ = interrupted.recv() => exit_code::INTERRUPTED,
-                };
-                if !is_first {
-                    std::process::exit(i32::from(code));
-                }
-                tracing::info!("asked to stop");
-                of_signals.stop();
-            }
-        });
-    })?;
-    if exit_with_stdin {
-        thread::Builder::new().name("stdin".into()).spawn(move || {
-            let mut ignored = [0u8; 256];
-            while std::io::stdin().read(&mut ignored).is_ok_and(|count| count > 0) {}
-            tracing::info!("the parent is gone");
-            handle.stop();
-            thread::sleep(ORPHAN_STOP_MAX);
-            std::process::exit(i32::from(exit_code::FAILED));
-        })?;
-    }
-    Ok(stop)
 }

@@ -18,6 +18,8 @@ pub const TIMED_OUT: u8 = 6;
 pub const JOB_FAILED: u8 = 7;
 /// The daemon's settings are wrong: `EX_CONFIG` of sysexits.h.
 pub const CONFIG: u8 = 78;
+/// Ended by SIGHUP: 128 + 1.
+pub const HUNG_UP: u8 = 129;
 /// Ended by SIGINT: 128 + 2, as shells say it.
 pub const INTERRUPTED: u8 = 130;
 /// Ended by SIGTERM: 128 + 15.

@@ -6,6 +6,7 @@ pub mod exit_code;
 pub mod logging;
 pub mod node;
 pub mod ready;
+pub mod service;
 pub mod settings;
 pub mod stop_signal;
 pub mod trainctl;

@@ -15,6 +15,7 @@ use traind_actors::fatal::Fatal;
 
 use crate::control::ControlServer;
 use crate::ready::{ReadyLine, announce};
+use crate::service::ServiceNotifier;
 use crate::settings::Settings;
 use crate::stop_signal::{StopHandle, StopSignal};
 use backend::Backend;
@@ -27,7 +28,7 @@ const LISTENING_WAIT_MAX: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When the data directory, the network or the control socket cannot be opened, or a part died for good.
-pub fn run(settings: Settings, stop: StopSignal) -> anyhow::Result<()> {
+pub fn run(settings: Settings, stop: StopSignal, notifier: ServiceNotifier) -> anyhow::Result<()> {
     let started = Instant::now();
     let threads = match settings.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -37,7 +38,7 @@ pub fn run(settings: Settings, stop: StopSignal) -> anyhow::Result<()> {
     let opened = Opened::open(&settings)?;
     let node = opened.me.node;
     tracing::info!(node = %node, name = node.friendly_name(), threads, "traind starts");
-    actix::System::new().block_on(serve(settings, threads, opened, stop, started))
+    actix::System::new().block_on(serve(settings, threads, opened, stop, notifier, started))
 }
 
 async fn serve(
@@ -45,6 +46,7 @@ async fn serve(
     threads: usize,
     opened: Opened,
     mut stop: StopSignal,
+    notifier: ServiceNotifier,
     started: Instant,
 ) -> anyhow::Result<()> {
     let (fatal, mut raised) = Fatal::channel();
@@ -61,11 +63,13 @@ async fn serve(
     let line = ReadyLine { socket: settings.control_socket.clone(), address, node: actors.node.to_hex() };
     announce(&settings.ready, &line).context("telling that the daemon is ready")?;
     tracing::info!(address = line.address, socket = %line.socket.display(), "ready");
+    notifier.ready("started, looks for its peers");
     let reason = tokio::select! {
         () = stop.stopped() => None,
         reason = raised.recv() => reason,
     };
     tracing::info!("stopping");
+    notifier.stopping("stopping");
     stop_server.stop();
     actors.stop().await;
     // The server ends by itself once it was told; a panic in it is no reason not to stop.

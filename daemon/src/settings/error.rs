@@ -1,35 +1,10 @@
 //! Why settings were refused: where, which key, what is allowed.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Where a value came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A line of a file, counted from 1.
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The line.
-        line: usize,
-    },
-    /// A variable of the environment.
-    Variable(String),
-    /// A flag of the command line.
-    Flag(String),
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { path, line } => write!(formatter, "{}:{line}", path.display()),
-            Self::Variable(name) => write!(formatter, "environment variable {name}"),
-            Self::Flag(name) => write!(formatter, "flag {name}"),
-        }
-    }
-}
+use super::origin::Place;
 
 /// Why settings were refused.
 #[derive(Debug, Error)]
@@ -94,11 +69,15 @@ pub enum SettingsError {
     },
     /// An open swarm that others could reach.
     #[error(
-        "--dev starts an open swarm and listens on this machine only: `network.listen` cannot be \"{address}\"; allowed: /ip4/127.0.0.1/tcp/PORT or /ip6/::1/tcp/PORT"
+        "--dev starts an open swarm and listens on this machine only: `{key}` cannot be \"{address}\"; allowed: {allowed}"
     )]
     DevNotLoopback {
+        /// The key.
+        key: &'static str,
         /// The address.
         address: String,
+        /// What is allowed.
+        allowed: &'static str,
     },
     /// A temporary directory could not be made.
     #[error("cannot make a temporary data directory")]

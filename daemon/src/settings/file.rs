@@ -6,16 +6,18 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Place, SettingsError};
+use super::error::SettingsError;
 use super::keys::{KEYS, KeySpec};
+use super::layer::Entry;
 use super::nearest::nearest;
+use super::origin::Place;
 use super::value::Value;
 
 /// Longest settings file, bytes: some dozens of keys and their comments stay far below.
 pub(super) const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// Reads and checks `path`.
-pub(super) fn read(path: &Path) -> Result<String, SettingsError> {
+/// Reads and checks `path`; every value with its line.
+pub(super) fn read(path: &Path) -> Result<Vec<Entry>, SettingsError> {
     let unreadable = |source| SettingsError::Unreadable { path: path.to_owned(), source };
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
@@ -31,33 +33,40 @@ pub(super) fn read(path: &Path) -> Result<String, SettingsError> {
         let place = Place::File { path: path.to_owned(), line };
         SettingsError::Syntax { place, message: "not UTF-8".into() }
     })?;
-    check(&text, path)?;
-    Ok(text)
+    check(&text, path)
 }
 
 /// Checks every key and value of `text`.
-pub(super) fn check(text: &str, path: &Path) -> Result<(), SettingsError> {
+fn check(text: &str, path: &Path) -> Result<Vec<Entry>, SettingsError> {
     let table = DeTable::parse(text).map_err(|error| SettingsError::Syntax {
         place: place(text, path, error.span()),
         message: error.message().to_owned(),
     })?;
-    check_table(text, path, "", table.get_ref())
+    let mut entries = Vec::new();
+    check_table(text, path, "", table.get_ref(), &mut entries)?;
+    Ok(entries)
 }
 
-fn check_table(text: &str, path: &Path, prefix: &str, table: &DeTable<'_>) -> Result<(), SettingsError> {
+fn check_table(
+    text: &str,
+    path: &Path,
+    prefix: &str,
+    table: &DeTable<'_>,
+    entries: &mut Vec<Entry>,
+) -> Result<(), SettingsError> {
     for (name, value) in table {
         let key = format!("{prefix}{}", name.get_ref());
         if let Some(spec) = KeySpec::find(&key) {
             let found = Value::from_toml(value.get_ref());
-            if !spec.kind.accepts(&found) {
-                let place = place(text, path, Some(value.span()));
-                return Err(bad_value(place, spec, &found));
-            }
+            let place = place(text, path, Some(value.span()));
+            entries.push(Entry::checked(spec, found, place)?);
             continue;
         }
         let section = format!("{key}.");
         match value.get_ref() {
-            DeValue::Table(inner) if is_section(&section) => check_table(text, path, &section, inner)?,
+            DeValue::Table(inner) if is_section(&section) => {
+                check_table(text, path, &section, inner, entries)?
+            }
             found if is_section(&section) => {
                 return Err(SettingsError::BadValue {
                     place: place(text, path, Some(value.span())),
@@ -70,16 +79,6 @@ fn check_table(text: &str, path: &Path, prefix: &str, table: &DeTable<'_>) -> Re
         }
     }
     Ok(())
-}
-
-/// The error for a value that its key does not take.
-pub(super) fn bad_value(place: Place, spec: &KeySpec, found: &Value) -> SettingsError {
-    SettingsError::BadValue {
-        place,
-        key: spec.name.into(),
-        found: found.describe(),
-        allowed: spec.kind.allowed(),
-    }
 }
 
 /// The error for a key that no setting has.

@@ -10,8 +10,8 @@ use clap::Parser;
     name = "traind",
     version,
     after_help = "Examples:\n  traind --dev                       one open swarm on this machine, nothing kept\n  \
-    traind --dev --peer /ip4/127.0.0.1/tcp/40123\n  traind --config /etc/traind/traind.toml --check-config\n\n\
-    Every setting: configs/traind.toml. Drive the daemon with trainctl."
+    traind --dev --peer /ip4/127.0.0.1/tcp/40123\n  traind --config /etc/traind/traind.toml --check-config\n  \
+    traind --print-default-config > /etc/traind/traind.toml\n\nDrive the daemon with trainctl."
 )]
 pub struct DaemonFlags {
     /// Settings file [default: /etc/traind/traind.toml if there, none with --dev]
@@ -26,13 +26,13 @@ pub struct DaemonFlags {
     /// Address of a peer to dial (may be repeated)
     #[arg(long, value_name = "MULTIADDR")]
     pub peer: Vec<String>,
-    /// Where to compute: cpu
+    /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
     /// Threads that compute, 0 for one per core
     #[arg(long, value_name = "N")]
     pub threads: Option<String>,
-    /// Path of the control socket [default: DATA_DIR/control.sock]
+    /// Path of the control socket [default: control.sock in $RUNTIME_DIRECTORY or DATA_DIR]
     #[arg(long, value_name = "PATH")]
     pub socket: Option<String>,
     /// Log level or filter, as info,traind_p2p=debug
@@ -50,6 +50,9 @@ pub struct DaemonFlags {
     /// Check the settings, say what is wrong, and exit
     #[arg(long)]
     pub check_config: bool,
+    /// Print the settings file that explains every key, with the defaults, and exit
+    #[arg(long)]
+    pub print_default_config: bool,
     /// Write one line of JSON to this open file descriptor when ready
     #[arg(long, value_name = "N")]
     pub ready_fd: Option<u32>,
@@ -62,7 +65,7 @@ pub struct DaemonFlags {
 }
 
 impl DaemonFlags {
-    /// The flags that are settings, as (flag, key, text). Lists are joined by commas, which no address contains.
+    /// The flags that are settings, as (flag, key, text). Lists are joined by commas, which no item contains.
     pub(super) fn settings(&self) -> Vec<(&'static str, &'static str, String)> {
         let list = |items: &[String]| (!items.is_empty()).then(|| items.join(","));
         [

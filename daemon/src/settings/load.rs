@@ -1,27 +1,29 @@
-//! Finds the layers, checks each, merges them through `config`, checks what spans keys.
+//! Finds the layers, checks each, merges them through `config`, and says of every value where it came from.
 
 use std::ffi::OsString;
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use config::{Config, FileFormat};
-use serde::Deserialize;
 use tempfile::TempDir;
-use traind_protocol::ids::SwarmId;
 
-use super::address::Address;
-use super::error::{Place, SettingsError};
-use super::file::{bad_value, read, unknown_key};
+use super::Settings;
+use super::error::SettingsError;
+use super::file::read;
 use super::flags::DaemonFlags;
 use super::keys::{KEYS, KeySpec};
-use super::{LogSettings, NetworkSettings, ReadyTargets, SOCKET_PATH_BYTES_MAX, Settings};
+use super::layer::{Entry, of_environment, of_flags};
+use super::merged::{DEV_DATA_DIR, Merged};
+use super::origin::{Origin, SettingOrigin};
+use super::value::Value;
 
 /// Where the settings file is looked for.
 const FILE_DEFAULT: &str = "/etc/traind/traind.toml";
 
-/// Variables that begin like settings and belong to `trainctl`.
-const VARIABLES_OF_OTHERS: [&str; 1] = ["TRAIND_SOCKET"];
+/// The variable in which systemd gives a unit its `StateDirectory=`.
+const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
+
+/// The variable in which systemd gives a unit its `RuntimeDirectory=`.
+const RUNTIME_DIRECTORY: &str = "RUNTIME_DIRECTORY";
 
 /// Where settings come from. An argument, so that tests need neither the real environment nor `/etc`.
 #[derive(Clone, Debug)]
@@ -40,6 +42,17 @@ impl Sources {
     pub fn of_process(flags: DaemonFlags) -> Self {
         Self { file_default: FILE_DEFAULT.into(), environment: std::env::vars_os().collect(), flags }
     }
+
+    /// The first directory that the service manager names in `variable`. `--dev` is no service and has its own places,
+    /// also when it is started from one.
+    fn service_directory(&self, variable: &str) -> Option<String> {
+        if self.flags.dev {
+            return None;
+        }
+        let (_name, value) = self.environment.iter().find(|(name, _value)| name == variable)?;
+        let first = value.to_string_lossy().split(':').next().map(str::to_owned);
+        first.filter(|directory| Path::new(directory).is_absolute())
+    }
 }
 
 /// Checked settings, and the temporary data directory if there is one.
@@ -47,35 +60,10 @@ impl Sources {
 pub struct Loaded {
     /// The settings.
     pub settings: Settings,
+    /// Every key in the order of [`KEYS`], with its value and where that came from.
+    pub origins: Vec<SettingOrigin>,
     /// Removed when this is dropped.
     pub temporary: Option<TempDir>,
-}
-
-/// The keys as `config` gives them after the merge.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Merged {
-    data_dir: PathBuf,
-    device: String,
-    threads: usize,
-    log: LogSettings,
-    network: MergedNetwork,
-    control: MergedControl,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MergedNetwork {
-    listen: Vec<String>,
-    peers: Vec<String>,
-    mdns: bool,
-    swarm: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MergedControl {
-    socket: PathBuf,
 }
 
 /// Loads, merges and checks all layers.
@@ -83,38 +71,69 @@ struct MergedControl {
 /// # Errors
 /// The first thing that is wrong, with its place, its key and what is allowed.
 pub fn load(sources: &Sources) -> Result<Loaded, SettingsError> {
-    let environment = environment_layer(&sources.environment)?;
-    let flags = flags_layer(&sources.flags)?;
-    let mut builder =
-        Config::builder().add_source(config::File::from_str(&defaults(sources.flags.dev), FileFormat::Toml));
+    let environment = of_environment(&sources.environment)?;
+    let flags = of_flags(&sources.flags)?;
+    let mut entries = Vec::new();
     for path in files(sources)? {
-        builder = builder.add_source(config::File::from_str(&read(&path)?, FileFormat::Toml));
+        entries.extend(read(&path)?);
     }
-    let mut layered = Config::builder();
-    for (key, value) in environment.into_iter().chain(flags) {
-        layered = layered.set_override(key, value).map_err(SettingsError::Merge)?;
+    entries.extend(environment);
+    entries.extend(flags);
+
+    let mut defaults = String::new();
+    let mut origins = Vec::new();
+    for spec in KEYS {
+        let (value, origin) = default(spec, sources);
+        defaults.push_str(&format!("{} = {value}\n", spec.name));
+        origins.push(SettingOrigin { key: spec.name, value, origin });
     }
-    builder = builder.add_source(layered.build().map_err(SettingsError::Merge)?);
+    let mut builder = Config::builder().add_source(config::File::from_str(&defaults, FileFormat::Toml));
+    for Entry { spec, value, origin } in entries {
+        if let Some(holds) = origins.iter_mut().find(|holds| holds.key == spec.name) {
+            (holds.value, holds.origin) = (value.to_toml(), origin);
+        }
+        builder =
+            builder.set_override(spec.name, config::ValueKind::from(value)).map_err(SettingsError::Merge)?;
+    }
     let merged: Merged = builder.build().and_then(Config::try_deserialize).map_err(SettingsError::Merge)?;
-    finish(merged, &sources.flags)
+    let runtime_dir = sources.service_directory(RUNTIME_DIRECTORY);
+    let socket_follows = !merged.has_socket_of_its_own();
+    let (settings, temporary) = merged.finish(&sources.flags, runtime_dir.as_deref())?;
+    for holds in &mut origins {
+        match holds.key {
+            "data_dir" => holds.value = path_text(&settings.data_dir),
+            "control.socket" if socket_follows => {
+                holds.value = path_text(&settings.control_socket);
+                if runtime_dir.is_some() {
+                    holds.origin = Origin::Service(RUNTIME_DIRECTORY);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(Loaded { settings, origins, temporary })
 }
 
-/// Stands for "make a temporary one" among the defaults of `--dev`.
-const DEV_DATA_DIR: &str = "(temporary)";
+fn path_text(path: &Path) -> String {
+    Value::Text(path.display().to_string()).to_toml()
+}
 
 /// The lowest layer. `--dev` has its own: loopback, any port, no mDNS, a temporary directory.
-fn defaults(dev: bool) -> String {
-    let mut text = String::new();
-    for spec in KEYS {
-        let default = match spec.name {
-            "data_dir" if dev => format!("{DEV_DATA_DIR:?}"),
-            "network.listen" if dev => "[\"/ip4/127.0.0.1/tcp/0\"]".into(),
-            "network.mdns" if dev => "false".into(),
-            _ => spec.default.into(),
-        };
-        text.push_str(&format!("{} = {default}\n", spec.name));
+fn default(spec: &KeySpec, sources: &Sources) -> (String, Origin) {
+    if sources.flags.dev {
+        match spec.name {
+            "data_dir" => return (format!("{DEV_DATA_DIR:?}"), Origin::DevDefault),
+            "network.listen" => return ("[\"/ip4/127.0.0.1/tcp/0\"]".into(), Origin::DevDefault),
+            "network.mdns" => return ("false".into(), Origin::DevDefault),
+            _ => {}
+        }
     }
-    text
+    match sources.service_directory(STATE_DIRECTORY) {
+        Some(directory) if spec.name == "data_dir" => {
+            (Value::Text(directory).to_toml(), Origin::Service(STATE_DIRECTORY))
+        }
+        _ => (spec.default.into(), Origin::Default),
+    }
 }
 
 /// The settings file and those of `conf.d` beside it, sorted by name. `--dev` reads only a file that it is given.
@@ -146,87 +165,6 @@ fn files(sources: &Sources) -> Result<Vec<PathBuf>, SettingsError> {
         more.insert(0, main);
     }
     Ok(more)
-}
-
-type Layer = Vec<(&'static str, config::ValueKind)>;
-
-fn environment_layer(environment: &[(OsString, OsString)]) -> Result<Layer, SettingsError> {
-    let mut layer = Layer::new();
-    for (name, value) in environment {
-        let name = name.to_string_lossy();
-        if !name.starts_with("TRAIND_") || VARIABLES_OF_OTHERS.contains(&name.as_ref()) {
-            continue;
-        }
-        let place = Place::Variable(name.to_string());
-        let Some(spec) = KEYS.iter().find(|spec| spec.variable() == *name) else {
-            let key = name.trim_start_matches("TRAIND_").replace("__", ".").to_lowercase();
-            return Err(unknown_key(place, key));
-        };
-        layer.push((spec.name, checked(place, spec, &value.to_string_lossy())?));
-    }
-    Ok(layer)
-}
-
-fn flags_layer(flags: &DaemonFlags) -> Result<Layer, SettingsError> {
-    flags
-        .settings()
-        .into_iter()
-        .filter_map(|(flag, key, text)| KeySpec::find(key).map(|spec| (flag, spec, text)))
-        .map(|(flag, spec, text)| Ok((spec.name, checked(Place::Flag(flag.into()), spec, &text)?)))
-        .collect()
-}
-
-fn checked(place: Place, spec: &KeySpec, text: &str) -> Result<config::ValueKind, SettingsError> {
-    let value = spec.kind.read(text);
-    if spec.kind.accepts(&value) { Ok(value.into()) } else { Err(bad_value(place, spec, &value)) }
-}
-
-/// What spans keys: the temporary directory, the socket's path, loopback with `--dev`.
-fn finish(merged: Merged, flags: &DaemonFlags) -> Result<Loaded, SettingsError> {
-    if flags.dev {
-        let open = |text: &&String| !Address::parse(text).is_some_and(|address| address.is_loopback);
-        if let Some(address) = merged.network.listen.iter().find(open) {
-            return Err(SettingsError::DevNotLoopback { address: address.clone() });
-        }
-    }
-    let is_temporary = flags.dev && merged.data_dir == Path::new(DEV_DATA_DIR);
-    let temporary = if is_temporary && !flags.check_config {
-        Some(
-            tempfile::Builder::new()
-                .prefix("traind-")
-                .permissions(Permissions::from_mode(0o700))
-                .tempdir()
-                .map_err(SettingsError::TemporaryDirectory)?,
-        )
-    } else {
-        None
-    };
-    let data_dir = temporary.as_ref().map_or(merged.data_dir, |directory| directory.path().to_owned());
-    let is_default = merged.control.socket.as_os_str().is_empty();
-    let control_socket = if is_default { data_dir.join("control.sock") } else { merged.control.socket };
-    if control_socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
-        return Err(SettingsError::SocketPathTooLong {
-            path: control_socket,
-            bytes_max: SOCKET_PATH_BYTES_MAX,
-        });
-    }
-    let network = merged.network;
-    let settings = Settings {
-        data_dir,
-        device: merged.device,
-        threads: merged.threads,
-        log: merged.log,
-        network: NetworkSettings {
-            listen: network.listen,
-            peers: network.peers,
-            mdns: network.mdns,
-            swarm: SwarmId::from_hex(&network.swarm),
-        },
-        control_socket,
-        dev: flags.dev,
-        ready: ReadyTargets { stdout: flags.dev, descriptor: flags.ready_fd, file: flags.ready_file.clone() },
-    };
-    Ok(Loaded { settings, temporary })
 }
 
 #[cfg(test)]

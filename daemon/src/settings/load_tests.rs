@@ -1,11 +1,13 @@
 //! Every layer, alone and over the one below; every kind of bad input, with its place.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::settings::{Kind, LogFormat};
+use crate::settings::{DEFAULT_FILE, Kind, LogFormat, SOCKET_PATH_BYTES_MAX};
 
 struct Case {
     directory: TempDir,
@@ -53,7 +55,15 @@ fn without_any_source_the_defaults_hold() {
     let settings = Case::new().settings();
     assert_eq!(settings.data_dir, Path::new("/var/lib/traind"));
     assert_eq!(settings.control_socket, Path::new("/var/lib/traind/control.sock"));
-    assert_eq!((settings.device.as_str(), settings.threads, settings.dev), ("cpu", 0, false));
+    assert_eq!((settings.device.as_str(), settings.threads, settings.dev), ("auto", 0, false));
+    assert_eq!((settings.limits.memory_bytes_max, settings.limits.upload_bytes_per_second_max), (None, None));
+    assert_eq!(settings.stop.drain_max, Duration::from_secs(60));
+    assert!(settings.network.kademlia);
+    assert_eq!(
+        settings.network.interfaces_excluded,
+        ["docker*", "veth*", "br-*", "virbr*", "cni*", "flannel*"]
+    );
+    assert_eq!((settings.metrics.listen, settings.metrics.tensorboard), (None, true));
     assert_eq!(settings.network.listen, ["/ip4/0.0.0.0/tcp/7440"]);
     assert!(settings.network.mdns && settings.network.peers.is_empty() && settings.network.swarm.is_none());
     assert_eq!((settings.log.level.as_str(), settings.log.format), ("info", LogFormat::Text));
@@ -128,7 +138,7 @@ fn bad_values_are_refused_with_place_key_and_what_is_allowed() {
     );
     assert_eq!(
         refused("device = \"gpu\""),
-        "traind.toml:1: `device` cannot be \"gpu\"; allowed: only \"cpu\""
+        "traind.toml:1: `device` cannot be \"gpu\"; allowed: \"auto\", \"cpu\", \"cuda\", or \"cuda:N\" with the number of a GPU, as \"cuda:0\""
     );
     assert_eq!(refused("log = 3"), "traind.toml:1: `log` cannot be 3; allowed: a table of settings");
     assert!(
@@ -144,6 +154,145 @@ fn bad_values_are_refused_with_place_key_and_what_is_allowed() {
         Case::new().variable("TRAIND_NETWORK__MDNS", "maybe").refusal(),
         "environment variable TRAIND_NETWORK__MDNS: `network.mdns` cannot be \"maybe\"; allowed: true or false"
     );
+}
+
+#[test]
+fn limits_times_and_addresses_arrive_with_their_units() {
+    let case = Case::new().file(
+        "traind.toml",
+        "[limits]\nmemory = \"8 GiB\"\nupload = \"400 Mbit/s\"\n[stop]\ndrain_timeout = \"2 min\"\n\
+         [metrics]\nlisten = \"[::1]:7441\"\ntensorboard = false\n[network]\nkademlia = false\n",
+    );
+    let case = case.variable("TRAIND_NETWORK__INTERFACES_EXCLUDED", "tun*, wg0");
+    let settings = case.settings();
+    assert_eq!(settings.limits.memory_bytes_max, Some(8 << 30));
+    assert_eq!(settings.limits.upload_bytes_per_second_max, Some(50_000_000));
+    assert_eq!(settings.stop.drain_max, Duration::from_secs(120));
+    assert_eq!(settings.metrics.listen, Some("[::1]:7441".parse().unwrap()));
+    assert!(!settings.metrics.tensorboard && !settings.network.kademlia);
+    assert_eq!(settings.network.interfaces_excluded, ["tun*", "wg0"]);
+
+    let refused = |text: &str| Case::new().file("traind.toml", text).refusal();
+    assert_eq!(
+        refused("[limits]\nmemory = 8"),
+        "traind.toml:2: `limits.memory` cannot be 8; allowed: \"\" for no limit, or a size from 128 MiB to 1 PiB such \
+         as \"8 GiB\""
+    );
+    assert_eq!(
+        refused("[limits]\nupload = \"50 Mb/s\""),
+        "traind.toml:2: `limits.upload` cannot be \"50 Mb/s\"; allowed: \"\" for no limit, or a rate from 10 kB/s to 1 \
+         TB/s such as \"50 MB/s\" or \"400 Mbit/s\""
+    );
+    assert_eq!(
+        refused("stop.drain_timeout = \"2 h\""),
+        "traind.toml:1: `stop.drain_timeout` cannot be \"2 h\"; allowed: a time from 0 s to 1h such as \"60 s\" or \
+         \"2 min\""
+    );
+    assert!(refused("metrics.listen = \"localhost:1\"").contains("such as \"127.0.0.1:7441\""));
+    assert!(refused("network.interfaces_excluded = [\"\"]").contains("such as \"docker*\""));
+}
+
+/// Every value that `case` was given, with where it came from; the case's directory is cut out.
+fn origins(case: &Case) -> Vec<(&'static str, String, String)> {
+    let directory = format!("{}/", case.directory.path().display());
+    let loaded = load(&case.sources).unwrap();
+    assert_eq!(
+        loaded.origins.iter().map(|holds| holds.key).collect::<Vec<_>>(),
+        KEYS.iter().map(|spec| spec.name).collect::<Vec<_>>(),
+        "every key once, in the order of the table"
+    );
+    loaded
+        .origins
+        .into_iter()
+        .filter(|holds| holds.origin != Origin::Default)
+        .map(|holds| (holds.key, holds.value, holds.origin.to_string().replace(&directory, "")))
+        .collect()
+}
+
+#[test]
+fn every_value_says_where_it_came_from() {
+    assert_eq!(origins(&Case::new()), []);
+    let case = Case::new()
+        .file(
+            "traind.toml",
+            "threads = 1\ndevice = \"cpu\"\n\n[network]\npeers = [\n  \"/ip4/192.0.2.1/tcp/1\"]\n",
+        )
+        .file("conf.d/10.toml", "\nlog.level = \"warn\"\nlimits.memory = \"1 GiB\"")
+        .variable("TRAIND_THREADS", "2")
+        .variable("TRAIND_LOG__FORMAT", "json")
+        .flags(|flags| (flags.log_level, flags.data_dir) = (Some("debug".into()), Some("/srv/\"x\"".into())));
+    let (text, set) = (|text: &str| text.to_owned(), origins(&case));
+    assert_eq!(
+        set,
+        [
+            ("data_dir", text("'/srv/\"x\"'"), text("flag --data-dir")),
+            ("device", text("\"cpu\""), text("file traind.toml:2")),
+            ("threads", text("2"), text("environment TRAIND_THREADS")),
+            ("limits.memory", text("\"1 GiB\""), text("file conf.d/10.toml:3")),
+            ("log.level", text("\"debug\""), text("flag --log-level")),
+            ("log.format", text("\"json\""), text("environment TRAIND_LOG__FORMAT")),
+            ("network.peers", text("[\"/ip4/192.0.2.1/tcp/1\"]"), text("file traind.toml:5")),
+        ]
+    );
+    let socket =
+        load(&case.sources).unwrap().origins.into_iter().find(|holds| holds.key == "control.socket").unwrap();
+    assert_eq!(socket.value, "'/srv/\"x\"/control.sock'", "what follows from others is written out");
+}
+
+/// What `config show` prints is a settings file that gives the same settings.
+#[test]
+fn the_values_that_are_told_are_the_values_that_hold() {
+    let case = Case::new()
+        .file(
+            "traind.toml",
+            "threads = 0x10\nlimits.upload = '1 GB/s'\nnetwork.mdns = false\nstop.drain_timeout = '1h'",
+        )
+        .variable("TRAIND_NETWORK__PEERS", "/dns/a.example/tcp/1,/ip4/192.0.2.2/tcp/2")
+        .variable("TRAIND_METRICS__LISTEN", "127.0.0.1:1")
+        .flags(|flags| flags.data_dir = Some("/srv/a \"b\" \\ 'c'".into()));
+    let loaded = load(&case.sources).unwrap();
+    let told: String =
+        loaded.origins.iter().map(|holds| format!("{} = {}\n", holds.key, holds.value)).collect();
+    assert_eq!(Case::new().file("traind.toml", &told).settings(), loaded.settings, "{told}");
+}
+
+#[test]
+fn directories_of_systemd_are_defaults_for_a_service_and_nothing_to_dev() {
+    let service = || {
+        Case::new()
+            .variable("STATE_DIRECTORY", "/var/lib/traind/gpu0:/var/lib/other")
+            .variable("RUNTIME_DIRECTORY", "/run/traind-gpu0")
+    };
+    let settings = service().settings();
+    assert_eq!(settings.data_dir, Path::new("/var/lib/traind/gpu0"));
+    assert_eq!(settings.control_socket, Path::new("/run/traind-gpu0/control.sock"));
+    assert_eq!(
+        origins(&service()),
+        [
+            ("data_dir", "\"/var/lib/traind/gpu0\"".into(), "systemd $STATE_DIRECTORY".into()),
+            (
+                "control.socket",
+                "\"/run/traind-gpu0/control.sock\"".into(),
+                "systemd $RUNTIME_DIRECTORY".into()
+            ),
+        ]
+    );
+    let set = service()
+        .file("traind.toml", "data_dir = \"/srv/t\"")
+        .flags(|flags| flags.socket = Some("/s".into()));
+    assert_eq!(set.settings().data_dir, Path::new("/srv/t"), "a file wins over systemd");
+    assert_eq!(set.settings().control_socket, Path::new("/s"));
+    let strange = Case::new().variable("STATE_DIRECTORY", "").variable("RUNTIME_DIRECTORY", "relative");
+    assert_eq!(strange.settings(), Case::new().settings());
+
+    let dev = service().flags(|flags| flags.dev = true);
+    let loaded = load(&dev.sources).unwrap();
+    assert_eq!(Some(loaded.settings.data_dir.as_path()), loaded.temporary.as_ref().map(TempDir::path));
+    assert_eq!(loaded.settings.control_socket, loaded.settings.data_dir.join("control.sock"));
+    let told = origins(&dev);
+    let keys: Vec<_> = told.iter().map(|(key, _value, origin)| (*key, origin.as_str())).collect();
+    let of_dev = "default of --dev";
+    assert_eq!(keys, [("data_dir", of_dev), ("network.listen", of_dev), ("network.mdns", of_dev)]);
 }
 
 #[test]
@@ -183,7 +332,13 @@ fn dev_is_on_loopback_in_a_temporary_directory_and_reads_no_system_file() {
         flags.dev = true;
         flags.listen = vec!["/ip4/0.0.0.0/tcp/0".into()];
     });
-    assert!(open.refusal().contains("\"/ip4/0.0.0.0/tcp/0\""), "{}", open.refusal());
+    assert!(
+        open.refusal().contains("`network.listen` cannot be \"/ip4/0.0.0.0/tcp/0\""),
+        "{}",
+        open.refusal()
+    );
+    let open = Case::new().flags(|flags| flags.dev = true).variable("TRAIND_METRICS__LISTEN", "0.0.0.0:1");
+    assert!(open.refusal().contains("`metrics.listen` cannot be \"0.0.0.0:1\""), "{}", open.refusal());
 }
 
 #[test]
@@ -200,7 +355,7 @@ fn a_socket_path_that_the_system_cannot_bind_is_refused() {
 /// configs/traind.toml: every key with its default, commented out; so the file changes nothing and explains all.
 #[test]
 fn the_explained_file_is_in_step_with_the_keys() {
-    let text = include_str!("../../../configs/traind.toml");
+    let text = DEFAULT_FILE;
     let untouched = Case::new().settings();
     assert_eq!(Case::new().file("traind.toml", text).settings(), untouched);
 

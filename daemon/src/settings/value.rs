@@ -47,6 +47,20 @@ impl Value {
     }
 }
 
+impl Value {
+    /// The value as TOML, if it is one that a setting takes.
+    pub(super) fn to_toml(&self) -> String {
+        match self {
+            Self::Text(text) => toml::Value::String(text.clone()).to_string(),
+            Self::List(items) => {
+                let items: Vec<String> = items.iter().map(Self::to_toml).collect();
+                format!("[{}]", items.join(", "))
+            }
+            other => other.describe(),
+        }
+    }
+}
+
 impl From<Value> for config::ValueKind {
     fn from(value: Value) -> Self {
         match value {
