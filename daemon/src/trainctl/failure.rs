@@ -22,7 +22,7 @@ pub(super) struct Failure {
     /// What to do next.
     pub(super) next: Option<String>,
     /// What kind of refusal it was, if the daemon refused.
-    refusal: Option<ErrorCode>,
+    pub(super) refusal: Option<ErrorCode>,
 }
 
 /// A failure as programs read it: an [`ApiError`] with the exit code.
@@ -135,7 +135,9 @@ impl From<ClientError> for Failure {
         let message = error.to_string();
         match error {
             ClientError::Refused(refusal) => refusal.into(),
-            ClientError::NotRunning { source, socket } if source.kind() == io::ErrorKind::PermissionDenied => {
+            ClientError::NotRunning { source, socket }
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
                 let denied = socket::explain_denied(&socket);
                 Self::new(exit_code::PERMISSION, format!("no permission to talk to {}", socket.display()))
                     .because(denied.cause)

@@ -71,7 +71,9 @@ fn refuse(error: &clap::Error, arguments: &[OsString]) -> u8 {
     }
     let text = error.render().to_string();
     let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).map(str::to_owned);
     let failure = Failure::new(exit_code::USAGE, message).next("trainctl --help");
+    let failure = Failure { cause: tip, ..failure };
     let format = OutputFormat::Json;
     Output::of_process(OutputOptions { format, loudness: Loudness::Normal, no_color: true }).fail(&failure)
 }

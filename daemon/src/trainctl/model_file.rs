@@ -45,7 +45,9 @@ pub(super) fn check(directory: &Path) -> Result<ModelFile, Failure> {
     let unreadable = |error: io::Error| {
         Failure::new(exit_code::USAGE, format!("cannot read {}", path.display()))
             .because(error.to_string())
-            .next("--from takes a directory with model.safetensors, as `trainctl checkpoint export` writes it")
+            .next(
+                "--from takes a directory with model.safetensors, as `trainctl checkpoint export` writes it",
+            )
     };
     let mut file = std::fs::File::open(&path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
@@ -104,7 +106,9 @@ fn check_header(header: &[u8], data_bytes: u64) -> Result<(), String> {
     let mut reached = 0;
     for (start, end, name) in places {
         if start != reached {
-            return Err(format!("tensor {name:?} begins at byte {start}, but the one before ends at {reached}"));
+            return Err(format!(
+                "tensor {name:?} begins at byte {start}, but the one before ends at {reached}"
+            ));
         }
         reached = end;
     }

@@ -150,11 +150,8 @@ impl Output {
         let text = if self.format.is_json() {
             failure.to_json()
         } else {
-            render::printable(&failure_text(failure)).replacen(
-                "error:",
-                &self.palette.red("error:"),
-                1,
-            ) + "\n"
+            render::printable(&failure_text(failure)).replacen("error:", &self.palette.red("error:"), 1)
+                + "\n"
         };
         let _ = io::stderr().lock().write_all(text.as_bytes());
         failure.code

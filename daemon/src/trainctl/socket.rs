@@ -11,7 +11,8 @@ pub(super) fn find(named: Option<PathBuf>) -> PathBuf {
     named.unwrap_or_else(|| {
         let [packaged, own] = SOCKETS_DEFAULT.map(PathBuf::from);
         // One that cannot be looked at exists too: its directory is for others.
-        let is_missing = packaged.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+        let is_missing =
+            packaged.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
         if is_missing { own } else { packaged }
     })
 }

@@ -7,11 +7,9 @@ use clap::{Subcommand, ValueEnum};
 #[derive(Debug, Subcommand)]
 pub(in super::super) enum JobVerb {
     /// Submit a job file; ends when the nodes have checked that they can run it
-    #[command(
-        after_help = "Examples:\n  trainctl job submit configs/jobs/lenet-digits.toml --follow\n  \
+    #[command(after_help = "Examples:\n  trainctl job submit configs/jobs/lenet-digits.toml --follow\n  \
         trainctl job submit JOB.toml --from ./model       start from ./model/model.safetensors\n  \
-        trainctl job submit JOB.toml --dry-run            check it, submit nothing"
-    )]
+        trainctl job submit JOB.toml --dry-run            check it, submit nothing")]
     Submit {
         /// Job file
         file: PathBuf,

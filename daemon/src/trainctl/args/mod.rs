@@ -14,6 +14,9 @@ pub(super) use cluster::{CheckpointVerb, ConfigVerb, DrainArguments, NodeVerb};
 use duration::parse_duration;
 pub(super) use job::{JobVerb, MetricsFormat};
 
+/// Above the options that every verb takes.
+const EVERYWHERE: &str = "Options of every verb";
+
 /// Drives traind: shows what it does, submits jobs, follows them.
 #[derive(Debug, Parser)]
 #[command(
@@ -26,8 +29,17 @@ pub(super) use job::{JobVerb, MetricsFormat};
 )]
 pub(super) struct Arguments {
     /// Form of the data on the standard output
-    #[arg(short, long, value_enum, default_value_t = OutputFormat::Table, global = true, hide_possible_values = true,
-        help = "Form of the data on the standard output: table, wide, json, jsonl or name")]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value_t = OutputFormat::Table,
+        global = true,
+        hide_possible_values = true,
+        value_name = "FORM",
+        help_heading = EVERYWHERE,
+        help = "Form of the data: table, wide, json, jsonl or name"
+    )]
     pub(super) output: OutputFormat,
     /// Control socket of the daemon
     #[arg(
@@ -36,20 +48,21 @@ pub(super) struct Arguments {
         env = "TRAIND_SOCKET",
         hide_env = true,
         global = true,
+        help_heading = EVERYWHERE,
         help = "Control socket of the daemon, also $TRAIND_SOCKET\n[default: control.sock in /run/traind, else in /var/lib/traind]"
     )]
     pub(super) socket: Option<PathBuf>,
     /// Give up after this time, as 90s, 10m or 2h
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, global = true)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, global = true, help_heading = EVERYWHERE)]
     pub(super) timeout: Option<Duration>,
     /// Only data and errors
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = EVERYWHERE)]
     pub(super) quiet: bool,
     /// Say more
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     pub(super) verbose: bool,
     /// No colour, also $NO_COLOR
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(super) no_color: bool,
     /// What to do
     #[command(subcommand)]
@@ -198,12 +211,14 @@ mod tests {
         Arguments::command().debug_assert();
         fn leaves<'a>(command: &'a clap::Command, found: &mut Vec<&'a clap::Command>) {
             if command.has_subcommands() {
-                command.get_subcommands().for_each(|inner| leaves(inner, found));
+                let inner = command.get_subcommands().filter(|inner| inner.get_name() != "help");
+                inner.for_each(|inner| leaves(inner, found));
             } else {
                 found.push(command);
             }
         }
-        let root = Arguments::command();
+        let mut root = Arguments::command();
+        root.build();
         let mut verbs = Vec::new();
         leaves(&root, &mut verbs);
         assert_eq!(verbs.len(), 25);

@@ -66,8 +66,8 @@ pub(super) fn detail(detail: &NodeDetail) -> String {
     let this = if detail.this_node { " (this node)" } else { "" };
     let traffic = detail.bytes_received.zip(detail.bytes_sent);
     let mut lines = vec![
-        ("node", format!("{}  {}{this}", node.name, node.id)),
-        ("role", role(node).into()),
+        ("node", format!("{}  {}", node.name, node.id)),
+        ("role", format!("{}{this}", role(node))),
         ("council", council(node, true)),
         ("process", format!("{:x}", node.boot)),
         ("version", or_dash(node.version.as_ref())),
@@ -76,11 +76,7 @@ pub(super) fn detail(detail: &NodeDetail) -> String {
         ("job step", or_dash(node.job_step)),
         (
             "work",
-            format!(
-                "{} micro-batches, {} sent",
-                node.microbatches_computed,
-                bytes(node.exchange_bytes_sent)
-            ),
+            format!("{} micro-batches, {} sent", node.microbatches_computed, bytes(node.exchange_bytes_sent)),
         ),
         ("heard", heard(node)),
         ("round trip", or_dash(detail.rtt_ms.map(|rtt_ms| format!("{rtt_ms} ms")))),

@@ -28,7 +28,9 @@ pub(in super::super) async fn config(
                 load(config)?
             }
             Err(failure) if failure.is_not_running() => {
-                return Err(failure.next("trainctl config show --offline reads the settings without a daemon"));
+                return Err(
+                    failure.next("trainctl config show --offline reads the settings without a daemon")
+                );
             }
             Err(failure) => return Err(failure),
         }

@@ -22,6 +22,7 @@ pub(in super::super) fn completion(shell: Shell, output: &Output) -> Result<u8, 
 /// Writes a page per verb to `man1` and that of the daemon to `man8`, below `out`.
 pub(in super::super) fn man(out: &Path, output: &Output) -> Result<u8, Failure> {
     let mut trainctl = Arguments::command();
+    // Gives every verb its full name.
     trainctl.build();
     let mut pages = vec![("man8", "traind.8".to_owned(), page(DaemonFlags::command(), "8")?)];
     collect(&trainctl, "trainctl", &mut pages)?;
@@ -38,11 +39,13 @@ pub(in super::super) fn man(out: &Path, output: &Output) -> Result<u8, Failure> 
     Ok(exit_code::OK)
 }
 
+/// What the pages belong to.
+const SOURCE: &str = concat!("traind ", env!("CARGO_PKG_VERSION"));
+
 type Page = (&'static str, String, Vec<u8>);
 
 fn collect(command: &Command, name: &str, pages: &mut Vec<Page>) -> Result<(), Failure> {
-    let own = command.clone().name(name.to_owned()).display_name(name.to_owned());
-    pages.push(("man1", format!("{name}.1"), page(own, "1")?));
+    pages.push(("man1", format!("{name}.1"), page(command.clone(), "1")?));
     for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
         collect(verb, &format!("{name}-{}", verb.get_name()), pages)?;
     }
@@ -51,7 +54,8 @@ fn collect(command: &Command, name: &str, pages: &mut Vec<Page>) -> Result<(), F
 
 fn page(command: Command, section: &str) -> Result<Vec<u8>, Failure> {
     let mut text = Vec::new();
-    clap_mangen::Man::new(command).section(section).render(&mut text).map_err(|error| {
+    let man = clap_mangen::Man::new(command).section(section).source(SOURCE);
+    man.render(&mut text).map_err(|error| {
         Failure::new(exit_code::FAILED, "cannot make a manual page").because(error.to_string())
     })?;
     Ok(text)

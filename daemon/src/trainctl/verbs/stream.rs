@@ -31,9 +31,8 @@ pub(super) async fn metrics(
     follow: bool,
     output: &Output,
 ) -> Result<u8, Failure> {
-    let format = format.unwrap_or_else(|| {
-        if output.format.is_json() { MetricsFormat::Jsonl } else { MetricsFormat::Table }
-    });
+    let format = format
+        .unwrap_or_else(|| if output.format.is_json() { MetricsFormat::Jsonl } else { MetricsFormat::Table });
     let line = match format {
         MetricsFormat::Jsonl => line_of(OutputFormat::Jsonl, None),
         MetricsFormat::Csv => Lines { head: Some(render::METRICS_CSV_HEAD), of: render::metric_csv },

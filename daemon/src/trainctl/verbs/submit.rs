@@ -33,7 +33,10 @@ pub(super) async fn submit(socket: &Path, what: &Submit, output: &Output) -> Res
     output.answer(&answer)?;
     let job = match &answer {
         Response::JobPlanned(_) if what.dry_run => {
-            output.message(&format!("nothing was submitted; next: trainctl job submit {}", what.file.display()));
+            output.message(&format!(
+                "nothing was submitted; next: trainctl job submit {}",
+                what.file.display()
+            ));
             return Ok(exit_code::OK);
         }
         Response::JobSubmitted { job, .. } => job,
@@ -71,7 +74,11 @@ async fn send(client: &Client, what: &Submit, output: &Output) -> Result<Respons
         None => client.call(&Request::JobSubmit { spec_toml, from: None, dry_run }).await,
         Some(directory) => {
             let model = model_file::check(directory)?;
-            output.message(&format!("sending {} ({})", model.path.display(), render::bytes(model.upload.bytes)));
+            output.message(&format!(
+                "sending {} ({})",
+                model.path.display(),
+                render::bytes(model.upload.bytes)
+            ));
             let request = Request::JobSubmit { spec_toml, from: Some(model.upload), dry_run };
             client.call_with_file(&request, &model.path).await
         }
