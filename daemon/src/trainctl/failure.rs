@@ -3,8 +3,11 @@
 use std::io;
 use std::path::Path;
 
-use crate::control::ClientError;
+use serde::Serialize;
+
+use super::socket;
 use crate::control::api::{ApiError, ErrorCode};
+use crate::control::{ClientError, encode_line};
 use crate::exit_code;
 
 /// Why a verb failed.
@@ -18,11 +21,34 @@ pub(super) struct Failure {
     pub(super) cause: Option<String>,
     /// What to do next.
     pub(super) next: Option<String>,
+    /// What kind of refusal it was, if the daemon refused.
+    pub(super) refusal: Option<ErrorCode>,
+}
+
+/// A failure as programs read it: an [`ApiError`] with the exit code.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename = "Error")]
+struct FailureObject<'a> {
+    code: Word,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<&'a str>,
+    exit_code: u8,
+}
+
+/// What kind of failure.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Word {
+    OfDaemon(ErrorCode),
+    OfProgram(&'static str),
 }
 
 impl Failure {
     pub(super) fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), cause: None, next: None }
+        Self { code, message: message.into(), cause: None, next: None, refusal: None }
     }
 
     pub(super) fn because(mut self, cause: impl Into<String>) -> Self {
@@ -54,6 +80,36 @@ impl Failure {
         Self { message, ..Self::from(refusal) }
     }
 
+    /// As a line of JSON.
+    pub(super) fn to_json(&self) -> String {
+        let object = FailureObject {
+            code: self.word(),
+            message: &self.message,
+            cause: self.cause.as_deref(),
+            next: self.next.as_deref(),
+            exit_code: self.code,
+        };
+        // A map with a kind always becomes a line.
+        encode_line(&object).unwrap_or_default()
+    }
+
+    fn word(&self) -> Word {
+        if let Some(refusal) = self.refusal {
+            return Word::OfDaemon(refusal);
+        }
+        Word::OfProgram(match self.code {
+            exit_code::USAGE => "bad_request",
+            exit_code::NOT_RUNNING => "not_running",
+            exit_code::NO_SUCH_OBJECT => "no_such_object",
+            exit_code::PERMISSION => "permission_denied",
+            exit_code::TIMED_OUT => "timed_out",
+            exit_code::JOB_FAILED => "job_failed",
+            exit_code::INTERRUPTED => "interrupted",
+            exit_code::TERMINATED => "terminated",
+            _ => "failed",
+        })
+    }
+
     /// Whether no daemon answers.
     pub(super) fn is_not_running(&self) -> bool {
         self.code == exit_code::NOT_RUNNING
@@ -69,7 +125,8 @@ impl From<ApiError> for Failure {
             ErrorCode::TimedOut => exit_code::TIMED_OUT,
             ErrorCode::Refused | ErrorCode::Unavailable => exit_code::FAILED,
         };
-        Self { code, message: error.message, cause: error.cause, next: error.next }
+        let refusal = Some(error.code);
+        Self { code, message: error.message, cause: error.cause, next: error.next, refusal }
     }
 }
 
@@ -78,10 +135,13 @@ impl From<ClientError> for Failure {
         let message = error.to_string();
         match error {
             ClientError::Refused(refusal) => refusal.into(),
-            ClientError::NotRunning { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                Self::new(exit_code::NOT_RUNNING, message)
-                    .because(source.to_string())
-                    .next("run trainctl as the daemon's user or a member of its group")
+            ClientError::NotRunning { source, socket }
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                let denied = socket::explain_denied(&socket);
+                Self::new(exit_code::PERMISSION, format!("no permission to talk to {}", socket.display()))
+                    .because(denied.cause)
+                    .next(denied.next)
             }
             ClientError::NotRunning { source, .. } => Self::new(exit_code::NOT_RUNNING, message)
                 .because(source.to_string())
@@ -96,7 +156,7 @@ impl From<ClientError> for Failure {
             }
             ClientError::Malformed { .. } => Self::new(exit_code::FAILED, message)
                 .because("trainctl and traind are of different versions")
-                .next("compare `trainctl --version` and `traind --version`"),
+                .next("trainctl version"),
         }
     }
 }
@@ -119,5 +179,27 @@ mod tests {
         );
         assert_eq!(text(bad("line 2: `steps` is 0")), "j.toml: line 2: `steps` is 0");
         assert_eq!(text(ApiError::unavailable("no coordinator")), "no coordinator");
+    }
+
+    #[test]
+    fn programs_read_an_object_with_the_daemons_word_or_one_for_the_exit_code() {
+        let of_daemon = Failure::from(ApiError::unavailable("no coordinator").next("trainctl status"));
+        assert_eq!(
+            of_daemon.to_json(),
+            concat!(
+                r#"{"apiVersion":"traind/v1","kind":"Error","code":"unavailable","message":"no coordinator","#,
+                r#""next":"trainctl status","exit_code":1}"#,
+                "\n"
+            )
+        );
+        let own = Failure::new(exit_code::TIMED_OUT, "late").because("slow");
+        assert_eq!(
+            own.to_json(),
+            concat!(
+                r#"{"apiVersion":"traind/v1","kind":"Error","code":"timed_out","message":"late","cause":"slow","#,
+                r#""exit_code":6}"#,
+                "\n"
+            )
+        );
     }
 }

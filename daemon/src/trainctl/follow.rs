@@ -40,9 +40,11 @@ impl Ending {
 /// result on the standard output.
 pub(super) async fn follow(client: &Client, job: &str, output: &Output) -> Result<Ending, Failure> {
     let mut events = client.follow(job).await?;
-    let is_json = output.format == OutputFormat::Json;
+    let is_json = output.format.is_json();
+    output.goes_on(format!("only the following ended: the job goes on; trainctl job cancel {job} stops it"));
     let mut screen = Screen::on_stderr(output);
     let mut progress = JobProgress::default();
+    let mut pause = None;
     let mut tick = tokio::time::interval(TICK);
     loop {
         let event = tokio::select! {
@@ -60,14 +62,21 @@ pub(super) async fn follow(client: &Client, job: &str, output: &Output) -> Resul
             output.data(&event, String::new)?;
         } else {
             if let Some(line) = render::event(&event) {
-                screen.say(&render::wrap(&line, 2))?;
+                screen.say(&render::wrap(&render::printable(&line), 2))?;
+            }
+            if progress.pause != pause {
+                pause.clone_from(&progress.pause);
+                let words = pause.as_deref().unwrap_or("resumed");
+                screen.say(&format!("step {}: {words}", progress.step))?;
             }
             screen.progress(&progress);
         }
         if let Some(ending) = Ending::of(&event) {
             screen.close();
-            if !is_json {
-                output.write(&render::ending(&ending))?;
+            match output.format {
+                OutputFormat::Json | OutputFormat::Jsonl => {}
+                OutputFormat::Name => output.write(&format!("{}\n", ending.job))?,
+                OutputFormat::Table | OutputFormat::Wide => output.write(&render::ending(&ending))?,
             }
             return Ok(ending);
         }

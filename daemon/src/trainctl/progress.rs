@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::render;
-use crate::control::api::{FollowEvent, JobStatus, LossPoint};
+use crate::control::api::{FollowEvent, JobStatus, LossPoint, Pause};
 
 /// Most losses kept for the curve; beyond it every second one is dropped.
 const LOSSES_MAX: usize = 4096;
@@ -24,6 +24,13 @@ pub(super) struct JobProgress {
     pub(super) epoch: u64,
     /// Members of the view.
     pub(super) members: usize,
+    /// That it pauses or is paused, and by whom.
+    pub(super) pause: Option<String>,
+    /// Whether the nodes have yet to check that they can run it.
+    pub(super) is_checking: bool,
+    accuracy: Option<f64>,
+    learning_rate: Option<f64>,
+    gradient_norm: Option<f64>,
     losses: BTreeMap<u64, f64>,
 }
 
@@ -40,10 +47,21 @@ impl JobProgress {
                 losses,
                 epoch,
                 members,
+                checking,
+                learning_rate,
+                gradient_norm,
+                evaluation,
+                pause,
                 ..
             } => {
                 let waits = *status == JobStatus::Queued;
-                self.waits_for = waits.then(|| reason.clone().unwrap_or_else(|| "its turn".into()));
+                self.waits_for =
+                    waits.then(|| reason.as_deref().map_or_else(|| "its turn".into(), render::printable));
+                self.is_checking = waits && *checking;
+                self.pause = pause_words(*status, pause.as_ref());
+                self.learning_rate = learning_rate.or(self.learning_rate);
+                self.gradient_norm = gradient_norm.or(self.gradient_norm);
+                self.accuracy = evaluation.and_then(|point| point.accuracy).or(self.accuracy);
                 (self.step, self.steps, self.epoch) = (*stable_step, *steps, *epoch);
                 self.members = members.len();
                 self.loss = loss.or(self.loss);
@@ -75,6 +93,9 @@ impl JobProgress {
         if let Some(reason) = &self.waits_for {
             return format!("queued: {reason}");
         }
+        if let Some(pause) = &self.pause {
+            return format!("{pause} at step {}/{}", self.step, self.steps);
+        }
         let mut line = format!("step {}/{}  {}", self.step, self.steps, self.summary());
         let done = self.step.saturating_sub(since);
         if done > 0 && self.step < self.steps {
@@ -84,11 +105,20 @@ impl JobProgress {
         line
     }
 
-    /// `loss 0.412  3 nodes  view 2`.
+    /// `  learning rate 0.01  gradient norm 1.3`, as far as known.
+    pub(super) fn details(&self) -> String {
+        let rate = self.learning_rate.map(|rate| format!("  learning rate {rate:.3e}"));
+        let norm = self.gradient_norm.map(|norm| format!("  gradient norm {norm:.3e}"));
+        rate.into_iter().chain(norm).collect()
+    }
+
+    /// `loss 0.412  accuracy 88.1 %  3 nodes  view 2`.
     pub(super) fn summary(&self) -> String {
         let loss = self.loss.map_or_else(|| "-".into(), |loss| format!("{loss:.3}"));
         let plural = if self.members == 1 { "" } else { "s" };
-        format!("loss {loss}  {} node{plural}  view {}", self.members, self.epoch)
+        let accuracy = self.accuracy.map(|value| format!("  accuracy {}", render::percent(value)));
+        let accuracy = accuracy.unwrap_or_default();
+        format!("loss {loss}{accuracy}  {} node{plural}  view {}", self.members, self.epoch)
     }
 
     fn thin_out(&mut self) {
@@ -100,6 +130,17 @@ impl JobProgress {
             });
         }
     }
+}
+
+/// `paused by brave-otter-3f`.
+fn pause_words(status: JobStatus, pause: Option<&Pause>) -> Option<String> {
+    let word = match status {
+        JobStatus::Pausing => "pausing",
+        JobStatus::Paused => "paused",
+        _ => return None,
+    };
+    let by = pause.map(|pause| format!(", asked at {}", pause.by.name)).unwrap_or_default();
+    Some(format!("{word}{by}"))
 }
 
 /// `12 s`, `30 min 51 s`, `2 h 5 min`.
@@ -114,7 +155,7 @@ fn eta(left_s: u128) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::api::NodeRef;
+    use crate::control::api::{EvaluationPoint, NodeRef};
 
     fn event(step: u64, losses: &[(u64, f64)]) -> FollowEvent {
         let node = NodeRef { name: "calm-lark-01".into(), id: "ab".into() };
@@ -159,6 +200,24 @@ mod tests {
         }
         progress.apply(&waiting);
         assert_eq!(progress.line(0, Duration::ZERO), "queued: job a1b2 runs");
+    }
+
+    #[test]
+    fn a_paused_job_says_who_paused_it_and_goes_on_as_before() {
+        let mut progress = JobProgress::default();
+        let mut paused = event(240, &[(240, 0.412)]);
+        if let FollowEvent::Progress { status, pause, evaluation, learning_rate, .. } = &mut paused {
+            *status = JobStatus::Paused;
+            *pause = Some(Pause { by: NodeRef { name: "calm-lark-01".into(), id: "ab".into() } });
+            *learning_rate = Some(0.05);
+            *evaluation =
+                Some(EvaluationPoint { step: 200, correct: 3, total: 4, accuracy: Some(0.75), loss: None });
+        }
+        progress.apply(&paused);
+        assert_eq!(progress.line(0, Duration::ZERO), "paused, asked at calm-lark-01 at step 240/600");
+        progress.apply(&event(241, &[(241, 0.4)]));
+        assert_eq!(progress.summary(), "loss 0.400  accuracy 75.0 %  3 nodes  view 2");
+        assert_eq!(progress.details(), "  learning rate 5.000e-2");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::chart::{Mark, loss_chart};
 use super::failure::Failure;
-use super::output::{Output, Palette};
+use super::output::{Loudness, Output, Palette};
 use super::progress::JobProgress;
 use crate::exit_code;
 
@@ -37,6 +37,8 @@ pub(super) struct Screen {
     /// While a job is shown.
     bars: Option<Bars>,
     to_stdout: bool,
+    is_quiet: bool,
+    is_verbose: bool,
     draws_chart: bool,
     started: Option<(Instant, u64)>,
     line_last: Option<Instant>,
@@ -71,6 +73,8 @@ impl Screen {
             draws: output.draws,
             bars: None,
             to_stdout,
+            is_quiet: output.loudness == Loudness::Quiet,
+            is_verbose: output.loudness == Loudness::Verbose,
             draws_chart,
             started: None,
             line_last: None,
@@ -82,6 +86,10 @@ impl Screen {
 
     /// Says a line that stays.
     pub(super) fn say(&mut self, line: &str) -> Result<(), Failure> {
+        self.line_last = Some(Instant::now());
+        if self.is_quiet {
+            return Ok(());
+        }
         let to_stdout = self.to_stdout;
         let write = || {
             if to_stdout {
@@ -94,7 +102,6 @@ impl Screen {
             Some(bars) => bars.all.suspend(write),
             None => write(),
         };
-        self.line_last = Some(Instant::now());
         written.map_err(|error| {
             Failure::new(exit_code::FAILED, "cannot write the output").because(error.to_string())
         })
@@ -108,7 +115,10 @@ impl Screen {
         }
         let now = Instant::now();
         let (start, since) = *self.started.get_or_insert((now, progress.step));
-        let line = progress.line(since, now.duration_since(start));
+        let mut line = progress.line(since, now.duration_since(start));
+        if self.is_verbose {
+            line.push_str(&progress.details());
+        }
         if self.draws {
             let chart = if self.draws_chart { self.chart(progress) } else { String::new() };
             self.bars.get_or_insert_with(Bars::new).draw(progress, &line, &chart);
@@ -195,7 +205,7 @@ mod tests {
 
     fn screen() -> Screen {
         let palette = Palette { on: false };
-        Screen::on_stderr(&Output { format: OutputFormat::Table, draws: false, palette })
+        Screen::on_stderr(&Output::plain(OutputFormat::Table, false, palette))
     }
 
     #[test]

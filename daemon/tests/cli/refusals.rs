@@ -1,17 +1,29 @@
 //! Everything that goes wrong has its exit code, says what, why, and what to do next.
 
+use std::fs::Permissions;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 
-use crate::fake::{Fake, JOB, command, trainctl};
+use crate::fake::{Fake, JOB, Ran, command, trainctl};
 
 #[test]
 fn without_a_daemon_the_socket_and_the_next_command_are_named() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("none.sock");
-    for arguments in
-        [&["status"][..], &["node", "ls"], &["job", "ls"], &["job", "wait", "x"], &["checkpoint", "ls"]]
-    {
+    for arguments in [
+        &["status"][..],
+        &["node", "ls"],
+        &["job", "ls"],
+        &["job", "wait", "x"],
+        &["checkpoint", "ls"],
+        &["drain", "--reason", "x"],
+        &["leave", "--yes"],
+        &["events", "-f"],
+        &["version", "--cluster"],
+    ] {
         let mut all = vec!["--socket", socket.to_str().unwrap()];
         all.extend(arguments);
         let ran = trainctl(&all);
@@ -42,6 +54,13 @@ fn a_wrong_command_line_is_refused() {
         &["job", "wait"],
         &["job", "wait", "x", "--timeout", "soon"],
         &["demo", "--nodes", "2"],
+        &["drain"],
+        &["drain", "--reason", "two\nlines"],
+        &["node", "show"],
+        &["node", "show", "x", "--self"],
+        &["checkpoint", "export", "x"],
+        &["completion", "cmd"],
+        &["status", "-q", "-v"],
     ] {
         let ran = trainctl(arguments);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{arguments:?}: {ran:?}");
@@ -117,7 +136,13 @@ fn an_unknown_job_is_no_such_object_and_an_ambiguous_one_is_usage() {
         &["job", "show", "ff"][..],
         &["job", "wait", "ff"],
         &["job", "cancel", "ff"],
+        &["job", "pause", "ff"],
+        &["job", "resume", "ff"],
+        &["job", "logs", "ff"],
+        &["job", "metrics", "ff"],
         &["checkpoint", "ls", "ff"],
+        &["checkpoint", "show", "ff"],
+        &["checkpoint", "export", "ff", "--out", "/nonexistent"],
     ] {
         let ran = fake.trainctl(arguments);
         assert_eq!(ran.code, Some(4), "{ran:?}");
@@ -125,7 +150,7 @@ fn an_unknown_job_is_no_such_object_and_an_ambiguous_one_is_usage() {
     }
     let ran = fake.trainctl(&["job", "show", "0"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    assert!(ran.stderr.starts_with("error: \"0\" names 4 jobs: "), "{ran:?}");
+    assert!(ran.stderr.starts_with("error: \"0\" names 6 jobs: "), "{ran:?}");
 }
 
 #[test]
@@ -157,4 +182,66 @@ fn an_answer_that_is_none_is_said_so() {
     assert_eq!(closed.code, Some(3), "{closed:?}");
     assert!(closed.stderr.contains("closed the connection"), "{closed:?}");
     server.join().unwrap();
+}
+
+#[test]
+fn programs_read_a_failure_as_an_object() {
+    let fake = Fake::start();
+    let failure = |arguments: &[&str]| {
+        let ran = fake.trainctl(arguments);
+        assert_eq!(ran.stdout, "", "{ran:?}");
+        let value: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
+        assert_eq!(
+            (value["apiVersion"].as_str(), value["kind"].as_str()),
+            (Some("traind/v1"), Some("Error"))
+        );
+        assert_eq!(value["exit_code"].as_i64(), ran.code.map(i64::from), "{ran:?}");
+        value
+    };
+    let unknown = failure(&["job", "show", "ff", "-o", "json"]);
+    assert_eq!(
+        (unknown["code"].as_str(), unknown["next"].as_str()),
+        (Some("no_such_object"), Some("trainctl job ls"))
+    );
+    let refused = failure(&["job", "cancel", "digits", "-o", "jsonl"]);
+    assert_eq!((refused["code"].as_str(), refused["exit_code"].as_i64()), (Some("refused"), Some(1)));
+    assert_eq!(refused["cause"], "nothing is left to cancel");
+    let usage = failure(&["jobb", "-o", "json"]);
+    assert_eq!((usage["code"].as_str(), usage["exit_code"].as_i64()), (Some("bad_request"), Some(2)));
+    let late = failure(&["events", "-f", "--tail", "0", "-o", "json", "--timeout", "0"]);
+    assert_eq!((late["code"].as_str(), late["exit_code"].as_i64()), (Some("timed_out"), Some(6)));
+}
+
+/// Runs `trainctl` as somebody whom the socket is not for: another user if this one may do anything.
+fn as_a_stranger(fake: &Fake, arguments: &[&str]) -> Ran {
+    let is_root = rustix::process::geteuid().is_root();
+    let mode = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    let program = fake.directory.path().join("trainctl");
+    std::fs::copy(env!("CARGO_BIN_EXE_trainctl"), &program).unwrap();
+    mode(&program, 0o755);
+    mode(fake.directory.path(), 0o755);
+    mode(&fake.socket, if is_root { 0o660 } else { 0 });
+    let mut all = vec!["--socket", fake.socket.to_str().unwrap()];
+    all.extend(arguments);
+    let mut command = command(program.to_str().unwrap(), &all);
+    if is_root {
+        command.uid(65_534).gid(65_534);
+    }
+    command.output().unwrap().into()
+}
+
+#[test]
+fn a_socket_of_others_is_explained_by_owner_and_mode() {
+    let fake = Fake::start();
+    let ran = as_a_stranger(&fake, &["status"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(5), ""), "{ran:?}");
+    let expected =
+        format!("error: no permission to talk to {}\n  cause: it belongs to user ", fake.socket.display());
+    assert!(ran.stderr.starts_with(&expected) && ran.stderr.contains(", its mode is 0"), "{ran:?}");
+    assert!(ran.stderr.contains("\n  next:  ") && ran.stderr.contains("sudo"), "{ran:?}");
+    let file = fake.file("job.toml", JOB);
+    std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    let ran = as_a_stranger(&fake, &["run", &file, "-o", "json"]);
+    assert_eq!(ran.code, Some(5), "no daemon of its own is started: {ran:?}");
+    assert!(ran.stderr.contains(r#""code":"permission_denied""#), "{ran:?}");
 }

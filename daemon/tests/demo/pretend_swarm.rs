@@ -1,7 +1,7 @@
 //! What the founder pretends: a swarm that trains. It moves on by events alone: at 40 % it waits until a member has
 //! died, at 70 % until a new one has come, unless it was alone from the start.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt as _;
@@ -11,9 +11,9 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 use traind::control::api::{
     ApiError, Council, CouncilRole, Departure, FollowEvent, JobDetail, JobResult, JobStatus, LossPoint,
-    NodeRef, NodeRole, NodeRow, Request, Response, Status, ViewRow, WorkRow,
+    NodeRef, NodeRole, NodeRow, Request, Response, Status, StreamItem, ViewRow, WorkRow,
 };
-use traind::control::{ControlBackend, FOLLOW_EVENTS_MAX};
+use traind::control::{ControlBackend, Export, FOLLOW_EVENTS_MAX, Submission};
 
 const JOB: &str = "ab00000000000000";
 
@@ -61,6 +61,8 @@ impl Swarm {
             microbatches_computed: 0,
             exchange_bytes_sent: 0,
             last_heard_ms: None,
+            version: None,
+            drain: None,
         };
         self.live.borrow().iter().map(row).collect()
     }
@@ -131,6 +133,15 @@ impl Swarm {
             warnings: Vec::new(),
             result: Some(self.result()),
             spec_toml: String::new(),
+            checking: false,
+            evaluations: Vec::new(),
+            learning_rate: None,
+            gradient_norm: None,
+            pause: None,
+            refusal: None,
+            data: None,
+            from: None,
+            kept_out: Vec::new(),
         }
     }
 }
@@ -143,20 +154,34 @@ impl ControlBackend for Pretended {
         let answer = match request {
             Request::Status => Response::Status(self.0.status()),
             Request::NodeList => Response::NodeList { nodes: self.0.nodes() },
-            Request::JobSubmit { spec_toml } => {
-                let steps = spec_toml
-                    .lines()
-                    .find_map(|line| line.strip_prefix("steps = "))
-                    .unwrap()
-                    .parse()
-                    .unwrap();
-                *self.0.job.lock().unwrap() = Job { steps, ..Job::default() };
-                Response::JobSubmitted { job: JOB.into(), name: "lenet-digits".into() }
-            }
             Request::JobShow { .. } => Response::JobDetail(self.0.detail()),
             other => return async move { Err(ApiError::bad_request(format!("{other:?}"))) }.boxed(),
         };
         async move { Ok(answer) }.boxed()
+    }
+
+    fn submit(&self, submission: Submission) -> BoxFuture<'static, Result<Response, ApiError>> {
+        let steps = submission
+            .spec_toml
+            .lines()
+            .find_map(|line| line.strip_prefix("steps = "))
+            .unwrap()
+            .parse()
+            .unwrap();
+        *self.0.job.lock().unwrap() = Job { steps, ..Job::default() };
+        async move { Ok(Response::JobSubmitted { job: JOB.into(), name: "lenet-digits".into() }) }.boxed()
+    }
+
+    fn export(&self, _: String, _: Option<u64>) -> BoxFuture<'static, Result<Export, ApiError>> {
+        async move { Err(ApiError::refused("nothing is kept")) }.boxed()
+    }
+
+    fn staging_directory(&self) -> PathBuf {
+        std::env::temp_dir()
+    }
+
+    fn stream(&self, _: Request) -> BoxFuture<'static, Result<mpsc::Receiver<StreamItem>, ApiError>> {
+        async move { Err(ApiError::refused("nothing is told")) }.boxed()
     }
 
     fn follow_job(&self, _: String) -> BoxFuture<'static, Result<mpsc::Receiver<FollowEvent>, ApiError>> {
@@ -225,6 +250,11 @@ async fn pretend_to_train(swarm: Arc<Swarm>, events: mpsc::Sender<FollowEvent>) 
             losses: vec![LossPoint { step, loss }],
             epoch: *epoch,
             members: names.clone(),
+            checking: false,
+            learning_rate: None,
+            gradient_norm: None,
+            evaluation: None,
+            pause: None,
         };
         if events.send(progress).await.is_err() {
             return;

@@ -12,7 +12,7 @@ use super::args::OutputFormat;
 use super::daemon_process::DaemonCommand;
 use super::failure::Failure;
 use super::interrupt;
-use super::output::Output;
+use super::output::{Loudness, Output, OutputOptions};
 use super::scratch::Scratch;
 use super::screen::Screen;
 use crate::exit_code;
@@ -38,9 +38,9 @@ pub struct DemoOptions {
 
 /// The demo as a program of its own, for tests that bring other daemons.
 pub fn demo_main(options: &DemoOptions, format: OutputFormat) -> ExitCode {
-    let output = Output::of_process(format);
+    let output = Output::of_process(OutputOptions { format, loudness: Loudness::Normal, no_color: false });
     let done = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(interrupt::or_interrupted(demo(options, &output))),
+        Ok(runtime) => runtime.block_on(interrupt::or_interrupted(demo(options, &output), &output)),
         Err(error) => Err(Failure::new(exit_code::FAILED, format!("cannot start: {error}"))),
     };
     match done {
@@ -53,7 +53,7 @@ pub fn demo_main(options: &DemoOptions, format: OutputFormat) -> ExitCode {
 pub(super) async fn demo(options: &DemoOptions, output: &Output) -> Result<u8, Failure> {
     let start = Instant::now();
     let spec_toml = job(options.steps)?;
-    let mut screen = Screen::for_show(output, output.format == OutputFormat::Table);
+    let mut screen = Screen::for_show(output, !output.format.is_json());
     let scratch = Scratch::new(options.keep)?;
     if scratch.is_kept() {
         screen.say(&format!("keeping data directories and logs in {}", scratch.path().display()))?;

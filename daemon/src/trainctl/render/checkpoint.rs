@@ -1,24 +1,65 @@
-//! Checkpoints as a table.
+//! Checkpoints: a table of all, everything about one, and what was exported.
 
+use std::path::Path;
+
+use super::facts;
 use super::node::names;
-use super::table::table;
+use super::table::Column::{Always, Wide};
+use super::table::table_in_width;
 use super::units::{bytes, short};
-use crate::control::api::CheckpointRow;
+use crate::control::api::{CheckpointDetail, CheckpointExport, CheckpointRow};
 
 /// `trainctl checkpoint ls`.
-pub(super) fn checkpoints(checkpoints: &[CheckpointRow]) -> String {
-    table(
-        ["JOB", "ID", "STEP", "SIZE", "HOLDERS", "CHAIN", "DIGEST"],
+pub(super) fn checkpoints(checkpoints: &[CheckpointRow], is_wide: bool) -> String {
+    table_in_width(
+        [
+            Always("JOB"),
+            Always("ID"),
+            Always("STEP"),
+            Always("SIZE"),
+            Always("HOLDERS"),
+            Wide("CHAIN"),
+            Always("DIGEST"),
+        ],
+        is_wide,
         checkpoints.iter().map(|checkpoint| {
+            let digest = &checkpoint.digest;
             [
                 checkpoint.job_name.clone(),
                 checkpoint.job.clone(),
                 checkpoint.step.to_string(),
                 bytes(checkpoint.bytes),
                 names(&checkpoint.holders),
-                short(&checkpoint.chain),
-                checkpoint.digest.clone(),
+                checkpoint.chain.clone(),
+                if is_wide { digest.clone() } else { short(digest) },
             ]
         }),
+    )
+}
+
+/// `trainctl checkpoint show`.
+pub(super) fn detail(detail: &CheckpointDetail) -> String {
+    let CheckpointDetail { row, local, newest } = detail;
+    let newest = if *newest { ", the newest" } else { "" };
+    let held = if *local { " (this node too)" } else { " (not this node)" };
+    facts(&[
+        ("job", format!("{}  {}", row.job_name, row.job)),
+        ("step", format!("{}{newest}", row.step)),
+        ("size", bytes(row.bytes)),
+        ("held by", format!("{}{held}", names(&row.holders))),
+        ("digest", row.digest.clone()),
+        ("chain", row.chain.clone()),
+    ])
+}
+
+/// `trainctl checkpoint export`.
+pub(in super::super) fn exported(export: &CheckpointExport, directory: &Path) -> String {
+    let files = export.files.iter().map(|file| format!("{} ({})", file.name, bytes(file.bytes)));
+    format!(
+        "exported {} at step {} to {}: {}\n",
+        export.job_name,
+        export.step,
+        directory.display(),
+        files.collect::<Vec<_>>().join(", ")
     )
 }

@@ -3,30 +3,45 @@
 use super::checkpoint::checkpoints;
 use super::facts;
 use super::node::names;
-use super::table::table;
-use super::units::{bytes, loss, or_dash, percent, shortened};
+use super::table::Column::{Always, Wide};
+use super::table::{table, table_in_width};
+use super::units::{bytes, loss, or_dash, percent, short, shortened};
 use super::wrap::wrap;
 use crate::control::api::{
-    JobDetail, JobRow, JobStatus, MemberRow, NumericClassRow, StepRange, ViewRow, WorkRow,
+    EvaluationPoint, JobData, JobDetail, JobPlanned, JobRow, JobStatus, KeptOut, MemberRow, NumericClassRow,
+    StepRange, ViewRow, WorkRow,
 };
 
 /// Characters of a reason in the list; `job show` has all of it.
 const REASON_SHOWN_MAX: usize = 70;
 
 /// `trainctl job ls`.
-pub(super) fn jobs(jobs: &[JobRow]) -> String {
-    table(
-        ["ID", "NAME", "STATUS", "STEP", "LOSS", "NODES", "SUBMITTED BY", "REASON"],
+pub(super) fn jobs(jobs: &[JobRow], is_wide: bool) -> String {
+    table_in_width(
+        [
+            Always("ID"),
+            Always("NAME"),
+            Always("STATUS"),
+            Always("STEP"),
+            Always("LOSS"),
+            Always("NODES"),
+            Wide("SUBMITTED BY"),
+            Always("REASON"),
+        ],
+        is_wide,
         jobs.iter().map(|job| {
+            let reason = job.reason.as_ref();
             [
                 job.id.clone(),
                 job.name.clone(),
-                status_word(job.status).into(),
+                if job.checking { "checking" } else { status_word(job.status) }.into(),
                 format!("{}/{}", job.step, job.steps),
                 loss(job.loss),
                 job.nodes.to_string(),
                 job.submitted_by.name.clone(),
-                or_dash(job.reason.as_ref().map(|reason| shortened(reason, REASON_SHOWN_MAX))),
+                or_dash(reason.map(|reason| {
+                    if is_wide { reason.clone() } else { shortened(reason, REASON_SHOWN_MAX) }
+                })),
             ]
         }),
     )
@@ -47,7 +62,7 @@ pub(super) fn status_word(status: JobStatus) -> &'static str {
 }
 
 /// `trainctl job show`.
-pub(super) fn detail(job: &JobDetail) -> String {
+pub(super) fn detail(job: &JobDetail, is_wide: bool) -> String {
     let mut text = summary(job);
     for warning in &job.warnings {
         text.push_str(&format!("{}\n", wrap(&format!("warning:       {warning}"), 15)));
@@ -59,6 +74,13 @@ pub(super) fn detail(job: &JobDetail) -> String {
     if !job.spares.is_empty() {
         text.push_str(&format!("\n{}\n", wrap(&format!("spares: {}", names(&job.spares)), 2)));
     }
+    if !job.kept_out.is_empty() {
+        let row = |row: &KeptOut| format!("{}: {}\n", row.node.name, row.reason);
+        prose(&mut text, "nodes that it does without", &job.kept_out.iter().map(row).collect::<String>());
+    }
+    if !job.evaluations.is_empty() {
+        section(&mut text, "held-out samples", &evaluations(&job.evaluations));
+    }
     if !job.work.is_empty() {
         section(&mut text, "work by process", &work(&job.work));
     }
@@ -69,7 +91,7 @@ pub(super) fn detail(job: &JobDetail) -> String {
         section(&mut text, "stable steps by view", &ranges(&job.committed));
     }
     if !job.checkpoints.is_empty() {
-        section(&mut text, "checkpoints", &checkpoints(&job.checkpoints));
+        section(&mut text, "checkpoints", &checkpoints(&job.checkpoints, is_wide));
     }
     if !job.numeric_classes.is_empty() {
         let row = |row: &NumericClassRow| format!("{}: {}\n", names(&row.nodes), row.class);
@@ -90,16 +112,23 @@ fn prose(text: &mut String, head: &str, body: &str) {
 }
 
 fn summary(job: &JobDetail) -> String {
-    let mut lines = vec![
-        ("job", format!("{}  {}", job.name, job.id)),
-        ("status", status_word(job.status).into()),
-        ("step", format!("{}/{}, {} micro-batches each", job.step, job.steps, job.micro_batches)),
-        ("loss", loss(job.loss)),
-        ("submitted by", job.submitted_by.name.clone()),
-    ];
-    if let Some(reason) = &job.reason {
-        lines.insert(2, ("reason", reason.clone()));
-    }
+    let status = if job.checking { "queued, the nodes check it" } else { status_word(job.status) };
+    let mut lines = vec![("job", format!("{}  {}", job.name, job.id)), ("status", status.into())];
+    let refusal = job.refusal.as_ref().map(|refusal| format!("{}: {}", refusal.node.name, refusal.reason));
+    let pause = job.pause.as_ref().map(|pause| pause.by.name.clone());
+    let data = job.data.as_ref().map(data);
+    let rate = job.learning_rate.map(|rate| format!("{rate:.4e}"));
+    let norm = job.gradient_norm.map(|norm| format!("{norm:.4e}"));
+    lines.extend(job.reason.clone().map(|reason| ("reason", reason)));
+    lines.extend(refusal.map(|refusal| ("refused by", refusal)));
+    lines.extend(pause.map(|by| ("paused by", by)));
+    lines.push(("step", format!("{}/{}, {} micro-batches each", job.step, job.steps, job.micro_batches)));
+    lines.push(("loss", loss(job.loss)));
+    lines.extend(rate.map(|rate| ("learning rate", rate)));
+    lines.extend(norm.map(|norm| ("gradient norm", norm)));
+    lines.extend(data.map(|data| ("data", data)));
+    lines.extend(job.from.clone().map(|from| ("started from", from)));
+    lines.push(("submitted by", job.submitted_by.name.clone()));
     if let Some(result) = &job.result {
         lines.push(("digest", result.digest.clone()));
         lines.push(("chain", result.chain.clone()));
@@ -109,6 +138,41 @@ fn summary(job: &JobDetail) -> String {
         }
     }
     facts(&lines)
+}
+
+/// `idx /srv/fashion-mnist, digest 5f0c…`.
+fn data(data: &JobData) -> String {
+    let path = data.path.as_ref().map(|path| format!(" {path}")).unwrap_or_default();
+    let digest = data.digest.as_ref().map(|digest| format!(", digest {}", short(digest))).unwrap_or_default();
+    format!("{}{path}{digest}", data.kind)
+}
+
+/// `trainctl job submit --dry-run`.
+pub(super) fn planned(job: &JobPlanned) -> String {
+    let mut lines = vec![
+        ("job", job.name.clone()),
+        ("steps", job.steps.to_string()),
+        ("batch", format!("{} micro-batches of {} samples", job.micro_batches, job.micro_batch_size)),
+        ("nodes", format!("at least {}", job.nodes_min)),
+        ("state", bytes(job.state_bytes)),
+    ];
+    lines.extend(job.data.as_ref().map(|found| ("data", data(found))));
+    lines.extend(job.warnings.iter().map(|warning| ("warning", warning.clone())));
+    facts(&lines)
+}
+
+fn evaluations(points: &[EvaluationPoint]) -> String {
+    table(
+        ["STEP", "ACCURACY", "RIGHT", "LOSS"],
+        points.iter().map(|point| {
+            [
+                point.step.to_string(),
+                or_dash(point.accuracy.map(percent)),
+                format!("{} of {}", point.correct, point.total),
+                loss(point.loss),
+            ]
+        }),
+    )
 }
 
 fn members(members: &[MemberRow]) -> String {

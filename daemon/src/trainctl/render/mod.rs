@@ -1,19 +1,29 @@
-//! Answers as text for people. Pure: data in, text out.
+//! Answers as text for people, or for shells. Pure: data in, text out.
 
 mod checkpoint;
+mod config;
+mod elements;
 mod event;
 mod job;
 mod node;
 mod status;
+mod stream;
 mod table;
 mod units;
+mod version;
 mod wrap;
 
 use crate::control::api::Response;
 
+pub(super) use checkpoint::exported;
+pub(super) use config::config;
+pub(super) use elements::{elements, names};
 pub(super) use event::{ending, event};
 pub(super) use job::work;
-pub(super) use units::{duration_ms, percent};
+pub(super) use node::drained;
+pub(super) use stream::{METRICS_CSV_HEAD, METRICS_HEAD, metric_csv, stream_line, stream_name};
+pub(super) use units::{bytes, duration_ms, percent};
+pub(super) use version::version;
 pub(super) use wrap::wrap;
 
 /// Lines of names and values; long values go on below themselves.
@@ -24,19 +34,33 @@ fn facts(lines: &[(&str, String)]) -> String {
     lines.iter().map(line).collect()
 }
 
-/// Any answer, with a line end.
-pub(super) fn response(answer: &Response) -> String {
+/// Any answer, with a line end. Wide: all columns, nothing shortened.
+pub(super) fn response(answer: &Response, is_wide: bool) -> String {
     match answer {
         Response::Status(status) => status::status(status),
-        Response::NodeList { nodes } => node::nodes(nodes),
+        Response::NodeList { nodes } => node::nodes(nodes, is_wide),
+        Response::NodeDetail(detail) => node::detail(detail),
         Response::JobSubmitted { job, name } => format!("submitted {name} as {job}\n"),
-        Response::JobList { jobs } => job::jobs(jobs),
-        Response::JobDetail(detail) => job::detail(detail),
+        Response::JobPlanned(planned) => job::planned(planned),
+        Response::JobList { jobs } => job::jobs(jobs, is_wide),
+        Response::JobDetail(detail) => job::detail(detail, is_wide),
+        Response::JobPausing { job } => format!("pausing {job}: it stops after its present step\n"),
+        Response::JobResumed { job } => format!("resumed {job}\n"),
         Response::JobCancelled { job } => format!("cancelled {job}\n"),
-        Response::CheckpointList { checkpoints } => checkpoint::checkpoints(checkpoints),
+        Response::CheckpointList { checkpoints } => checkpoint::checkpoints(checkpoints, is_wide),
+        Response::CheckpointDetail(detail) => checkpoint::detail(detail),
+        Response::CheckpointExport(export) => format!("{} files follow\n", export.files.len()),
+        Response::Left { node } => format!("{} has left; its daemon stops\n", node.name),
+        Response::Config { entries } => config::config(entries, is_wide),
+        Response::Version(info) => version::version(env!("CARGO_PKG_VERSION"), Some(info), is_wide),
         Response::Error(error) => format!("{error}\n"),
-        other => format!("{other:?}\n"),
     }
+}
+
+/// `text` without characters that would move the cursor or colour a terminal: parts of it come from other machines.
+pub(super) fn printable(text: &str) -> String {
+    let is_harmless = |character: char| !character.is_control() || character == '\n';
+    text.chars().map(|character| if is_harmless(character) { character } else { '\u{fffd}' }).collect()
 }
 
 #[cfg(test)]

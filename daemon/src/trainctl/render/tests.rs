@@ -30,7 +30,7 @@ fn a_daemon_that_is_alone_and_idle_says_so() {
         counters: Default::default(),
     };
     assert_eq!(
-        response(&Response::Status(status)),
+        response(&Response::Status(status), false),
         "node:          calm-lark-01  CALM-LARK-01
 swarm:         none yet: looking for one to join
 coordinator:   -, term 0
@@ -48,10 +48,10 @@ version:       0.1.0, up 12 ms
 
 #[test]
 fn empty_lists_are_a_head_alone() {
-    assert_eq!(response(&Response::JobList { jobs: Vec::new() }).lines().count(), 1);
-    assert!(response(&Response::CheckpointList { checkpoints: Vec::new() }).starts_with("JOB  ID"));
-    assert!(response(&Response::NodeList { nodes: Vec::new() }).starts_with("NAME  ID"));
-    assert_eq!(response(&Response::Error(ApiError::refused("no"))), "no\n");
+    assert_eq!(response(&Response::JobList { jobs: Vec::new() }, false).lines().count(), 1);
+    assert!(response(&Response::CheckpointList { checkpoints: Vec::new() }, true).starts_with("JOB  ID"));
+    assert!(response(&Response::NodeList { nodes: Vec::new() }, true).starts_with("NAME  ID"));
+    assert_eq!(response(&Response::Error(ApiError::refused("no")), false), "no\n");
 }
 
 #[test]
@@ -78,4 +78,9 @@ fn only_events_that_matter_have_a_line() {
     let ended =
         FollowEvent::Ended { job: "ab".into(), status: JobStatus::Finished, reason: None, result: None };
     assert_eq!(event(&ended), None);
+}
+
+#[test]
+fn what_a_peer_says_cannot_drive_the_terminal() {
+    assert_eq!(printable("new\u{1b}[2Jfan\r\nµ\t"), "new\u{fffd}[2Jfan\u{fffd}\nµ\u{fffd}");
 }

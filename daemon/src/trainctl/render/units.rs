@@ -2,7 +2,7 @@
 
 /// `512 B`, `1.2 kB`, `34.0 MB`: powers of 1000.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub(super) fn bytes(count: u64) -> String {
+pub(in super::super) fn bytes(count: u64) -> String {
     let mut value = count as f64;
     for unit in ["B", "kB", "MB", "GB"] {
         if value < 999.95 {
