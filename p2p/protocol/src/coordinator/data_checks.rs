@@ -14,7 +14,14 @@ use crate::wire::control::{CHECK_REASON_BYTES_MAX, JobCheck};
 pub(super) struct DataChecks {
     /// By the job's place in the queue, the job and the node, at most [`CHECKS_MAX`]: those of the jobs that come
     /// first.
-    words: BTreeMap<(u64, JobId, NodeId), (Boot, Result<[u8; 32], String>)>,
+    words: BTreeMap<(u64, JobId, NodeId), Word>,
+}
+
+/// What one process found.
+#[derive(Debug)]
+struct Word {
+    boot: Boot,
+    outcome: Result<[u8; 32], String>,
 }
 
 /// What a node's word means for a job.
@@ -36,7 +43,7 @@ impl DataChecks {
         if let Err(reason) = &mut outcome {
             cut(reason, CHECK_REASON_BYTES_MAX);
         }
-        self.words.insert((job.order, job.id, from), (check.boot, outcome));
+        self.words.insert((job.order, job.id, from), Word { boot: check.boot, outcome });
         if self.words.len() > CHECKS_MAX {
             self.words.pop_last();
         }
@@ -49,13 +56,14 @@ impl DataChecks {
         });
     }
 
-    /// Jobs in the queue that never ran, each with a node of `able` that cannot use its data, and why.
+    /// Jobs in the queue that never ran, each with a node of `able` that was here when it came and cannot use its data,
+    /// and why.
     pub(super) fn unusable(&self, ledger: &Ledger, able: &Usable) -> Vec<(JobId, NodeId, String)> {
         let mut found: BTreeMap<JobId, (NodeId, String)> = BTreeMap::new();
         for (_, id, node) in self.words.keys() {
             let Some((boot, _)) = able.get(node) else { continue };
             let Some(job) = ledger.jobs.get(id) else { continue };
-            if job.status != JobStatus::Queued || job.has_run() {
+            if job.status != JobStatus::Queued || job.has_run() || !ledger.may_refuse(*node, job) {
                 continue;
             }
             if let Verdict::Unusable(reason) = self.verdict(job, *node, *boot) {
@@ -68,7 +76,7 @@ impl DataChecks {
     /// What process `boot` of `node` means for `job`.
     pub(super) fn verdict(&self, job: &JobRecord, node: NodeId, boot: Boot) -> Verdict {
         match self.words.get(&(job.order, job.id, node)) {
-            Some((said_by, outcome)) if *said_by == boot => match outcome {
+            Some(word) if word.boot == boot => match &word.outcome {
                 Ok(digest) if *digest == job.data_digest => Verdict::Same,
                 Ok(digest) => Verdict::Unusable(format!(
                     "{} has other data than {}: digest {}, not {}",

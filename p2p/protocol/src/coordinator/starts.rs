@@ -61,7 +61,7 @@ impl Coordinator {
         }
     }
 
-    /// Ends jobs that never ran and whose data some node cannot use.
+    /// Ends jobs that never ran and whose data a node cannot use that was here when they came.
     pub(super) fn decide_refusals(&mut self, pass: &mut Pass<'_>) {
         let able = self.liveness.able(pass.ledger);
         for (job, node, reason) in self.checks.unusable(pass.ledger, &able) {
@@ -74,7 +74,8 @@ impl Coordinator {
     fn readiness(&mut self, pass: &mut Pass<'_>, job: &JobRecord, able: &Usable) -> Readiness {
         let since = *self.starts.since.entry(job.id).or_insert(pass.now);
         let Checked { same, unknown, unusable } = self.checked(job, able);
-        if !job.has_run() && !unusable.is_empty() {
+        let refuses = |(node, _): &(NodeId, String)| pass.ledger.may_refuse(*node, job);
+        if !job.has_run() && unusable.iter().any(refuses) {
             return Readiness::Soon;
         }
         let check_end = since.plus(DATA_CHECK_MS_MAX);
@@ -88,7 +89,8 @@ impl Coordinator {
                 unusable.iter().map(|(node, reason)| format!("{}: {reason}", node.friendly_name())).collect();
             let silent = unknown.iter().map(|node| format!("{} did not look", node.friendly_name()));
             let words = others.into_iter().chain(silent).collect::<Vec<_>>().join("; ");
-            let what = format!("waits for {needed} nodes with its data, {count} have it ({words})");
+            let verb = if count == 1 { "has" } else { "have" };
+            let what = format!("waits for {needed} nodes with its data, {count} {verb} it ({words})");
             self.hold_job(pass, job, what, since, None);
             return Readiness::Unable;
         }

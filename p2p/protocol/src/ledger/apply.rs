@@ -18,7 +18,7 @@ impl Ledger {
             LedgerCommand::RegisterNode { node, registration } => self.register(index, node, registration),
             LedgerCommand::ForgetNode { node } => self.forget(node),
             LedgerCommand::SubmitJob { id, name, spec_toml, plan, data_digest, initial, by } => {
-                self.submit(Submission { id, name, spec_toml, plan, data_digest, initial, by })
+                self.submit(index, Submission { id, name, spec_toml, plan, data_digest, initial, by })
             }
             LedgerCommand::PauseJob { job, by } => self.pause(job, by),
             LedgerCommand::ResumeJob { job, by: _ } => self.resume(job),
@@ -63,7 +63,7 @@ impl Ledger {
         if record.status == JobStatus::Running { Ok(record) } else { Err(Rejected::JobNotRunning { job }) }
     }
 
-    fn submit(&mut self, submission: Submission) -> Result<(), Rejected> {
+    fn submit(&mut self, index: u64, submission: Submission) -> Result<(), Rejected> {
         if let Some(known) = self.jobs.get(&submission.id) {
             let same = submission.is_of(known);
             return if same { Ok(()) } else { Err(Rejected::JobIdTaken { job: submission.id }) };
@@ -105,6 +105,7 @@ impl Ledger {
             data_digest,
             initial,
             submitted_by: by,
+            submitted_index: index,
             order: self.jobs_submitted,
             status: JobStatus::Queued,
             pausing: None,

@@ -53,20 +53,19 @@ impl JobRecord {
         self.view_changes.push(change);
     }
 
-    /// Adds an evaluation behind the others. Beyond the limit every other one goes; the first and the newest stay.
+    /// Adds an evaluation behind the others. Beyond the limit one goes whose neighbours are closest to each other, so the
+    /// rest stay evenly spread; the first and the newest stay.
     pub(super) fn push_evaluation(&mut self, entry: EvaluationEntry) {
         self.evaluations.push(entry);
         self.thin_evaluations(EVALUATIONS_MAX);
     }
 
     fn thin_evaluations(&mut self, entries_max: usize) {
-        while self.evaluations.len() > entries_max {
-            let newest = self.evaluations.len() - 1;
-            let mut position = 0;
-            self.evaluations.retain(|_| {
-                position += 1;
-                position % 2 == 1 || position > newest
-            });
+        while self.evaluations.len() > entries_max.max(2) {
+            let gaps = self.evaluations.windows(3).map(|three| three[2].step - three[0].step);
+            let closest = gaps.enumerate().min_by_key(|(position, gap)| (*gap, *position));
+            let Some((position, _)) = closest else { return };
+            self.evaluations.remove(position + 1);
         }
     }
 

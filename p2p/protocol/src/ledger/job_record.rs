@@ -26,6 +26,8 @@ pub struct JobRecord {
     pub initial: Option<CheckpointEntry>,
     /// The node where it was submitted.
     pub submitted_by: NodeId,
+    /// Index in the council's log of its submission: who registered later finds no fault with it.
+    pub submitted_index: u64,
     /// Its place in the queue, lower first.
     pub order: u64,
     /// Where it stands.

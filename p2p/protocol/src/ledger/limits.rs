@@ -50,7 +50,7 @@ pub const VIEW_CHANGES_MAX: usize = 64;
 /// the older steps were committed, never that they were.
 pub const COMMITTED_RANGES_MAX: usize = 1024;
 
-/// Evaluations kept of a job. Beyond it every other one is dropped, so that the whole course stays visible.
+/// Evaluations kept of a job. Beyond it some are dropped so that the rest show the whole course evenly.
 pub const EVALUATIONS_MAX: usize = 256;
 
 /// Evaluations kept of a halted job whose history had to shrink.

@@ -65,6 +65,14 @@ impl Ledger {
         self.nodes.get(&node).is_some_and(NodeRecord::takes_work)
     }
 
+    /// Whether `node` was here, in its present process, when `job` was submitted: then the job is refused if the node
+    /// cannot use its data. Who comes later is only kept out.
+    #[must_use]
+    pub fn may_refuse(&self, node: NodeId, job: &JobRecord) -> bool {
+        let registered = self.nodes.get(&node).map(|record| record.registered_index);
+        registered.is_some_and(|registered| registered <= job.submitted_index)
+    }
+
     /// Jobs that have not ended and would lose their newest state with `node`, and the step of that state.
     #[must_use]
     pub fn held_alone(&self, node: NodeId) -> Vec<(JobId, u64)> {

@@ -243,7 +243,9 @@ impl Cluster {
         for (number, _, _) in self.members() {
             self.report(number, halted(step));
         }
-        self.all_write(step);
+        if self.job().view.is_some() {
+            self.all_write(step);
+        }
     }
 
     pub(super) fn pause(&mut self) {
