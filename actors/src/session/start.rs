@@ -51,7 +51,7 @@ pub fn plan_job(spec_toml: &str, device: &str) -> Result<(JobSpec, JobPlan), Pla
         Session::start(&spec, device).map_err(|error| PlanError::Session { reason: chain_of(&error) })?;
     let layout = PartLayout::new(session.layout().elements())
         .map_err(|error| PlanError::Session { reason: error.to_string() })?;
-    let state_bytes = traind_training::state_bytes(&spec);
+    let state_bytes = session.state_bytes();
     let bytes_max = DATA_PAYLOAD_BYTES_MAX as u64 / 2;
     if state_bytes > bytes_max {
         return Err(PlanError::TooLarge { bytes: state_bytes, bytes_max });

@@ -291,6 +291,7 @@ impl Trainer {
         }
         self.session
             .apply(&self.gradient)
+            .map(drop)
             .map_err(|source| TrainerError::Training { doing: "applying a step", source })
     }
 

@@ -25,8 +25,9 @@ impl Contents {
     /// Opens a file; one whose name ends in `.gz` is decompressed.
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
         let file = BufReader::new(File::open(path).map_err(|source| read_error(path, source))?);
-        let compressed = is_compressed(path);
-        let reader: Box<dyn Read> = if compressed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+        let compressed = path.extension().is_some_and(|extension| extension == "gz");
+        let reader: Box<dyn Read> =
+            if compressed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
         Ok(Self { path: path.to_owned(), reader, compressed })
     }
 
@@ -43,31 +44,22 @@ impl Contents {
         Ok(bytes)
     }
 
-    /// What a failed read of [`Self::into_reader`]'s bytes means.
-    fn error(&self, source: io::Error) -> DataError {
-        reading_failed(&self.path, self.compressed, source)
-    }
-
-    /// The bytes as a stream, for a parser; its failures are told by [`reading_failed`].
-    pub(super) fn into_reader(self) -> Box<dyn Read> {
-        self.reader
+    /// What a failed read means: damage of a compressed file, or a refusal by the operating system.
+    pub(super) fn error(&self, source: io::Error) -> DataError {
+        use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        // The decompressor's own errors are of these kinds and carry no error number.
+        let is_damage = matches!(source.kind(), InvalidData | InvalidInput | UnexpectedEof);
+        if self.compressed && is_damage && source.raw_os_error().is_none() {
+            DataError::Gzip { path: self.path.clone(), source }
+        } else {
+            read_error(&self.path, source)
+        }
     }
 }
 
-/// Whether a file's name says that it is compressed by gzip.
-pub(super) fn is_compressed(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "gz")
-}
-
-/// Tells damage of a compressed file from a refusal by the operating system.
-pub(super) fn reading_failed(path: &Path, compressed: bool, source: io::Error) -> DataError {
-    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-    // The decompressor's own errors are of these kinds and carry no error number.
-    let is_damage = matches!(source.kind(), InvalidData | InvalidInput | UnexpectedEof);
-    if compressed && is_damage && source.raw_os_error().is_none() {
-        DataError::Gzip { path: path.to_owned(), source }
-    } else {
-        read_error(path, source)
+impl Read for Contents {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(buffer)
     }
 }
 

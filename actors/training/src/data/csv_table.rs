@@ -1,12 +1,10 @@
 //! A table of numbers in a text file, one sample a line.
 
-use std::path::{Path, PathBuf};
-
-use csv::{ByteRecord, ReaderBuilder, Trim};
+use std::path::PathBuf;
 
 use super::{
-    bounded_text::{BoundedText, Excess},
-    contents::{Contents, is_compressed, reading_failed},
+    contents::Contents,
+    csv_lines::{CsvLine, CsvLines},
     data_error::DataError,
     fingerprint::Fingerprint,
     normalisation::Normalisation,
@@ -44,31 +42,17 @@ struct Builder<'a> {
 
 impl CsvTable {
     pub(super) fn load(spec: &CsvSpec) -> Result<Self, DataError> {
-        let text = BoundedText::new(Contents::open(&spec.path)?.into_reader());
-        let record_start = text.record_start();
-        let mut reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .trim(Trim::All)
-            .from_reader(text);
+        let mut lines = CsvLines::new(Contents::open(&spec.path)?);
         let mut builder = Builder::new(spec);
-        let mut record = ByteRecord::new();
-        let mut is_first = true;
-        loop {
-            let line = reader.position().line();
-            let more = reader.read_byte_record(&mut record).map_err(|error| failed(&spec.path, line, error))?;
-            if !more {
-                return builder.finish();
-            }
-            // Blank lines are skipped, so the record may begin below.
-            let line = record.position().map_or(line, csv::Position::line);
-            record_start.set(reader.position().byte());
-            if std::mem::take(&mut is_first) && spec.header {
-                builder.read_header(&record)?;
-            } else {
-                builder.push(&record, line)?;
-            }
+        if spec.header
+            && let Some(header) = lines.next()?
+        {
+            builder.read_header(&header)?;
         }
+        while let Some(line) = lines.next()? {
+            builder.push(&line)?;
+        }
+        builder.finish()
     }
 
     pub(super) fn shape(&self) -> [usize; 3] {
@@ -130,24 +114,24 @@ impl<'a> Builder<'a> {
         self.spec.path.clone()
     }
 
-    fn read_header(&mut self, record: &ByteRecord) -> Result<(), DataError> {
+    fn read_header(&mut self, header: &CsvLine<'_>) -> Result<(), DataError> {
         let label = match &self.spec.label {
             LabelColumn::First => 0,
-            LabelColumn::Last => record.len() - 1,
+            LabelColumn::Last => header.columns() - 1,
             LabelColumn::Named(name) => {
-                let mut places = (0..).zip(record).filter(|(_, column)| *column == name.as_bytes());
+                let mut places = (0..).zip(header.fields()).filter(|(_, column)| *column == name.as_bytes());
                 match (places.next(), places.count()) {
                     (Some((place, _)), 0) => place,
                     (first, more) => {
                         let times = usize::from(first.is_some()) + more;
-                        let columns = record.iter().take(SHOWN_COLUMNS_MAX).map(shown).collect();
+                        let columns = header.fields().take(SHOWN_COLUMNS_MAX).map(shown).collect();
                         let (path, name) = (self.path(), name.clone());
                         return Err(DataError::NoSuchColumn { path, name, times, columns });
                     }
                 }
             }
         };
-        self.set_layout(record.len(), label)
+        self.set_layout(header.columns(), label)
     }
 
     fn set_layout(&mut self, columns: usize, label: usize) -> Result<(), DataError> {
@@ -166,17 +150,18 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn push(&mut self, record: &ByteRecord, line: u64) -> Result<(), DataError> {
+    fn push(&mut self, record: &CsvLine<'_>) -> Result<(), DataError> {
+        let (line, found) = (record.number, record.columns());
         if self.layout.is_none() {
-            let label = if self.spec.label == LabelColumn::First { 0 } else { record.len() - 1 };
-            self.set_layout(record.len(), label)?;
+            let label = if self.spec.label == LabelColumn::First { 0 } else { found - 1 };
+            self.set_layout(found, label)?;
         }
         let (columns, label_column) = self.layout.expect("set by the first line");
-        if record.len() != columns {
-            return Err(DataError::Ragged { path: self.path(), line, found: record.len(), expected: columns });
+        if found != columns {
+            return Err(DataError::Ragged { path: self.path(), line, found, expected: columns });
         }
         let sample = self.labels.len() as u64;
-        for (column, text) in record.iter().enumerate() {
+        for (column, text) in record.fields().enumerate() {
             if column == label_column {
                 let label = parse_label(text);
                 let label = label.ok_or_else(|| self.label_error(line, column, text))?;
@@ -256,18 +241,4 @@ fn parse_label(text: &[u8]) -> Option<u16> {
 
 fn shown(text: &[u8]) -> String {
     String::from_utf8_lossy(text).chars().take(SHOWN_CHARACTERS_MAX).collect()
-}
-
-/// What a failure of the parser means, which itself fails only where its input does.
-fn failed(path: &Path, line: u64, error: csv::Error) -> DataError {
-    let source = match error.into_kind() {
-        csv::ErrorKind::Io(source) => source,
-        other => std::io::Error::other(format!("{other:?}")),
-    };
-    let excess = source.get_ref().and_then(|inner| inner.downcast_ref::<Excess>()).copied();
-    match excess {
-        Some(Excess::Contents { bytes_max }) => DataError::TooLarge { path: path.to_owned(), bytes_max },
-        Some(Excess::Line { bytes_max }) => DataError::LongLine { path: path.to_owned(), line, bytes_max },
-        None => reading_failed(path, is_compressed(path), source),
-    }
 }

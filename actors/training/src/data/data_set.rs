@@ -8,10 +8,10 @@ use std::{
 };
 
 use super::{
-    csv_table::CsvTable, data_error::DataError, data_summary::DataSummary, digits::Digits, fingerprint::Fingerprint,
-    idx_images::IdxImages, normalisation::Normalisation,
+    csv_table::CsvTable, data_error::DataError, data_summary::DataSummary, digits::Digits,
+    fingerprint::Fingerprint, idx_images::IdxImages, normalisation::Normalisation,
 };
-use crate::spec::DataSpec;
+use crate::{data_facts::DataFacts, spec::DataSpec};
 
 /// A data set. Copies share one memory, and so do data sets of this process that were opened from the same unchanged
 /// files.
@@ -90,7 +90,9 @@ impl DataSet {
         match &self.loaded.samples {
             Samples::Digits(digits) => digits.training(),
             Samples::Idx(images) => images.training().collect(),
-            Samples::Csv(table) => (0..table.samples()).filter(|sample| !table.is_held_out(*sample)).collect(),
+            Samples::Csv(table) => {
+                (0..table.samples()).filter(|sample| !table.is_held_out(*sample)).collect()
+            }
         }
     }
 
@@ -154,6 +156,23 @@ impl DataSet {
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         self.loaded.digest
+    }
+
+    /// What a model has to know of it.
+    #[must_use]
+    pub fn facts(&self) -> DataFacts {
+        DataFacts {
+            image_shape: self.image_shape(),
+            classes: self.classes(),
+            black: self.normalisation().apply(0.0),
+            bytes: self.bytes(),
+        }
+    }
+
+    /// Whether both are one copy of the samples.
+    #[must_use]
+    pub fn shares_memory_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.loaded, &other.loaded)
     }
 
     /// The facts that nodes compare and people read.

@@ -26,9 +26,11 @@ pub struct DataSummary {
 /// Opens the data of a job as its sessions will, before there is one: what a node does when the job is submitted.
 ///
 /// # Errors
-/// [`TrainingError::DataSet`] with what is wrong with the files.
+/// [`TrainingError::DataSet`] with what is wrong with the files; a model that does not take such data.
 pub fn check_data(spec: &JobSpec) -> Result<DataSummary, TrainingError> {
-    open(&spec.data).map(|data| data.summary())
+    let data = open(&spec.data)?;
+    spec.model.declarations(&data.facts())?;
+    Ok(data.summary())
 }
 
 /// [`DataSet::open`] with the error of a session.

@@ -1,7 +1,7 @@
 //! Data sets and the order in which their samples are used.
 
-mod bounded_text;
 mod contents;
+mod csv_lines;
 mod csv_table;
 mod data_error;
 mod data_set;
@@ -13,10 +13,10 @@ mod idx_images;
 mod normalisation;
 mod sample_order;
 
-pub(crate) use self::{data_summary::open, sample_order::SampleOrder};
 pub use self::{
     data_error::DataError,
     data_set::DataSet,
     data_summary::{DataSummary, check_data},
     normalisation::Normalisation,
 };
+pub(crate) use self::{data_summary::open, sample_order::SampleOrder};

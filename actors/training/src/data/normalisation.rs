@@ -33,7 +33,8 @@ impl Normalisation {
         for byte in bytes {
             counts[usize::from(*byte)] += 1;
         }
-        let moment = |power: u32| -> u64 { (0u64..).zip(counts).map(|(value, count)| value.pow(power) * count).sum() };
+        let moment =
+            |power: u32| -> u64 { (0u64..).zip(counts).map(|(value, count)| value.pow(power) * count).sum() };
         let (count, sum, squares) = (bytes.len() as u64, moment(1), moment(2));
         // Variance = numerator / (count · 255)².
         let numerator = u128::from(count) * u128::from(squares) - u128::from(sum).pow(2);
@@ -47,7 +48,7 @@ impl Normalisation {
     }
 
     /// What `value` becomes: computed in f64, rounded once.
-    pub(super) fn apply(&self, value: f64) -> f32 {
+    pub(crate) fn apply(&self, value: f64) -> f32 {
         ((value / self.divide_by - self.mean) / self.deviation) as f32
     }
 
@@ -80,7 +81,9 @@ mod tests {
         let values: Vec<f64> = bytes.iter().map(|byte| f64::from(*byte) / 255.0).collect();
         let mean = values.iter().sum::<f64>() / 1e4;
         let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 1e4).sqrt();
-        assert!((normalisation.mean - mean).abs() < 1e-12 && (normalisation.deviation - deviation).abs() < 1e-12);
+        assert!(
+            (normalisation.mean - mean).abs() < 1e-12 && (normalisation.deviation - deviation).abs() < 1e-12
+        );
         assert_eq!(Normalisation::division(4.0).apply(3.0), 0.75);
     }
 }

@@ -10,8 +10,8 @@ use safetensors::{Dtype, tensor::TensorInfo};
 use serde::Serialize;
 
 use super::{
-    CONFIG_FILE, MODEL_FILE, export_directory::ExportDirectory, export_facts::ExportFacts, model_config::ModelConfig,
-    portable_error::PortableError,
+    CONFIG_FILE, MODEL_FILE, export_directory::ExportDirectory, export_facts::ExportFacts,
+    model_config::ModelConfig, portable_error::PortableError,
 };
 use crate::{
     data,
@@ -75,7 +75,8 @@ pub fn export_model(
     if found != expected {
         return Err(PortableError::Length { found, expected });
     }
-    let config = serde_json::to_vec_pretty(&ModelConfig::new(model)?).expect("names and numbers always serialise");
+    let config =
+        serde_json::to_vec_pretty(&ModelConfig::new(model)?).expect("names and numbers always serialise");
     let header = header(model, &layout);
     let mut export = ExportDirectory::open(directory, force)?;
     let mut bytes = export.write(MODEL_FILE, |file| write_tensors(file, &header, model.parameters))?;
@@ -147,7 +148,8 @@ fn complete(
             "the data on this machine have another shape".to_owned()
         }
         Err(error) => {
-            let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+            let causes =
+                std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
             causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
         }
     };

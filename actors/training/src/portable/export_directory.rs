@@ -81,7 +81,8 @@ impl ExportDirectory {
     }
 
     fn make(&mut self) -> Result<(), PortableError> {
-        let missing = self.directory.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+        let missing =
+            self.directory.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
         let mut missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
         missing.reverse();
         for path in missing {
@@ -125,7 +126,10 @@ fn refuse_others(directory: &Path, entries: fs::ReadDir) -> Result<(), PortableE
     }
     // A model without its description may be anybody's.
     if holds_model && !directory.join(CONFIG_FILE).exists() {
-        return Err(PortableError::NotEmpty { directory: directory.to_owned(), found: MODEL_FILE.to_owned() });
+        return Err(PortableError::NotEmpty {
+            directory: directory.to_owned(),
+            found: MODEL_FILE.to_owned(),
+        });
     }
     Ok(())
 }

@@ -12,10 +12,7 @@ use super::{
     tensor_file::TensorFile,
 };
 use crate::{
-    data,
-    parameter_layout::ParameterLayout,
-    session::state_at_start,
-    spec::JobSpec,
+    data, parameter_layout::ParameterLayout, session::state_at_start, spec::JobSpec,
     training_error::TrainingError,
 };
 

@@ -48,7 +48,9 @@ impl TensorFile {
         let data_bytes = length - data_start;
         if metadata.data_len() as u64 != data_bytes {
             let declared = metadata.data_len();
-            return Err(wrong(&format!("it declares {declared} bytes of tensors, the file holds {data_bytes}")));
+            return Err(wrong(&format!(
+                "it declares {declared} bytes of tensors, the file holds {data_bytes}"
+            )));
         }
         Ok(Self { path: path.to_owned(), file, metadata, data_start })
     }
@@ -117,7 +119,8 @@ fn read_header(file: &mut File, path: &Path, length: u64) -> Result<Vec<u8>, Por
     let mut start = Vec::new();
     file.take(LENGTH_BYTES).read_to_end(&mut start).map_err(|source| failed("read", path, source))?;
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let is_pickle = PICKLES.iter().any(|magic| start.starts_with(magic)) || PICKLE_EXTENSIONS.contains(&extension);
+    let is_pickle =
+        PICKLES.iter().any(|magic| start.starts_with(magic)) || PICKLE_EXTENSIONS.contains(&extension);
     let not_safetensors = || PortableError::NotSafetensors { path: path.to_owned(), is_pickle };
     let Some(header_bytes) = start.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)) else {
         return Err(not_safetensors());
@@ -134,7 +137,11 @@ fn read_header(file: &mut File, path: &Path, length: u64) -> Result<Vec<u8>, Por
     }
     let mut header = Vec::new();
     file.take(header_bytes).read_to_end(&mut header).map_err(|source| failed("read", path, source))?;
-    if header.len() as u64 == header_bytes { Ok(header) } else { refuse("the file became shorter".to_owned()) }
+    if header.len() as u64 == header_bytes {
+        Ok(header)
+    } else {
+        refuse("the file became shorter".to_owned())
+    }
 }
 
 fn header_error(path: &Path, reason: String, source: Option<serde_json::Error>) -> PortableError {

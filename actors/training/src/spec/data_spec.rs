@@ -7,19 +7,25 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-use super::{SpecError, table_reader::TableReader};
+use super::{
+    SpecError,
+    table_reader::{Kind, TableReader},
+};
 
-const KINDS: &str = "\"digits\", \"idx\" or \"csv\"";
-const FORMS: &str = "\"digits\", or a table [data] with kind = \"digits\", \"idx\" or \"csv\"";
 const ABSOLUTE: &str = "an absolute path: every node reads its own file, at the same absolute path on each";
-const DIGITS_KEYS: [&str; 1] = ["kind"];
-const IDX_KEYS: [&str; 2] = ["kind", "path"];
-const CSV_KEYS: [&str; 7] = ["kind", "path", "label", "header", "held_out_every", "scale", "shape"];
+const CSV_KEYS: &[&str] = &["path", "label", "header", "held_out_every", "scale", "shape"];
+const KINDS: [Kind; 3] = [
+    Kind { name: "digits", keys: &[] },
+    Kind { name: "idx", keys: &["path"] },
+    Kind { name: "csv", keys: CSV_KEYS },
+];
 /// One sample in so many is held out: every second at most, and from a table of a few thousand lines still some.
 const HELD_OUT_EVERY: Range<u32> = 2..1001;
 const HELD_OUT_EVERY_DEFAULT: u32 = 5;
 /// Channels, rows or columns of an image: 2^16 of them in one line would be longer than any line that is read.
-const SIDES: Range<u32> = 1..65_537;
+const SIDES: Range<u64> = 1..65_537;
+/// Channels, height, width.
+const DIMENSIONS: usize = 3;
 
 /// The data set of a job. Files are named, not carried: every node reads its own copy, at the same absolute path, and
 /// all copies must have the same contents.
@@ -77,17 +83,10 @@ impl DataSpec {
     }
 
     pub(super) fn read(root: &TableReader<'_>) -> Result<Self, SpecError> {
-        if !root.holds_table("data") {
-            return root.string("data", |name| (name == "digits").then_some(Self::Digits), FORMS, None);
-        }
-        let table = root.section("data", &CSV_KEYS)?;
-        let is_kind = |kind: &str| ["digits", "idx", "csv"].contains(&kind).then(|| kind.to_owned());
-        match table.string("kind", is_kind, KINDS, None)?.as_str() {
-            "digits" => table.refuse_unknown(&DIGITS_KEYS).map(|()| Self::Digits),
-            "idx" => {
-                table.refuse_unknown(&IDX_KEYS)?;
-                Ok(Self::Idx { path: table.string("path", parse_path, ABSOLUTE, None)? })
-            }
+        let (table, kind) = root.section_of_kind("data", &[], &KINDS, None)?;
+        match kind {
+            "digits" => Ok(Self::Digits),
+            "idx" => Ok(Self::Idx { path: table.string("path", parse_path, ABSOLUTE, None)? }),
             _ => CsvSpec::read(&table).map(Self::Csv),
         }
     }
@@ -106,13 +105,14 @@ impl CsvSpec {
         }
         // Values become f32: the divisor must be a normal number there too.
         let is_scale = |scale: f64| (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&scale);
+        let shape = table.integers("shape", SIDES, DIMENSIONS..DIMENSIONS + 1)?;
         Ok(Self {
             path: table.string("path", parse_path, ABSOLUTE, None)?,
             label,
             header,
             held_out_every: table.integer_u32("held_out_every", HELD_OUT_EVERY, HELD_OUT_EVERY_DEFAULT)?,
             scale: table.number("scale", is_scale, "a finite number above 0", 1.0)?,
-            shape: table.integers_u32("shape", SIDES, "[channels, height, width]")?,
+            shape: shape.map(|sides| std::array::from_fn(|place| sides[place] as u32)),
         })
     }
 }
@@ -214,12 +214,14 @@ mod tests {
     /// The table's errors: line, key and what is allowed, as for every other key.
     #[test]
     fn what_is_not_allowed_is_refused_with_line_and_key() {
+        const NAMES: &str = "\"digits\", \"idx\", \"csv\"";
         let path = "path = \"/d\"";
         for (text, expected) in [
-            ("data = \"mnist\"", format!("line 4: `data` is \"mnist\" (allowed: {FORMS})")),
-            ("data = 3", format!("line 4: `data` is of type integer (allowed: {FORMS})")),
-            ("[data]\npath = \"/d\"", format!("line 4: `data.kind` is missing (allowed: {KINDS})")),
-            ("[data]\nkind = \"jpeg\"", format!("line 5: `data.kind` is \"jpeg\" (allowed: {KINDS})")),
+            ("data = \"mnist\"", format!("line 4: `data` is \"mnist\" (allowed: {NAMES})")),
+            ("data = 3", format!("line 4: `data` is of type integer (allowed: {NAMES}, or a table)")),
+            ("data = \"idx\"", format!("line 4: `data.path` is missing (allowed: {ABSOLUTE})")),
+            ("[data]\npath = \"/d\"", format!("line 4: `data.kind` is missing (allowed: {NAMES})")),
+            ("[data]\nkind = \"jpeg\"", format!("line 5: `data.kind` is \"jpeg\" (allowed: {NAMES})")),
             (
                 "[data]\nkind = \"idx\"\npath = \"mnist\"",
                 format!("line 6: `data.path` is \"mnist\" (allowed: {ABSOLUTE})"),
@@ -227,16 +229,16 @@ mod tests {
             ("[data]\nkind = \"csv\"", format!("line 4: `data.path` is missing (allowed: {ABSOLUTE})")),
             (
                 "[data]\nkind = \"idx\"\npath = \"/d\"\nscale = 2",
-                "line 7: unknown key `data.scale` (allowed: kind, path)".to_owned(),
+                "line 7: `data.scale` belongs to kind \"csv\", not to \"idx\" (allowed: kind, path)".to_owned(),
             ),
             (
                 "[data]\nkind = \"digits\"\npath = \"/d\"",
-                "line 6: unknown key `data.path` (allowed: kind)".to_owned(),
+                "line 6: `data.path` belongs to kind \"idx\" and \"csv\", not to \"digits\" (allowed: kind)".to_owned(),
             ),
             (
                 "[data]\nkind = \"csv\"\nlable = \"last\"",
                 format!(
-                    "line 6: unknown key `data.lable`, did you mean `data.label`? (allowed: {})",
+                    "line 6: unknown key `data.lable`, did you mean `data.label`? (allowed: kind, {})",
                     CSV_KEYS.join(", ")
                 ),
             ),
@@ -244,6 +246,10 @@ mod tests {
                 "[data]\nkind = \"csv\"\npath = \"/d\"\nlabel = \"class\"",
                 "line 7: `data.label` is \"class\" (allowed: \"first\" or \"last\", or a name with header = true)"
                     .to_owned(),
+            ),
+            (
+                "[data]\nkind = \"csv\"\npath = \"/d\"\nshape = [28, 28]",
+                "line 7: `data.shape` is a list of 2 (allowed: a list of 3 whole numbers from 1 to 65536)".to_owned(),
             ),
         ] {
             assert_eq!(parse(text).unwrap_err().to_string(), expected, "{text}");
