@@ -55,9 +55,9 @@ mod tests {
             let middle = from + ((to - from) / 2).div_ceil(CHUNK_ELEMENTS) * CHUNK_ELEMENTS;
             return described(values, from, middle) + described(values, middle, to);
         }
-        let lane = |lane: usize| -> f64 {
-            (from + lane..to).step_by(16).map(|index| f64::from(values[index]).powi(2)).sum()
-        };
+        let squares =
+            |lane: usize| (from + lane..to).step_by(16).map(|index| f64::from(values[index]).powi(2));
+        let lane = |lane: usize| squares(lane).fold(0.0, |sum, square| sum + square);
         let eight: Vec<f64> = (0..8).map(|j| lane(j) + lane(j + 8)).collect();
         let four: Vec<f64> = (0..4).map(|j| eight[j] + eight[j + 4]).collect();
         (four[0] + four[2]) + (four[1] + four[3])

@@ -91,7 +91,7 @@ fn chunk_pass<const M: usize>(
 ) -> bool {
     // Slices of one known length: no index is checked in the loop, which becomes vector instructions.
     let elements = parameters.len();
-    let mut moments = moments.map(|moment| &mut moment[..elements]);
+    let moments = moments.map(|moment| &mut moment[..elements]);
     let gradient = &gradient[..elements];
     let mut excess = 0;
     for index in 0..elements {

@@ -217,7 +217,8 @@ fn mistakes_in_models_optimisers_and_schedules_are_refused_with_line_and_key() {
         ("[evaluation]\nevery_step = 3", "evaluation.every_steps"),
     ] {
         let problem = Problem::UnknownKey { meant: Some(meant.to_owned()) };
-        assert_eq!(error(&with("", section)).problem, problem, "{section}");
+        let model = if section.starts_with("[model]") { "" } else { "model = \"mlp\"" };
+        assert_eq!(error(&with(model, section)).problem, problem, "{section}");
     }
     let found = error(&with("model = 3", ""));
     assert_eq!(
