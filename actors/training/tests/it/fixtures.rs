@@ -108,7 +108,7 @@ pub(crate) fn idx_job(model: &str, path: &Path) -> JobSpec {
 
 /// An error and its causes, as a user sees them.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| error.source());
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
