@@ -29,7 +29,7 @@ fn a_table_is_read_by_lines() {
 fn the_label_may_stand_first_last_or_under_a_name() {
     let last = b"1,2,0\n3,4,1\n5,6,0\n7,8,1\n9,10,0\n";
     let first = b"0,1,2\n1,3,4\n0.0,5,6\n1,7,8\n0,9,10\n";
-    let named = b"\xEF\xBB\xBFa, \"class\",b\r\n1,0,2\r\n\r\n3,1,4\r\n5,0,6\r\n7,1,8\r\n9,0,10";
+    let named = b"\xEF\xBB\xBFa,\"class\" , b \r\n1,0,2\r\n\r\n3,1,4\r\n5,0,6\r\n7,1,8\r\n9,0,10";
     let (_last, _, last) = csv("x.csv", last, "");
     let expected = DataSet::open(&last).unwrap();
     for (name, text, keys) in [
@@ -139,9 +139,9 @@ fn tables_with_nothing_to_learn_are_refused() {
 
 #[test]
 fn missing_damaged_and_endless_files_are_refused() {
-    let (directory, path, spec) = csv("x.csv.gz", &gzip(b"1,0\n3,1\n"), "held_out_every = 2");
+    let (directory, path, spec) = csv("x.csv.gz", &gzip(b"1,0\n3,1\n5,1\n"), "held_out_every = 2");
     DataSet::open(&spec).unwrap();
-    std::fs::write(&path, b"1,0\n3,1\n").unwrap();
+    std::fs::write(&path, b"1,0\n3,1\n5,1\n").unwrap();
     let error = refused(&spec);
     assert!(matches!(error, DataError::Gzip { .. }), "{error}");
     drop(directory);
