@@ -1,8 +1,14 @@
 //! CSV tables: what is read, and what is refused with which words.
 
-use traind_training::{DataError, DataSet, Session};
+use std::path::Path;
+
+use traind_training::{DataError, DataSet, DataSpec, Session};
 
 use crate::fixtures::{csv, gzip, job, refused, samples};
+
+fn spec_of(path: &Path) -> DataSpec {
+    job("model = \"mlp\"", &format!("[data]\nkind = \"csv\"\npath = {path:?}\n")).data
+}
 
 #[test]
 fn a_table_is_read_by_lines() {
@@ -82,6 +88,7 @@ fn a_bad_line_is_refused_with_its_place() {
         ("\"5\n6\",6,0\n", ", line 4: 1 columns, but the lines above have 3"),
         ("5,6,-1\n", ", line 4: label \"-1\" (allowed: a whole number from 0 to 65535)"),
         ("5,6,0.5\n", ", line 4: label \"0.5\" (allowed: a whole number from 0 to 65535)"),
+        ("a longer text than is shown,6,0\n", ", line 4, column 1: \"a longer text th\" is no number"),
         ("5,6,65536\n", ", line 4: label \"65536\" (allowed: a whole number from 0 to 65535)"),
     ] {
         let text = format!("{good}\n{bad}{good}");
@@ -147,6 +154,10 @@ fn missing_damaged_and_endless_files_are_refused() {
     drop(directory);
     let error = refused(&spec);
     assert!(matches!(error, DataError::Read { .. }), "{error}");
+    // A device without an end, as plain text.
+    let endless = spec_of(Path::new("/dev/zero"));
+    let error = refused(&endless);
+    assert!(matches!(error, DataError::NotAFile { .. }), "{error}");
     // 17 MB in one line, from a file of a few kilobytes.
     let (_directory, _, spec) = csv("x.csv.gz", &gzip(&vec![b'7'; 17 << 20]), "");
     let error = refused(&spec);

@@ -288,6 +288,8 @@ fn pickles_and_files_that_are_not_there_are_refused() {
     let nowhere = directory.path().join("nowhere");
     let error = import(&nowhere).unwrap_err();
     assert!(matches!(error, PortableError::Io { operation: "open", .. }), "{error}");
+    let error = import(Path::new("/dev/zero")).unwrap_err();
+    assert!(matches!(error, PortableError::Io { operation: "open", .. }), "{error}");
     let error = initial_state(&small(1), &nowhere).unwrap_err();
     assert!(matches!(&error, TrainingError::Import(_)), "{error}");
 }
