@@ -122,12 +122,14 @@ def main():
     if found.shape != logits.shape:
         raise SystemExit(f"logits of shape {list(found.shape)} instead of {list(logits.shape)}")
     scale = logits.abs().amax(dim=1, keepdim=True).clamp(min=1.0)
-    difference = ((found - logits).abs() / scale).max().item()
+    absolute = (found - logits).abs()
+    difference = (absolute / scale).max().item()
     correct = (found.argmax(dim=1) == torch.tensor(expected["labels"])).sum().item()
 
     parameters = sum(parameter.numel() for parameter in model.parameters())
     print(f"{config['model_type']}: {parameters} parameters loaded strictly, step {config['traind']['step']}")
-    print(f"{len(inputs)} samples, {correct} right, largest difference of a logit {difference:.2e}")
+    print(f"{len(inputs)} samples, {correct} right; largest difference of a logit {absolute.max().item():.2e}, "
+          f"relative to its sample's largest {difference:.2e}")
     if input_difference is not None:
         print(f"inputs made from the raw file by config.json: largest difference {input_difference:.2e}")
     agrees = difference <= TOLERANCE and (input_difference is None or input_difference <= INPUT_TOLERANCE)

@@ -1,7 +1,7 @@
 //! The contents of a data file, plain or compressed, never more of them than a limit.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufReader, Read},
     path::{Path, PathBuf},
 };
@@ -24,6 +24,10 @@ pub(super) struct Contents {
 impl Contents {
     /// Opens a file; one whose name ends in `.gz` is decompressed.
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
+        // A pipe would block whoever opens it, perhaps for ever.
+        if !fs::metadata(path).map_err(|source| read_error(path, source))?.is_file() {
+            return Err(DataError::NotAFile { path: path.to_owned() });
+        }
         let file = BufReader::new(File::open(path).map_err(|source| read_error(path, source))?);
         let compressed = path.extension().is_some_and(|extension| extension == "gz");
         let reader: Box<dyn Read> =

@@ -13,10 +13,11 @@ use crate::spec::{CsvSpec, LabelColumn};
 
 /// Largest label: a classifier of more classes has a head larger than the models of this program.
 const LABEL_MAX: u32 = 65_535;
-/// Characters of a bad value that an error shows.
-const SHOWN_CHARACTERS_MAX: usize = 40;
+/// Characters of a bad value that an error shows. The error travels to whoever submitted the job: enough to find the value,
+/// not enough to read other files with.
+const SHOWN_CHARACTERS_MAX: usize = 16;
 /// Columns of a header that an error shows.
-const SHOWN_COLUMNS_MAX: usize = 20;
+const SHOWN_COLUMNS_MAX: usize = 10;
 
 /// The values of a table, already divided by the job's scale.
 pub(super) struct CsvTable {

@@ -39,6 +39,12 @@ pub enum DataError {
         #[source]
         source: io::Error,
     },
+    /// A directory, pipe or device where a file should be.
+    #[error("{} is no regular file", .path.display())]
+    NotAFile {
+        /// Its path.
+        path: PathBuf,
+    },
     /// It ends in `.gz` and is no gzip file, or a damaged one.
     #[error("{} is damaged or no gzip file: fetch it again", .path.display())]
     Gzip {

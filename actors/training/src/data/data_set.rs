@@ -27,15 +27,22 @@ struct Loaded {
 
 enum Samples {
     Digits(Digits),
-    Idx(IdxImages),
+    Idx(Box<IdxImages>),
     Csv(CsvTable),
 }
 
 /// A file and what would change if it were written: length and time of modification.
 type Stamp = (PathBuf, u64, Option<SystemTime>);
 
+/// A data set that was opened.
+struct Open {
+    spec: DataSpec,
+    stamps: Vec<Stamp>,
+    loaded: Weak<Loaded>,
+}
+
 /// What was opened and is still in use somewhere in this process.
-static OPEN: Mutex<Vec<(DataSpec, Vec<Stamp>, Weak<Loaded>)>> = Mutex::new(Vec::new());
+static OPEN: Mutex<Vec<Open>> = Mutex::new(Vec::new());
 
 impl DataSet {
     /// Reads and checks the files that a job names, unless this process still has them.
@@ -52,19 +59,19 @@ impl DataSet {
         // Held while loading: two sessions that start together must not load the same files twice. A thread that
         // panicked meanwhile left the list as it was.
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|(_, _, loaded)| loaded.strong_count() > 0);
-        let found = open.iter().find(|(other, others, _)| other == spec && *others == stamps);
-        if let Some(loaded) = found.and_then(|(_, _, loaded)| loaded.upgrade()) {
+        open.retain(|other| other.loaded.strong_count() > 0);
+        let found = open.iter().find(|other| other.spec == *spec && other.stamps == stamps);
+        if let Some(loaded) = found.and_then(|other| other.loaded.upgrade()) {
             return Ok(Self { loaded });
         }
         let samples = match spec {
             DataSpec::Digits => Samples::Digits(Digits::load()?),
-            DataSpec::Idx { .. } => Samples::Idx(IdxImages::load(&files)?),
+            DataSpec::Idx { .. } => Samples::Idx(Box::new(IdxImages::load(&files)?)),
             DataSpec::Csv(csv) => Samples::Csv(CsvTable::load(csv)?),
         };
         let digest = samples.digest(spec.kind());
         let loaded = Arc::new(Loaded { samples, digest });
-        open.push((spec.clone(), stamps, Arc::downgrade(&loaded)));
+        open.push(Open { spec: spec.clone(), stamps, loaded: Arc::downgrade(&loaded) });
         Ok(Self { loaded })
     }
 

@@ -71,6 +71,9 @@ impl IdxImages {
             return Err(DataError::Constant { path: training.images_path, value: training.pixels[0] });
         };
         let count = u32::try_from(training.labels.len()).expect("contents are shorter than 2^32 bytes");
+        // Doubling, as vectors grow by themselves, would take twice the memory.
+        training.pixels.reserve_exact(held_out.pixels.len());
+        training.labels.reserve_exact(held_out.labels.len());
         training.pixels.extend_from_slice(&held_out.pixels);
         training.labels.extend_from_slice(&held_out.labels);
         Ok(Self {

@@ -72,11 +72,12 @@ impl ExportDirectory {
         }
         // The names, too, have to reach the disk, the new directories' in their parents.
         sync(&self.directory)?;
-        for made in std::mem::take(&mut self.made) {
+        for made in &self.made {
             if let Some(parent) = made.parent().filter(|parent| !parent.as_os_str().is_empty()) {
                 sync(parent)?;
             }
         }
+        self.made.clear();
         Ok(std::mem::take(&mut self.directory))
     }
 

@@ -36,8 +36,7 @@ pub(super) struct TensorFile {
 impl TensorFile {
     /// Opens a file and checks its header against its length.
     pub(super) fn open(path: &Path) -> Result<Self, PortableError> {
-        let mut file = File::open(path).map_err(|source| failed("open", path, source))?;
-        let length = file.metadata().map_err(|source| failed("open", path, source))?.len();
+        let (mut file, length) = open_regular(path).map_err(|source| failed("open", path, source))?;
         let header = read_header(&mut file, path, length)?;
         let wrong = |reason: &str| header_error(path, reason.to_owned(), None);
         let metadata = serde_json::from_slice::<Metadata>(&header).map_err(|source| {
@@ -113,6 +112,16 @@ fn convert<const N: usize>(
         }
     }
     None
+}
+
+/// A file and its length. A pipe is refused: it would block whoever opens it, perhaps for ever.
+fn open_regular(path: &Path) -> io::Result<(File, u64)> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    Ok((file, length))
 }
 
 fn read_header(file: &mut File, path: &Path, length: u64) -> Result<Vec<u8>, PortableError> {

@@ -67,8 +67,10 @@ impl<'a> TableReader<'a> {
         let names = names.join(", ");
         let parse = |name: &str| kinds.iter().map(|kind| kind.name).find(|kind| *kind == name);
         let mut known = [&["kind"][..], common].concat();
-        for kind in kinds {
-            known.extend(kind.keys.iter().filter(|key| !common.contains(key)));
+        for key in kinds.iter().flat_map(|kind| kind.keys) {
+            if !known.contains(key) {
+                known.push(*key);
+            }
         }
         let table = match self.get(key) {
             None if default.is_none() => return Err(self.missing(key, &names)),

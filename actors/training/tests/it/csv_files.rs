@@ -1,8 +1,14 @@
 //! CSV tables: what is read, and what is refused with which words.
 
-use traind_training::{DataError, DataSet, Session};
+use std::path::Path;
+
+use traind_training::{DataError, DataSet, DataSpec, Session};
 
 use crate::fixtures::{csv, gzip, job, refused, samples};
+
+fn spec_of(path: &Path) -> DataSpec {
+    job("model = \"mlp\"", &format!("[data]\nkind = \"csv\"\npath = {path:?}\n")).data
+}
 
 #[test]
 fn a_table_is_read_by_lines() {
@@ -29,7 +35,7 @@ fn a_table_is_read_by_lines() {
 fn the_label_may_stand_first_last_or_under_a_name() {
     let last = b"1,2,0\n3,4,1\n5,6,0\n7,8,1\n9,10,0\n";
     let first = b"0,1,2\n1,3,4\n0.0,5,6\n1,7,8\n0,9,10\n";
-    let named = b"\xEF\xBB\xBFa, \"class\",b\r\n1,0,2\r\n\r\n3,1,4\r\n5,0,6\r\n7,1,8\r\n9,0,10";
+    let named = b"\xEF\xBB\xBFa,\"class\" , b \r\n1,0,2\r\n\r\n3,1,4\r\n5,0,6\r\n7,1,8\r\n9,0,10";
     let (_last, _, last) = csv("x.csv", last, "");
     let expected = DataSet::open(&last).unwrap();
     for (name, text, keys) in [
@@ -82,6 +88,7 @@ fn a_bad_line_is_refused_with_its_place() {
         ("\"5\n6\",6,0\n", ", line 4: 1 columns, but the lines above have 3"),
         ("5,6,-1\n", ", line 4: label \"-1\" (allowed: a whole number from 0 to 65535)"),
         ("5,6,0.5\n", ", line 4: label \"0.5\" (allowed: a whole number from 0 to 65535)"),
+        ("a longer text than is shown,6,0\n", ", line 4, column 1: \"a longer text th\" is no number"),
         ("5,6,65536\n", ", line 4: label \"65536\" (allowed: a whole number from 0 to 65535)"),
     ] {
         let text = format!("{good}\n{bad}{good}");
@@ -139,14 +146,18 @@ fn tables_with_nothing_to_learn_are_refused() {
 
 #[test]
 fn missing_damaged_and_endless_files_are_refused() {
-    let (directory, path, spec) = csv("x.csv.gz", &gzip(b"1,0\n3,1\n"), "held_out_every = 2");
+    let (directory, path, spec) = csv("x.csv.gz", &gzip(b"1,0\n3,1\n5,1\n"), "held_out_every = 2");
     DataSet::open(&spec).unwrap();
-    std::fs::write(&path, b"1,0\n3,1\n").unwrap();
+    std::fs::write(&path, b"1,0\n3,1\n5,1\n").unwrap();
     let error = refused(&spec);
     assert!(matches!(error, DataError::Gzip { .. }), "{error}");
     drop(directory);
     let error = refused(&spec);
     assert!(matches!(error, DataError::Read { .. }), "{error}");
+    // A device without an end, as plain text.
+    let endless = spec_of(Path::new("/dev/zero"));
+    let error = refused(&endless);
+    assert!(matches!(error, DataError::NotAFile { .. }), "{error}");
     // 17 MB in one line, from a file of a few kilobytes.
     let (_directory, _, spec) = csv("x.csv.gz", &gzip(&vec![b'7'; 17 << 20]), "");
     let error = refused(&spec);

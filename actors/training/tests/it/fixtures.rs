@@ -46,7 +46,7 @@ pub(crate) fn tiny() -> Vec<(&'static str, Vec<u8>)> {
         (TRAIN_IMAGES, idx(&[4, 2, 3], &pixels)),
         (TRAIN_LABELS, idx(&[4], &[2, 0, 1, 0])),
         (TEST_IMAGES, idx(&[2, 2, 3], &[5; 12])),
-        (TEST_LABELS, idx(&[2], &[1, 2])),
+        (TEST_LABELS, idx(&[2], &[2, 1])),
     ]
 }
 
@@ -107,8 +107,8 @@ pub(crate) fn idx_job(model: &str, path: &Path) -> JobSpec {
 }
 
 /// An error and its causes, as a user sees them.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 

@@ -20,7 +20,7 @@ fn a_directory_is_read_and_normalised_over_its_training_pixels() {
     let expected = |byte: f64| ((byte - 115.0) / deviation) as f32;
     let samples = samples(&data);
     let labels: Vec<u32> = samples.iter().map(|(_, label)| *label).collect();
-    assert_eq!(labels, [2, 0, 1, 0, 1, 2]);
+    assert_eq!(labels, [2, 0, 1, 0, 2, 1]);
     for (index, value) in samples.iter().flat_map(|(image, _)| image).enumerate() {
         let byte = if index < 24 { index as f64 * 10.0 } else { 5.0 };
         assert!((value - expected(byte)).abs() < 1e-6, "value {index} is {value}");
@@ -205,8 +205,8 @@ fn damaged_compression_is_told_from_a_file_that_cannot_be_read() {
     fs::create_dir(directory.path().join(TEST_LABELS)).unwrap();
     let error = refused(&idx_spec(directory.path()));
     assert_eq!(
-        chain(&error),
-        format!("cannot read {}: Is a directory (os error 21)", directory.path().join(TEST_LABELS).display())
+        error.to_string(),
+        format!("{} is no regular file", directory.path().join(TEST_LABELS).display())
     );
 }
 
@@ -224,7 +224,7 @@ fn a_changed_file_is_read_again() {
     fs::write(directory.path().join(format!("{TEST_LABELS}.gz")), gzip(&idx(&[2], &[0, 0]))).unwrap();
     let after = DataSet::open(&spec).unwrap();
     assert!(!before.shares_memory_with(&after));
-    assert_eq!((before.label(5), after.label(5)), (2, 0));
+    assert_eq!((before.label(5), after.label(5)), (1, 0));
     assert_ne!(before.digest(), after.digest());
 }
 

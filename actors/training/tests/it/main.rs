@@ -4,9 +4,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod accuracy;
+mod csv_files;
 mod determinism;
 mod evaluation;
+mod export;
+mod fixtures;
 mod gradient;
+mod idx_files;
+mod import;
 mod reference;
 mod refusals;
 mod sample_order;
@@ -49,8 +54,3 @@ fn train(session: &mut Session, spec: &JobSpec, steps: u64) -> f64 {
     }
     last_loss
 }
-mod csv_files;
-mod export;
-mod fixtures;
-mod idx_files;
-mod import;
