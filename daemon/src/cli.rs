@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::exit_code;
 use crate::node::Launch;
+use crate::observe::LogRing;
 use crate::service::{NotifyError, ServiceNotifier};
 use crate::settings::{self, DEFAULT_FILE, DaemonFlags, Loaded, Sources};
 use signals::Signals;
@@ -58,11 +59,12 @@ pub fn daemon_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         return exit_code::OK.into();
     }
     signals.set_temporary(temporary.as_ref().map(TempDir::path));
-    crate::logging::start(&settings.log);
+    let logs = LogRing::new();
+    crate::logging::start_with(&settings.log, Some(&logs));
     settings.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let notifier = usable(notifier);
     // The temporary data directory lives in `temporary` until the node has stopped.
-    match crate::node::run(Launch { settings, origins, stop: signals.stop(), notifier }) {
+    match crate::node::run(Launch { settings, origins, stop: signals.stop(), notifier, logs }) {
         Ok(()) => exit_code::OK.into(),
         Err(error) => {
             tell(&error);

@@ -42,7 +42,10 @@ pub(super) fn session(
         checkpoint_every: job.plan.checkpoint_every,
     };
     let (spec_toml, device, fatal) = (job.spec_toml.clone(), parts.device.clone(), parts.fatal.clone());
+    // Every line of the session's and the trainer's log names the job.
+    let span = tracing::info_span!("session", job = %job.id);
     let started = std::thread::Builder::new().name("session".to_owned()).spawn(move || {
+        let _entered = span.enter();
         let outcome = catch_unwind(AssertUnwindSafe(|| run(plan, &spec_toml, &device, links, inputs)))
             .unwrap_or_else(|panic| Err(SessionError::Panicked { message: panic_message(&*panic) }));
         if let Err(error) = outcome {
@@ -75,7 +78,10 @@ fn run(
         .map_err(|error| refused(format!("no runtime: {error}")))?;
     let training = std::thread::Builder::new()
         .name("trainer".to_owned())
-        .spawn(move || trainer.run(orders))
+        .spawn({
+            let span = tracing::Span::current();
+            move || span.in_scope(|| trainer.run(orders))
+        })
         .map_err(|error| refused(format!("no thread for the trainer: {error}")))?;
     let outcome = runtime.block_on(driver.run(inputs, trained));
     // The driver is gone and with it the trainer's queue: it ends after the micro-batch in hand.

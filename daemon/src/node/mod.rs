@@ -3,10 +3,12 @@
 mod api_views;
 mod backend;
 mod drains;
+mod figures;
 mod follow;
 mod history;
 mod leaving;
 mod ledger_events;
+mod observation;
 mod opened;
 
 use std::sync::Arc;
@@ -17,12 +19,15 @@ use traind_actors::NodeActors;
 use traind_actors::fatal::Fatal;
 
 use crate::control::ControlServer;
+use crate::observe::{LogRing, MetricsServer};
 use crate::ready::{ReadyLine, announce};
 use crate::service::{Liveness, ServiceNotifier, run_watchdog, status_words, tell_status, tell_stopping};
 use crate::settings::{SettingOrigin, Settings};
 use crate::stop_signal::{StopHandle, StopSignal};
 use backend::Backend;
+use figures::Figures;
 use leaving::{Leave, leave};
+use observation::Observation;
 use opened::Opened;
 
 /// How long the first listening address may take: binding a socket is a matter of milliseconds.
@@ -41,6 +46,8 @@ pub struct Launch {
     pub stop: StopSignal,
     /// The service manager.
     pub notifier: ServiceNotifier,
+    /// The latest records of the log.
+    pub logs: LogRing,
 }
 
 /// Runs one daemon until it is told to stop, leaves its swarm, or something it cannot do without fails.
@@ -61,24 +68,31 @@ pub fn run(launch: Launch) -> anyhow::Result<()> {
 }
 
 async fn serve(launch: Launch, threads: usize, opened: Opened, started: Instant) -> anyhow::Result<()> {
-    let Launch { settings, origins, mut stop, notifier } = launch;
+    let Launch { settings, origins, mut stop, notifier, logs } = launch;
     let (fatal, mut raised) = Fatal::channel();
     let network = opened.network.clone();
+    let (swarm, store) = (opened.swarm, opened.store());
+    let numeric_class = opened.registration.numeric_class.clone();
+    let actors = traind_actors::start(opened.into_parts(fatal)).context("starting the node")?;
+    let observation = Observation::start(&settings, logs, &actors.view)?;
     let facts = backend::Facts {
-        swarm: opened.swarm,
+        swarm,
         threads,
-        numeric_class: opened.registration.numeric_class.clone(),
+        numeric_class,
         origins,
-        store: opened.store(),
+        store,
+        logs: observation.logs.clone(),
+        events: observation.events.clone(),
+        recorder: observation.recorder(),
         started,
     };
-    let actors = traind_actors::start(opened.into_parts(fatal)).context("starting the node")?;
     let (stop_server, server_stopped) = StopHandle::new();
     let (leaves, mut left) = StopHandle::new();
     let server = ControlServer::bind(&settings.control_socket)
         .with_context(|| format!("opening the control socket {}", settings.control_socket.display()))?;
     let backend = Arc::new(Backend::new(actors.clone(), network.clone(), &settings, facts, leaves));
-    let serving = actix::spawn(server.serve(Arc::clone(&backend), server_stopped));
+    let serving = actix::spawn(server.serve(Arc::clone(&backend), server_stopped.clone()));
+    let scraped = serve_metrics(&settings, &backend, server_stopped.clone()).await?;
     let address = first_address(&actors).await?;
     let line = ReadyLine { socket: settings.control_socket.clone(), address, node: actors.node.to_hex() };
     announce(&settings.ready, &line).context("telling that the daemon is ready")?;
@@ -100,11 +114,28 @@ async fn serve(launch: Launch, threads: usize, opened: Opened, started: Instant)
     actors.stop().await;
     // The server ends by itself once it was told; a panic in it is no reason not to stop.
     let _ = serving.await;
+    if let Some(scraped) = scraped {
+        let _ = scraped.await;
+    }
+    observation.stop().await;
     network.shutdown();
     match reason {
         Some(reason) => bail!("{reason}"),
         None => Ok(()),
     }
+}
+
+/// Answers scrapes, where that is wanted.
+async fn serve_metrics(
+    settings: &Settings,
+    backend: &Arc<Backend>,
+    stop: StopSignal,
+) -> anyhow::Result<Option<tokio::task::JoinHandle<()>>> {
+    let Some(address) = settings.metrics.listen else { return Ok(None) };
+    let server = MetricsServer::bind(address).await.context("opening metrics.listen")?;
+    tracing::info!(address = %server.local_address(), "metrics are answered");
+    let source = Arc::new(Figures { backend: Arc::clone(backend) });
+    Ok(Some(actix::spawn(server.serve(source, stop))))
 }
 
 /// Tells the service manager how the daemon is, for ever.

@@ -82,6 +82,16 @@ impl DataSpec {
         }
     }
 
+    /// Where each node finds it; `None` for data that is part of the program.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Digits => None,
+            Self::Idx { path } => Some(path),
+            Self::Csv(csv) => Some(&csv.path),
+        }
+    }
+
     pub(super) fn read(root: &TableReader<'_>) -> Result<Self, SpecError> {
         let (table, kind) = root.section_of_kind("data", &[], &KINDS, None)?;
         match kind {

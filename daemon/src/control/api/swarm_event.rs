@@ -54,6 +54,12 @@ pub enum EventKind {
     ViewChanged,
     /// A job has a checkpoint.
     Checkpoint,
+    /// A job was tested on the held-out samples.
+    Evaluated,
+    /// A micro-batch of a job gave no usable gradient; another node tries it.
+    MicrobatchFailed,
+    /// A job is to pause, and finishes what it has begun.
+    JobPausing,
     /// A job pauses.
     JobPaused,
     /// A job goes on.
@@ -87,6 +93,9 @@ impl EventKind {
             Self::JobStarted => "job started",
             Self::ViewChanged => "view changed",
             Self::Checkpoint => "checkpoint",
+            Self::Evaluated => "evaluated",
+            Self::MicrobatchFailed => "micro-batch failed",
+            Self::JobPausing => "job pausing",
             Self::JobPaused => "job paused",
             Self::JobResumed => "job resumed",
             Self::JobFinished => "job finished",

@@ -24,7 +24,7 @@ pub(super) fn refs(nodes: impl IntoIterator<Item = NodeId>) -> Vec<NodeRef> {
     nodes.into_iter().map(NodeRef::from).collect()
 }
 
-pub(super) fn job_status(record: &JobRecord) -> JobStatus {
+pub(in crate::node) fn job_status(record: &JobRecord) -> JobStatus {
     match record.status {
         LedgerStatus::Queued => JobStatus::Queued,
         LedgerStatus::Running if record.pausing.is_some() => JobStatus::Pausing,
@@ -68,7 +68,7 @@ pub(super) fn pause(record: &JobRecord) -> Option<Pause> {
 }
 
 /// The latest test on the held-out samples.
-pub(super) fn evaluations(record: &JobRecord) -> Vec<EvaluationPoint> {
+pub(in crate::node) fn evaluations(record: &JobRecord) -> Vec<EvaluationPoint> {
     let point = |entry: &EvaluationEntry| {
         let EvaluationTotals { correct, total, loss } = entry.totals;
         let accuracy = (total > 0).then(|| correct as f64 / total as f64);
@@ -77,7 +77,7 @@ pub(super) fn evaluations(record: &JobRecord) -> Vec<EvaluationPoint> {
     record.evaluations.iter().map(point).collect()
 }
 
-pub(super) fn stable_step(record: &JobRecord, past: &JobHistory) -> u64 {
+pub(in crate::node) fn stable_step(record: &JobRecord, past: &JobHistory) -> u64 {
     record.committed_to().0.max(past.stable_step)
 }
 

@@ -111,7 +111,8 @@ pub(in crate::node) fn node_detail(
     node: NodeId,
 ) -> Option<NodeDetail> {
     let record = published.ledger.nodes.get(&node)?;
-    let row = nodes(published, history, &network.peers, me).into_iter().find(|row| row.id == node.to_hex())?;
+    let row =
+        nodes(published, history, &network.peers, me).into_iter().find(|row| row.id == node.to_hex())?;
     let counters = network.counters.iter().find(|counters| counters.node == node);
     let unreached: Vec<&UnreachedPeer> =
         network.unreached.iter().filter(|peer| peer.node == Some(node)).collect();

@@ -17,16 +17,20 @@ impl Backend {
         let published = self.published();
         let (id, me) = (job.to_hex(), self.actors.node);
         let Some(detail) = api_views::checkpoint(&published, job, step, me) else {
-            let what = step.map_or("no checkpoint".to_owned(), |step| format!("no checkpoint of step {step}"));
+            let what =
+                step.map_or("no checkpoint".to_owned(), |step| format!("no checkpoint of step {step}"));
             return Err(ApiError::no_such_object(format!("the job has {what}"))
                 .next(format!("trainctl checkpoint ls {id}")));
         };
         let row = detail.row;
         if !detail.local {
             let holders: Vec<String> = row.holders.iter().map(|holder| holder.name.clone()).collect();
-            return Err(ApiError::refused(format!("this node does not hold the checkpoint of step {}", row.step))
-                .because(format!("it is on {}", holders.join(", ")))
-                .next("run the same command there"));
+            return Err(ApiError::refused(format!(
+                "this node does not hold the checkpoint of step {}",
+                row.step
+            ))
+            .because(format!("it is on {}", holders.join(", ")))
+            .next("run the same command there"));
         }
         let Some(record) = published.ledger.jobs.get(&job) else {
             return Err(ApiError::no_such_object("the job is gone"));
@@ -46,17 +50,13 @@ impl Backend {
     }
 }
 
-fn files(
-    store: &Store,
-    job: JobId,
-    step: u64,
-    spec_toml: &str,
-) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+fn files(store: &Store, job: JobId, step: u64, spec_toml: &str) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     let (_record, state) = store.read_checkpoint(job, step).context("reading the checkpoint")?;
     let spec = traind_training::JobSpec::parse(spec_toml).context("reading the job's description")?;
     let training = traind_actors::session::training_state(&state).context("splitting the state")?;
     let folder = tempfile::tempdir().context("making a folder for the export")?;
-    traind_training::export_state(&spec, training, None, folder.path(), true).context("exporting the model")?;
+    traind_training::export_state(&spec, training, None, folder.path(), true)
+        .context("exporting the model")?;
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder.path()).context("reading the export")? {
         let path = entry.context("reading the export")?.path();

@@ -53,9 +53,9 @@ impl Backend {
     /// The record of a job that has not ended.
     fn open_job(&self, job: JobId) -> Result<JobRecord, ApiError> {
         let record = self.published().ledger.jobs.get(&job).cloned();
-        record
-            .filter(|record| !record.has_ended())
-            .ok_or_else(|| ApiError::refused("the job has ended already").next(format!("trainctl job show {job}")))
+        record.filter(|record| !record.has_ended()).ok_or_else(|| {
+            ApiError::refused("the job has ended already").next(format!("trainctl job show {job}"))
+        })
     }
 
     pub(super) async fn drain(
@@ -92,7 +92,9 @@ impl Backend {
                 .next("systemctl stop traind, and remove its data directory to forget the swarm"));
         }
         if !drains::is_asked(&published, node) {
-            return Err(ApiError::refused("this node still takes work").next("trainctl drain --self --reason TEXT"));
+            return Err(
+                ApiError::refused("this node still takes work").next("trainctl drain --self --reason TEXT")
+            );
         }
         if let Some(waits_for) = drains::waits_for(&published, node).first() {
             return Err(ApiError::refused(format!("this node is not drained yet: it waits for {waits_for}"))

@@ -4,6 +4,7 @@ mod export;
 mod lifecycle;
 mod propose;
 mod status;
+mod streams;
 mod submit;
 
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use crate::control::api::{
     VersionInfo,
 };
 use crate::control::{ControlBackend, Export, FOLLOW_EVENTS_MAX, Submission, select_job};
+use crate::observe::{EventRing, LogRing, RecorderCounts, RecorderHandle};
 use crate::settings::{SettingOrigin, Settings};
 use crate::stop_signal::StopHandle;
 
@@ -36,6 +38,9 @@ pub(super) struct Facts {
     pub(super) numeric_class: String,
     pub(super) origins: Vec<SettingOrigin>,
     pub(super) store: Arc<Store>,
+    pub(super) logs: LogRing,
+    pub(super) events: EventRing,
+    pub(super) recorder: RecorderHandle,
     pub(super) started: Instant,
 }
 
@@ -80,8 +85,24 @@ impl Backend {
         }
     }
 
-    fn published(&self) -> Arc<Published> {
+    /// Ledger and council as this node knows them.
+    pub(super) fn published(&self) -> Arc<Published> {
         self.actors.view.published.borrow().clone()
+    }
+
+    /// What was heard of jobs beside the ledger.
+    pub(super) fn history(&self) -> History {
+        self.history.borrow().clone()
+    }
+
+    /// The actors of this node.
+    pub(super) fn actors(&self) -> &NodeActors {
+        &self.actors
+    }
+
+    /// What the recorder of curves could not do.
+    pub(super) fn recorder_counts(&self) -> RecorderCounts {
+        self.facts.recorder.counts()
     }
 
     /// How the daemon is now.

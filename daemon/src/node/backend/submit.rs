@@ -76,7 +76,8 @@ impl Backend {
         let store = Arc::clone(&self.facts.store);
         let InitialState { digest, bytes } = state;
         let length = bytes.len() as u64;
-        let written = tokio::task::spawn_blocking(move || store.write_checkpoint(job, 0, chain, digest, &bytes));
+        let written =
+            tokio::task::spawn_blocking(move || store.write_checkpoint(job, 0, chain, digest, &bytes));
         match written.await {
             Ok(Ok(_record)) => {
                 let holders = BTreeSet::from([self.actors.node]);
