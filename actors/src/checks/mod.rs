@@ -24,21 +24,21 @@ const CHECKS_MAILBOX_MAX: usize = 64;
 
 /// What this node has to offer.
 #[derive(Clone, Debug)]
-pub struct CheckParts {
+pub(crate) struct CheckParts {
     /// This process.
-    pub me: Life,
+    pub(crate) me: Life,
     /// Device that training runs on.
-    pub device: String,
+    pub(crate) device: String,
     /// Bytes that a job may take here; `None` is no limit.
-    pub memory_bytes_max: Option<u64>,
+    pub(crate) memory_bytes_max: Option<u64>,
     /// The council's queue.
-    pub council: mpsc::Sender<CouncilInbox>,
+    pub(crate) council: mpsc::Sender<CouncilInbox>,
 }
 
 type Outcome = Result<[u8; 32], String>;
 
 /// Checks jobs one after the other, beside everything else.
-pub struct Checks {
+pub(crate) struct Checks {
     parts: CheckParts,
     published: Arc<Published>,
     coordinator: Option<NodeId>,
@@ -49,7 +49,7 @@ pub struct Checks {
 impl Checks {
     /// Nothing is checked yet.
     #[must_use]
-    pub fn new(parts: CheckParts) -> Self {
+    pub(crate) fn new(parts: CheckParts) -> Self {
         Self {
             parts,
             published: Arc::default(),

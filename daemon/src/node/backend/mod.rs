@@ -187,7 +187,7 @@ impl Backend {
         VersionInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol: traind_protocol::wire::hello::PROTOCOL_VERSION.to_string(),
-            features: if cfg!(feature = "cuda") { vec!["cuda".to_owned()] } else { Vec::new() },
+            features: Vec::new(),
             node: self.actors.node.into(),
             nodes,
         }
