@@ -1,6 +1,6 @@
 //! The example job learns.
 
-use traind_training::Session;
+use traind_training::{JobSpec, Session};
 
 use crate::{job, train};
 
@@ -17,4 +17,15 @@ fn lenet_reads_at_least_96_of_100_held_out_digits() {
     assert_eq!(session.step(), spec.steps);
     assert!(after.accuracy() >= 0.96, "{after:?}");
     assert!(after.loss_mean() < before.loss_mean() && loss < 0.1, "loss {loss}, {after:?}");
+}
+
+/// The shipped job for the perceptron, by AdamW with warm-up, cosine and clipping.
+#[test]
+fn the_perceptron_reads_at_least_96_of_100_held_out_digits() {
+    let spec = JobSpec::parse(include_str!("../../../../configs/jobs/mlp-digits.toml")).unwrap();
+    let mut session = Session::start(&spec, "cpu").unwrap();
+    let loss = train(&mut session, &spec, spec.steps);
+    let after = session.evaluate().unwrap();
+    println!("loss {loss:.5}, held out {after:?}, accuracy {:.4}", after.accuracy());
+    assert!(after.accuracy() >= 0.96 && loss < 0.02, "loss {loss}, {after:?}");
 }
