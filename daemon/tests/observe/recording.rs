@@ -101,6 +101,12 @@ fn the_curves_of_old_jobs_go_and_nothing_else() {
     let data_dir = directory.path();
     let recorder = start(data_dir);
     let jobs = JOBS_KEPT_MAX as u64 + 3;
+    let path = |number: u64| job_directory(data_dir, JobId(number.to_be_bytes()));
+    // What is not the recorder's, in a job's directory and beside.
+    fs::create_dir_all(path(1)).unwrap();
+    fs::write(path(1).join("notes.txt"), "mine").unwrap();
+    fs::create_dir_all(data_dir.join("jobs/of somebody")).unwrap();
+    fs::create_dir_all(path(jobs + 7)).unwrap();
     for number in 0..jobs {
         assert!(recorder.handle().try_note(of_job(number)));
         recorder.handle().settle();

@@ -24,8 +24,11 @@ pub(super) fn forget_old(data_dir: &Path) -> io::Result<()> {
         }
     }
     jobs.sort_unstable_by(|one, two| two.cmp(one));
-    let forgotten = jobs.iter().skip(JOBS_KEPT_MAX).map(|(_written_at, job)| forget(data_dir, *job));
-    forgotten.fold(Ok(()), |first, next| first.and(next))
+    let mut outcome = Ok(());
+    for (_written_at, job) in jobs.iter().skip(JOBS_KEPT_MAX) {
+        outcome = outcome.and(forget(data_dir, *job));
+    }
+    outcome
 }
 
 fn forget(data_dir: &Path, job: JobId) -> io::Result<()> {
