@@ -5,9 +5,11 @@
 //! Actors exchange messages only; what many want to see is published through watch channels.
 
 pub mod checkpoints;
+mod checks;
 pub mod clock;
 pub mod council;
 pub mod fatal;
+mod liveness;
 pub mod network;
 pub mod session;
 mod start;

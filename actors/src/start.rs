@@ -6,15 +6,17 @@ use actix::prelude::*;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use traind_p2p::{DataEvent, Event};
-use traind_protocol::ids::{Life, NodeId, SwarmId};
+use traind_protocol::ids::{Boot, Life, NodeId, SwarmId};
 use traind_protocol::ledger::{JobStatus, LedgerCommand};
 use traind_protocol::wire::control::Registration;
 use traind_store::Store;
 
 use crate::checkpoints::{Checkpoints, KeepCheckpoints};
+use crate::checks::{CheckParts, Checks};
 use crate::clock::Clock;
 use crate::council::{
-    COUNCIL_INBOX_MAX, CouncilActor, CouncilError, CouncilParts, CouncilView, Propose, Published, StopCouncil,
+    COUNCIL_INBOX_MAX, CouncilActor, CouncilError, CouncilParts, CouncilView, Propose, Published,
+    StopCouncil, StopRegistering,
 };
 use crate::fatal::Fatal;
 use crate::network::{NetworkActor, Reachability, forward_events, route_frames};
@@ -38,6 +40,8 @@ pub struct Parts {
     pub data: mpsc::Receiver<DataEvent>,
     /// The store.
     pub store: Arc<Store>,
+    /// Bytes that a job may take on this node; `None` is no limit.
+    pub memory_bytes_max: Option<u64>,
     /// How the daemon learns that it cannot go on.
     pub fatal: Fatal,
 }
@@ -58,12 +62,16 @@ pub enum StartError {
 pub struct NodeActors {
     /// This node.
     pub node: NodeId,
+    /// The nonce of this process.
+    pub boot: Boot,
     /// Ledger, council and progress, to watch.
     pub view: CouncilView,
     /// Addresses, to watch.
     pub reachability: watch::Receiver<Reachability>,
-    council: Addr<CouncilActor>,
-    sessions: Addr<Sessions>,
+    pub(crate) council: Addr<CouncilActor>,
+    pub(crate) sessions: Addr<Sessions>,
+    pub(crate) checkpoints: Addr<Checkpoints>,
+    pub(crate) network: Addr<NetworkActor>,
 }
 
 /// Starts all actors on the current actix system.
@@ -86,6 +94,13 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
     let council = council.start();
     let checkpoints = Checkpoints::new(Arc::clone(&parts.store)).map_err(StartError::Thread)?.start();
     let (network, reachability) = NetworkActor::new(inbox.clone(), Arc::clone(&parts.store));
+    let checks = Checks::new(CheckParts {
+        me: parts.me,
+        device: parts.registration.device.clone(),
+        memory_bytes_max: parts.memory_bytes_max,
+        council: inbox.clone(),
+    })
+    .start();
     let (frames, frames_seen) = watch::channel(None);
     let sessions = Sessions::new(SessionParts {
         me: parts.me,
@@ -99,25 +114,30 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
         fatal: parts.fatal,
     })
     .start();
-    actix::spawn(forward_events(parts.events, network.start()));
+    let network = network.start();
+    actix::spawn(forward_events(parts.events, network.clone()));
     route_frames(parts.data, frames_seen).map_err(StartError::Thread)?;
-    actix::spawn(follow_ledger(view.published.clone(), sessions.clone(), checkpoints));
-    Ok(NodeActors { node: parts.me.node, view, reachability, council, sessions })
+    actix::spawn(follow_ledger(view.published.clone(), sessions.clone(), checks, checkpoints.clone()));
+    let Life { node, boot } = parts.me;
+    Ok(NodeActors { node, boot, view, reachability, council, sessions, checkpoints, network })
 }
 
 /// Tells the actors that act on the ledger whenever it changed.
 async fn follow_ledger(
     mut published: watch::Receiver<Arc<Published>>,
     sessions: Addr<Sessions>,
+    checks: Addr<Checks>,
     checkpoints: Addr<Checkpoints>,
 ) {
     loop {
         let now = published.borrow_and_update().clone();
         for job in now.ledger.jobs.values().filter(|job| job.status == JobStatus::Running) {
-            let steps = job.checkpoints.iter().map(|entry| entry.step).collect();
+            let steps = job.initial.iter().chain(&job.checkpoints).map(|entry| entry.step).collect();
             // Left out when the store is busy: the next change of the ledger asks again.
             let _ = checkpoints.try_send(KeepCheckpoints { job: job.id, steps });
         }
+        // Left out when it has much to do: the next change of the ledger tells the same and more.
+        let _ = checks.try_send(LedgerPublished(Arc::clone(&now)));
         if sessions.send(LedgerPublished(now)).await.is_err() || published.changed().await.is_err() {
             return;
         }
@@ -128,6 +148,12 @@ impl NodeActors {
     /// Puts a change to the council. It may be lost: look at the ledger and ask again.
     pub async fn propose(&self, command: LedgerCommand) -> bool {
         self.council.send(Propose(command)).await.unwrap_or(false)
+    }
+
+    /// This node is about to leave for good: it no longer asks to be in the ledger.
+    pub async fn stop_registering(&self) {
+        // A council that is gone registers no more.
+        let _ = self.council.send(StopRegistering).await;
     }
 
     /// What the session of this node is doing, if it has one.

@@ -11,6 +11,7 @@ use clap::Parser as _;
 use tempfile::TempDir;
 
 use crate::exit_code;
+use crate::node::Launch;
 use crate::service::{NotifyError, ServiceNotifier};
 use crate::settings::{self, DEFAULT_FILE, DaemonFlags, Loaded, Sources};
 use signals::Signals;
@@ -44,7 +45,7 @@ pub fn daemon_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return exit_code::FAILED.into();
         }
     };
-    let Loaded { settings, temporary, .. } = match load(flags) {
+    let Loaded { settings, temporary, origins } = match load(flags) {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("traind: bad settings: {error:#}");
@@ -61,7 +62,7 @@ pub fn daemon_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     settings.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let notifier = usable(notifier);
     // The temporary data directory lives in `temporary` until the node has stopped.
-    match crate::node::run(settings, signals.stop(), notifier) {
+    match crate::node::run(Launch { settings, origins, stop: signals.stop(), notifier }) {
         Ok(()) => exit_code::OK.into(),
         Err(error) => {
             tell(&error);

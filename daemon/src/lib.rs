@@ -5,6 +5,7 @@ pub mod control;
 pub mod exit_code;
 pub mod logging;
 pub mod node;
+pub mod observe;
 pub mod ready;
 pub mod service;
 pub mod settings;

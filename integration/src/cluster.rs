@@ -159,6 +159,74 @@ impl Cluster {
             .with_context(|| self.story(&format!("step {step}")))?
     }
 
+    /// Follows a job until its view has `count` members that all take part.
+    ///
+    /// # Errors
+    /// When it ends before, or takes too long.
+    pub async fn wait_members(&self, job: &str, count: usize) -> anyhow::Result<()> {
+        let has_members = |event: &FollowEvent| matches!(event, FollowEvent::Progress { members, .. } if members.len() == count);
+        self.wait_event(job, &format!("{count} members"), has_members).await
+    }
+
+    /// Follows a job until it has that status.
+    ///
+    /// # Errors
+    /// When it ends with another one, or takes too long.
+    pub async fn wait_status(&self, job: &str, wanted: JobStatus) -> anyhow::Result<()> {
+        let has_status =
+            |event: &FollowEvent| matches!(event, FollowEvent::Progress { status, .. } if *status == wanted);
+        self.wait_event(job, &format!("status {wanted:?}"), has_status).await
+    }
+
+    /// Looks at a job at each of its events until it is as wanted.
+    ///
+    /// # Errors
+    /// When it ends before, or takes too long.
+    pub async fn wait_detail(
+        &self,
+        job: &str,
+        what: &str,
+        is_wanted: impl Fn(&JobDetail) -> bool,
+    ) -> anyhow::Result<JobDetail> {
+        let client = self.client();
+        let following = async {
+            let mut events = client.follow(job).await?;
+            loop {
+                let detail = self.detail(job).await?;
+                if is_wanted(&detail) {
+                    return Ok(detail);
+                }
+                if events.next().await?.is_none() {
+                    bail!("ended before: {:?}", detail.reason)
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, following).await.with_context(|| self.story(what))?
+    }
+
+    async fn wait_event(
+        &self,
+        job: &str,
+        what: &str,
+        is_wanted: impl Fn(&FollowEvent) -> bool,
+    ) -> anyhow::Result<()> {
+        let client = self.client();
+        let following = async {
+            let mut events = client.follow(job).await?;
+            loop {
+                match events.next().await? {
+                    Some(event) if is_wanted(&event) => return Ok(()),
+                    Some(FollowEvent::Ended { status, reason, .. }) => {
+                        bail!("ended before: {status:?} {reason:?}")
+                    }
+                    Some(_) => {}
+                    None => bail!("the daemon stopped telling"),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, following).await.with_context(|| self.story(what))?
+    }
+
     /// Follows a job to its end and gives everything about it.
     ///
     /// # Errors

@@ -30,6 +30,14 @@ pub struct DaemonOptions {
     pub listen: String,
 }
 
+impl DaemonOptions {
+    /// Its working directory. `/proc/self/cwd/NAME` in a job is a file of its own on every daemon.
+    #[must_use]
+    pub fn files(&self) -> PathBuf {
+        self.data_dir.with_extension("files")
+    }
+}
+
 /// A running daemon. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Daemon {
@@ -50,7 +58,10 @@ impl Daemon {
             .open(options.data_dir.with_extension("log"))
             .context("opening the daemon's log")?;
         let mut command = Command::new(&options.binary);
+        let files = options.files();
+        std::fs::create_dir_all(&files).context("making the daemon's working directory")?;
         command
+            .current_dir(files)
             .args([traind::cli::DAEMON_ARGUMENT, "--dev", "--exit-with-stdin", "--threads", "1"])
             .args(["--listen", &options.listen])
             .arg("--data-dir")
@@ -116,6 +127,12 @@ impl Daemon {
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         &self.options.data_dir
+    }
+
+    /// Its working directory.
+    #[must_use]
+    pub fn files(&self) -> PathBuf {
+        self.options.files()
     }
 
     /// Its process.
@@ -184,12 +201,18 @@ impl Daemon {
         DaemonOptions { listen, ..self.options.clone() }
     }
 
+    /// Where it logs.
+    #[must_use]
+    pub fn log_path(&self) -> PathBuf {
+        self.options.data_dir.with_extension("log")
+    }
+
     /// Everything it logged so far.
     ///
     /// # Errors
     /// When the log cannot be read.
     pub fn log(&self) -> anyhow::Result<String> {
-        std::fs::read_to_string(self.options.data_dir.with_extension("log")).context("reading a daemon's log")
+        std::fs::read_to_string(self.log_path()).context("reading a daemon's log")
     }
 }
 

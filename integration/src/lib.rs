@@ -4,8 +4,10 @@
 
 mod cluster;
 mod daemon;
+mod idx_files;
 mod job_file;
 
 pub use cluster::{Cluster, turn};
 pub use daemon::{Daemon, DaemonOptions};
-pub use job_file::JobFile;
+pub use idx_files::IdxFiles;
+pub use job_file::{JobFile, Model, Optimiser};

@@ -1,6 +1,6 @@
 //! Multiaddrs: which can be dialled, which may be told to whom.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
@@ -98,6 +98,16 @@ pub(crate) fn port(address: &Multiaddr) -> Option<u16> {
 /// Whether the address is on this very host.
 pub(crate) fn is_loopback(address: &Multiaddr) -> bool {
     ip(address).is_some_and(|ip| ip.is_loopback())
+}
+
+/// Whether the address means something only together with the name of an interface.
+pub(crate) fn is_link_local_v6(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
+}
+
+/// IP and TCP port, if the address names its host by number.
+pub(crate) fn socket(address: &Multiaddr) -> Option<SocketAddr> {
+    Some(SocketAddr::new(ip(address)?, port(address)?))
 }
 
 /// The host as the resolver of the operating system takes it.

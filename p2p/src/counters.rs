@@ -18,7 +18,7 @@ macro_rules! counters {
 
         impl Meters {
             pub(crate) fn snapshot(&self) -> Counters {
-                Counters { $($name: self.$name.0.load(Ordering::Relaxed),)* }
+                Counters { $($name: self.$name.get(),)* }
             }
         }
     };
@@ -35,6 +35,15 @@ impl Meter {
 
     pub(crate) fn add(&self, count: usize) {
         self.0.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// For what goes up and down.
+    pub(crate) fn set(&self, count: usize) {
+        self.0.store(count as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -85,6 +94,20 @@ counters! {
     connections_failed_inbound,
     /// Dials that failed.
     dials_failed,
+    /// Dials begun.
+    dials_begun,
+    /// Connections of joined peers that broke and came back before the peer was called lost.
+    links_regained,
     /// Addresses told by others that were not kept because the table was full.
     addresses_dropped,
+    /// Addresses of earlier meetings forgotten because nobody answered there for too long.
+    peers_forgotten,
+    /// Peers first heard of by multicast DNS.
+    peers_found_mdns,
+    /// Peers first heard of by Kademlia.
+    peers_found_kademlia,
+    /// Members in Kademlia's routing table now; goes up and down.
+    kademlia_peers,
+    /// Upload cap of bulk connections now, bytes per second; zero without one.
+    upload_bytes_per_second_max,
 }

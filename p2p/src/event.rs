@@ -38,6 +38,12 @@ pub enum Event {
         /// The message.
         message: ControlMessage,
     },
+    /// Nobody answered for too long at an address of [`crate::Options::remembered`] or of a peer that was joined: it is
+    /// not dialled any more and not worth remembering.
+    PeerForgotten {
+        /// The address, as it was remembered or told by [`Self::PeerJoined`].
+        address: String,
+    },
     /// This node had no swarm and took the one of a peer.
     SwarmAdopted {
         /// The swarm.

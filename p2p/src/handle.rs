@@ -1,5 +1,6 @@
 //! What the rest of the daemon holds of the network.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -14,7 +15,9 @@ use traind_protocol::wire::encode;
 use crate::control::{Frame, QueueError};
 use crate::counters::Counters;
 use crate::limits::FRAME_BYTES_MAX;
-use crate::registry::Shared;
+use crate::peer_meters::{PeerCounters, PeerMeters};
+use crate::registry::{Entry, Shared};
+use crate::unreached::UnreachedPeer;
 
 /// Why a message was not taken. Nothing of it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -152,7 +155,7 @@ impl Handle {
     #[must_use]
     pub fn peers(&self) -> Vec<PeerSnapshot> {
         let now = self.inner.shared.clock.now();
-        let snapshot = |(node, entry): (NodeId, crate::registry::Entry)| PeerSnapshot {
+        let snapshot = |(node, entry): (NodeId, Entry)| PeerSnapshot {
             node,
             boot: entry.boot,
             address: entry.address,
@@ -166,7 +169,44 @@ impl Handle {
     /// The counters now.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.inner.shared.meters.snapshot()
+        let shared = &self.inner.shared;
+        let upload_bytes_per_second_max = shared.throttle.bytes_per_second_max().unwrap_or(0);
+        Counters { upload_bytes_per_second_max, ..shared.meters.snapshot() }
+    }
+
+    /// Counters of each peer that was ever joined, in order of their ids; of many that left, not all.
+    #[must_use]
+    pub fn peer_counters(&self) -> Vec<PeerCounters> {
+        let shared = &self.inner.shared;
+        let now = shared.clock.now();
+        let joined: BTreeMap<NodeId, Entry> = shared.entries().into_iter().collect();
+        let counters = |(node, meters): (NodeId, Arc<PeerMeters>)| {
+            let entry = joined.get(&node);
+            PeerCounters {
+                node,
+                is_joined: entry.is_some(),
+                control_bytes_sent: meters.control_bytes_sent.get(),
+                control_bytes_received: meters.control_bytes_received.get(),
+                data_bytes_sent: meters.data_bytes_sent.get(),
+                data_bytes_received: meters.data_bytes_received.get(),
+                reconnects: meters.reconnects.get(),
+                rtt_us: entry.and_then(|entry| entry.pulse.rtt_us()),
+                phi: entry.map(|entry| entry.pulse.phi(now)),
+            }
+        };
+        shared.all_peer_meters().into_iter().map(counters).collect()
+    }
+
+    /// Known peers that cannot be reached, with the cause in words; half a second old at most.
+    #[must_use]
+    pub fn unreached_peers(&self) -> Vec<UnreachedPeer> {
+        self.inner.shared.unreached()
+    }
+
+    /// Another cap on what all bulk connections together send, bytes per second; `None` lifts it. See
+    /// [`crate::Options::upload_bytes_per_second_max`].
+    pub fn set_upload_bytes_per_second_max(&self, bytes_per_second: Option<u64>) {
+        self.inner.shared.throttle.set(bytes_per_second);
     }
 
     /// Keeps the address of a peer and dials it, as if it had been in [`crate::Options::peers`]. A text that is no

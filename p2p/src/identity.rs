@@ -22,11 +22,23 @@ pub enum IdentityError {
     /// Others may read or write the file.
     #[error(
         "permissions {mode:04o} for '{}' are too open: the identity must not be accessible by others \
-         (chmod 600 mends it; if others could read it, remove the file to get a new identity)",
-        path.display()
+         (`chmod 600 '{}'` mends it; if others could read it, remove the file to get a new identity)",
+        path.display(), path.display()
     )]
     TooOpen {
         /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Others may put another file in its place.
+    #[error(
+        "permissions {mode:04o} for the directory '{}' are too open: others could put another identity there \
+         (`chmod go-w '{}'` mends it)",
+        path.display(), path.display()
+    )]
+    FolderTooOpen {
+        /// The directory.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
@@ -62,6 +74,11 @@ pub enum IdentityError {
     Decode(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// Mode bits that let others replace files of a directory.
+const MODE_OTHERS_WRITE: u32 = 0o022;
+/// Mode bit that keeps them from doing so all the same, as in /tmp.
+const MODE_STICKY: u32 = 0o1000;
+
 /// A node's secret key.
 #[derive(Clone)]
 pub struct Identity {
@@ -79,8 +96,10 @@ impl Identity {
     /// The key in the file `path`; if there is no such file, a new key, written there with mode 0600.
     ///
     /// # Errors
-    /// When the file is accessible by others, is not 32 bytes, or cannot be read or written.
+    /// When the file is accessible by others, is not 32 bytes, or cannot be read or written; when others may write to
+    /// its directory.
     pub fn load_or_create(path: &Path) -> Result<Self, IdentityError> {
+        check_folder(path)?;
         match File::open(path) {
             Ok(file) => load(path, file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => create(path),
@@ -105,6 +124,21 @@ impl Identity {
             keypair.public().try_into_ed25519().map_err(|error| IdentityError::Decode(error.into()))?;
         Ok(Self { node: NodeId(public.to_bytes()), keypair })
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn check_folder(path: &Path) -> Result<(), IdentityError> {
+    let folder = folder_of(path);
+    let metadata = fs::metadata(folder);
+    let metadata = metadata.map_err(|source| IdentityError::Read { path: folder.to_owned(), source })?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & MODE_OTHERS_WRITE != 0 && mode & MODE_STICKY == 0 {
+        return Err(IdentityError::FolderTooOpen { path: folder.to_owned(), mode });
+    }
+    Ok(())
 }
 
 fn load(path: &Path, file: File) -> Result<Identity, IdentityError> {
@@ -141,8 +175,7 @@ fn create(path: &Path) -> Result<Identity, IdentityError> {
             file.write_all(keypair.secret().as_ref())?;
             file.sync_all()?;
             fs::hard_link(&beside, path)?;
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+            File::open(folder_of(path))?.sync_all()
         });
     let removed = fs::remove_file(&beside);
     written.and(removed).map_err(failed)?;
@@ -171,7 +204,27 @@ mod tests {
         for mode in [0o640, 0o604, 0o620] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let error = Identity::load_or_create(&path).unwrap_err();
-            assert!(error.to_string().contains("too open"), "{error}");
+            let words = error.to_string();
+            assert!(words.contains(&format!("permissions {mode:04o}")), "{words}");
+            assert!(words.contains(&format!("chmod 600 '{}'", path.display())), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_directory_where_others_can_replace_the_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("identity");
+        Identity::load_or_create(&path).unwrap();
+        let with_mode = |mode| {
+            fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+            Identity::load_or_create(&path)
+        };
+        for mode in [0o702, 0o720, 0o777] {
+            let words = with_mode(mode).unwrap_err().to_string();
+            assert!(words.contains("chmod go-w") && words.contains(&format!("{mode:04o}")), "{words}");
+        }
+        for mode in [0o700, 0o755, 0o1777] {
+            with_mode(mode).unwrap();
         }
     }
 

@@ -41,6 +41,10 @@ pub(crate) const NUMERIC_CLASS_BYTES_MAX: usize = 512;
 pub(crate) const EXCHANGED_PEERS_MAX: usize = 64;
 /// Addresses that are dialled when nothing is connected there.
 pub(crate) const TARGETS_MAX: usize = 512;
+/// Names of interfaces whose addresses are not told.
+pub(crate) const INTERFACE_PATTERNS_MAX: usize = 64;
+/// Nodes whose traffic is counted one by one; of those that left, the ones beyond are forgotten.
+pub(crate) const PEER_METERS_MAX: usize = 256;
 /// Nodes remembered as refused.
 pub(crate) const REFUSALS_MAX: usize = 256;
 
@@ -79,8 +83,25 @@ pub(crate) const REDIAL_MS_MAX: u64 = 1_000;
 pub(crate) const REDIAL_PAUSE_MS: u64 = 20;
 /// First pause after a failed dial, milliseconds.
 pub(crate) const BACK_OFF_MS_MIN: u64 = 200;
-/// Longest pause after failed dials, milliseconds.
-pub(crate) const BACK_OFF_MS_MAX: u64 = 10_000;
+/// Longest pause after failed dials of addresses that people gave, milliseconds: somebody waits for that peer.
+pub(crate) const CONFIGURED_PAUSE_MS_MAX: u64 = 30_000;
+/// Longest pause after failed dials of addresses of earlier meetings, milliseconds: most of them are gone for good.
+pub(crate) const REMEMBERED_PAUSE_MS_MAX: u64 = 300_000;
+/// Longest pause after failed dials of addresses that others told, milliseconds: they are tried for minutes only.
+pub(crate) const LEARNED_PAUSE_MS_MAX: u64 = 10_000;
+/// A pause is longer by up to this part of it, so that nodes that failed together do not come back together.
+pub(crate) const BACK_OFF_JITTER_DIVISOR: u64 = 4;
+/// Addresses of earlier meetings that are dialled.
+pub(crate) const REMEMBERED_MAX: usize = 128;
+/// Failed dials in a row after which such an address is forgotten: a day at the longest pause. Only those are counted
+/// that failed while other peers were joined; else it is this node that is cut off.
+pub(crate) const REMEMBERED_FAILURES_MAX: u32 = 288;
+/// After a change of this host's addresses everything is dialled again within this, milliseconds.
+pub(crate) const NETWORK_CHANGED_MS_MAX: u64 = 1_000;
+/// Longest description of a failed dial that is kept, bytes.
+pub(crate) const DIAL_ERROR_BYTES_MAX: usize = 300;
+/// Period of telling handles which peers cannot be reached, milliseconds.
+pub(crate) const UNREACHED_REPORT_MS: u64 = 500;
 /// Addresses that others told are forgotten when nobody answered there for this long, milliseconds.
 pub(crate) const LEARNED_MS_MAX: u64 = 600_000;
 /// The node with the larger id waits this long, milliseconds, before it dials a peer that both heard of.
@@ -98,3 +119,17 @@ pub(crate) const BULK_HANDSHAKES_MAX: usize = 64;
 pub(crate) const BULK_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between attempts to open a bulk connection to a joined peer.
 pub(crate) const BULK_RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// Under an upload cap, bytes are allowed in slices of this many: a frame of a gigabyte must not have the link to itself.
+pub(crate) const UPLOAD_SLICE_BYTES: usize = 64 << 10;
+/// Under an upload cap, what was not used is kept for this long, milliseconds: the burst is at most that much of the
+/// rate, or one slice.
+pub(crate) const UPLOAD_BURST_MS: u64 = 100;
+
+/// Time that one Kademlia query gets in all; what it found by then is kept.
+pub(crate) const KADEMLIA_QUERY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest Kademlia message, bytes: twenty peers with four addresses of fifty bytes each, three times over.
+pub(crate) const KADEMLIA_MESSAGE_BYTES_MAX: usize = 16 << 10;
+/// First pause between two searches, milliseconds.
+pub(crate) const KADEMLIA_PAUSE_MS_MIN: u64 = 2_000;
+/// Longest pause between two searches, milliseconds: while nobody comes or goes there is nothing to find.
+pub(crate) const KADEMLIA_PAUSE_MS_MAX: u64 = 300_000;

@@ -70,6 +70,11 @@ impl Pulse {
         !state.stalled && state.suspicion.is_silent(now)
     }
 
+    /// The suspicion of the failure detector.
+    pub(crate) fn phi(&self, now: Millis) -> f64 {
+        self.state().suspicion.phi(now)
+    }
+
     pub(crate) fn silence_ms(&self, now: Millis) -> u64 {
         self.state().suspicion.silence_ms(now)
     }

@@ -1,21 +1,28 @@
 //! Joined peers, as handles and the bulk listener see them. The driver alone writes.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use traind_protocol::ids::{Boot, NodeId};
 
-use crate::bulk::Path;
+use crate::bulk::{Path, Throttle};
 use crate::clock::Clock;
 use crate::control::ControlSender;
 use crate::counters::Meters;
+use crate::peer_meters::{PeerMeters, PeerTable};
 use crate::pulse::Pulse;
+use crate::unreached::UnreachedPeer;
 
 /// What the threads of the network share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) meters: Meters,
+    /// The upload cap of all bulk connections.
+    pub(crate) throttle: Throttle,
+    peer_meters: Mutex<PeerTable>,
+    /// As the driver saw it last.
+    unreached: Mutex<Vec<UnreachedPeer>>,
     peers: RwLock<BTreeMap<NodeId, Entry>>,
 }
 
@@ -33,8 +40,41 @@ pub(crate) struct Entry {
 }
 
 impl Shared {
-    pub(crate) fn new() -> Self {
-        Self { clock: Clock::start(), meters: Meters::default(), peers: RwLock::default() }
+    pub(crate) fn new(upload_bytes_per_second_max: Option<u64>) -> Self {
+        Self {
+            clock: Clock::start(),
+            meters: Meters::default(),
+            throttle: Throttle::new(upload_bytes_per_second_max),
+            peer_meters: Mutex::default(),
+            unreached: Mutex::default(),
+            peers: RwLock::default(),
+        }
+    }
+
+    /// The meters of a peer that was joined once.
+    pub(crate) fn peer_meters(&self, node: NodeId) -> Option<Arc<PeerMeters>> {
+        self.peer_meters.lock().unwrap_or_else(PoisonError::into_inner).get(node)
+    }
+
+    /// The meters of all such peers.
+    pub(crate) fn all_peer_meters(&self) -> Vec<(NodeId, Arc<PeerMeters>)> {
+        let table = self.peer_meters.lock().unwrap_or_else(PoisonError::into_inner);
+        table.all().map(|(node, meters)| (node, Arc::clone(meters))).collect()
+    }
+
+    /// The peer joins: its meters are kept from now on.
+    pub(crate) fn keep_peer_meters(&self, node: NodeId, meters: &Arc<PeerMeters>) {
+        let joined: BTreeSet<NodeId> = self.read(|peers| peers.keys().copied().collect());
+        let mut table = self.peer_meters.lock().unwrap_or_else(PoisonError::into_inner);
+        table.insert(node, Arc::clone(meters), &joined);
+    }
+
+    pub(crate) fn unreached(&self) -> Vec<UnreachedPeer> {
+        self.unreached.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_unreached(&self, unreached: Vec<UnreachedPeer>) {
+        *self.unreached.lock().unwrap_or_else(PoisonError::into_inner) = unreached;
     }
 
     pub(crate) fn is_joined(&self, node: NodeId) -> bool {

@@ -1,4 +1,4 @@
-//! Addresses to dial when nobody is connected there: given by people forever, told by others for a while.
+//! Addresses to dial when nobody is connected there: given by people, of earlier meetings, told by others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +7,31 @@ use libp2p::swarm::ConnectionId;
 use traind_protocol::ids::{Millis, NodeId};
 
 use crate::back_off::BackOff;
-use crate::limits::{BACK_OFF_MS_MIN, LEARNED_MS_MAX, TARGETS_MAX};
+use crate::jitter::Jitter;
+use crate::limits::{
+    BACK_OFF_MS_MIN, CONFIGURED_PAUSE_MS_MAX, LEARNED_MS_MAX, LEARNED_PAUSE_MS_MAX, NETWORK_CHANGED_MS_MAX,
+    REMEMBERED_FAILURES_MAX, REMEMBERED_MAX, REMEMBERED_PAUSE_MS_MAX, TARGETS_MAX,
+};
+
+#[cfg(test)]
+mod tests;
 
 /// All such addresses.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Targets {
     by_address: BTreeMap<Multiaddr, Target>,
+    jitter: Jitter,
+}
+
+/// Where an address is from; that decides how long and how often it is dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// People gave it: never forgotten.
+    Configured,
+    /// A peer was met there, in this run or an earlier one: forgotten after many failures.
+    Remembered,
+    /// Others told it: forgotten at this time.
+    Learned { until: Millis },
 }
 
 #[derive(Debug)]
@@ -21,11 +40,13 @@ struct Target {
     node: Option<NodeId>,
     /// Whether only `node` may answer: it was named with the address.
     pinned: bool,
-    /// When to forget it; `None`: never.
-    until: Option<Millis>,
+    origin: Origin,
     back_off: BackOff,
     next: Millis,
     dialling: Option<ConnectionId>,
+    /// Failures since it was last reached, while other peers were joined.
+    failures_counted: u32,
+    error: Option<String>,
 }
 
 /// One dial to begin now: the first of the addresses that answers is taken.
@@ -36,43 +57,93 @@ pub(crate) struct Due {
     pub(crate) pinned: Option<NodeId>,
 }
 
+/// An address that does not answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unanswered<'a> {
+    pub(crate) address: &'a Multiaddr,
+    pub(crate) node: Option<NodeId>,
+    pub(crate) origin: Origin,
+    pub(crate) failures: u32,
+    pub(crate) next: Millis,
+    pub(crate) error: Option<&'a str>,
+}
+
 impl Targets {
+    pub(crate) fn new(jitter: Jitter) -> Self {
+        Self { by_address: BTreeMap::new(), jitter }
+    }
+
     /// An address given by people. Never forgotten, but for the bound of the table.
     pub(crate) fn keep(&mut self, address: Multiaddr, node: Option<NodeId>, now: Millis) -> bool {
         if let Some(target) = self.by_address.get_mut(&address) {
-            (target.until, target.next) = (None, now);
+            (target.origin, target.next) = (Origin::Configured, now);
             (target.pinned, target.node) = (node.is_some(), node.or(target.node));
             return true;
         }
-        self.insert(address, Target::new(node, node.is_some(), None, now))
+        self.insert(address, Target::new(node, Origin::Configured, now))
+    }
+
+    /// An address where a peer was met before.
+    pub(crate) fn remember(&mut self, address: Multiaddr, node: Option<NodeId>, now: Millis) -> bool {
+        let is_remembered = |target: &Target| target.origin == Origin::Remembered;
+        let remembered = self.by_address.values().filter(|target| is_remembered(target)).count();
+        match self.by_address.get_mut(&address) {
+            Some(target) if target.origin == Origin::Configured || is_remembered(target) => true,
+            _ if remembered >= REMEMBERED_MAX => false,
+            Some(target) => {
+                target.origin = Origin::Remembered;
+                true
+            }
+            None => self.insert(address, Target::new(node, Origin::Remembered, now)),
+        }
     }
 
     /// An address that somebody told. First dialled at `next`.
     pub(crate) fn learn(&mut self, address: Multiaddr, node: NodeId, now: Millis, next: Millis) -> bool {
         let until = now.plus(LEARNED_MS_MAX);
         if let Some(target) = self.by_address.get_mut(&address) {
-            target.until = target.until.map(|_| until);
-            if target.node != Some(node) && target.until.is_some() {
-                (target.node, target.next) = (Some(node), next);
+            if let Origin::Learned { until: ends } = &mut target.origin {
+                *ends = until;
+                if target.node != Some(node) {
+                    (target.node, target.next) = (Some(node), next);
+                }
             }
             return true;
         }
-        self.insert(address, Target::new(Some(node), true, Some(until), next))
+        self.insert(address, Target::new(Some(node), Origin::Learned { until }, next))
     }
 
     /// The node was lost: its addresses are worth trying again soon, and for a while.
     pub(crate) fn lost(&mut self, node: NodeId, now: Millis) {
         for target in self.by_address.values_mut().filter(|target| target.node == Some(node)) {
-            target.back_off = BackOff::default();
-            target.next = now.plus(BACK_OFF_MS_MIN);
-            target.until = target.until.map(|_| now.plus(LEARNED_MS_MAX));
+            target.retry(now.plus(BACK_OFF_MS_MIN));
+            if let Origin::Learned { until } = &mut target.origin {
+                *until = now.plus(LEARNED_MS_MAX);
+            }
+        }
+    }
+
+    /// The node gave a sign of life: its addresses are dialled now if they had failed.
+    pub(crate) fn seen(&mut self, node: NodeId, now: Millis) {
+        for target in self.by_address.values_mut().filter(|target| target.node == Some(node)) {
+            if target.back_off.failures() > 0 {
+                target.retry(target.next.min(now.plus(BACK_OFF_MS_MIN)));
+            }
+        }
+    }
+
+    /// This host has other addresses than before: what failed then may succeed now. All at once would be a storm.
+    pub(crate) fn network_changed(&mut self, now: Millis) {
+        for target in self.by_address.values_mut().filter(|target| target.back_off.failures() > 0) {
+            let next = now.plus(self.jitter.below(NETWORK_CHANGED_MS_MAX));
+            target.retry(target.next.min(next));
         }
     }
 
     /// What to dial now. `unwanted` says of a node that it is connected or refused.
     pub(crate) fn due(&mut self, now: Millis, unwanted: impl Fn(NodeId) -> bool) -> Vec<Due> {
         let wanted = |target: &Target| target.node.is_none_or(|node| !unwanted(node));
-        self.by_address.retain(|_, target| target.until.is_none_or(|until| now < until || !wanted(target)));
+        self.by_address.retain(|_, target| !target.is_over(now) || !wanted(target));
         let busy: BTreeSet<NodeId> = self
             .by_address
             .values()
@@ -107,22 +178,49 @@ impl Targets {
 
     /// A dial reached `node`.
     pub(crate) fn reached(&mut self, connection: ConnectionId, node: NodeId, now: Millis) {
-        for target in self.dialled(connection) {
-            (target.dialling, target.node) = (None, Some(node));
+        let dialled = self.by_address.values_mut().filter(|target| target.dialling == Some(connection));
+        for target in dialled {
+            (target.dialling, target.node, target.error) = (None, Some(node), None);
+            target.failures_counted = 0;
             // A connection that ends before it was accepted must not be dialled again at once.
-            target.next = now.plus(target.back_off.failed());
+            target.next = now.plus(target.back_off.failed(target.origin.pause_ms_max(), &mut self.jitter));
         }
     }
 
-    /// A dial failed.
-    pub(crate) fn failed(&mut self, connection: ConnectionId, now: Millis) {
-        for target in self.dialled(connection) {
+    /// A dial failed; `error` tells of each address why. `is_alone`: no peer is joined, so that it may well be this
+    /// node that is cut off. Returns the addresses that are forgotten now, and who was met there.
+    pub(crate) fn failed(
+        &mut self,
+        connection: ConnectionId,
+        now: Millis,
+        is_alone: bool,
+        error: impl Fn(&Multiaddr) -> String,
+    ) -> Vec<(Multiaddr, Option<NodeId>)> {
+        let mut forgotten = Vec::new();
+        for (address, target) in &mut self.by_address {
+            if target.dialling != Some(connection) {
+                continue;
+            }
             target.dialling = None;
-            target.next = now.plus(target.back_off.failed());
+            target.error = Some(error(address));
+            target.next = now.plus(target.back_off.failed(target.origin.pause_ms_max(), &mut self.jitter));
+            target.failures_counted += u32::from(!is_alone);
+            if target.origin == Origin::Remembered && target.failures_counted >= REMEMBERED_FAILURES_MAX {
+                forgotten.push((address.clone(), target.node));
+            }
             if !target.pinned {
                 target.node = None;
             }
         }
+        for (address, _) in &forgotten {
+            self.by_address.remove(address);
+        }
+        forgotten
+    }
+
+    /// Whether there is an address of this node.
+    pub(crate) fn is_known(&self, node: NodeId) -> bool {
+        self.by_address.values().any(|target| target.node == Some(node))
     }
 
     /// A dial reached this node itself: never again.
@@ -130,9 +228,26 @@ impl Targets {
         self.by_address.retain(|_, target| target.dialling != Some(connection));
     }
 
-    /// The addresses of a dial that ended.
-    fn dialled(&mut self, connection: ConnectionId) -> impl Iterator<Item = &mut Target> {
-        self.by_address.values_mut().filter(move |target| target.dialling == Some(connection))
+    /// Who is dialled with this connection, if that is known.
+    pub(crate) fn dialled_node(&self, connection: ConnectionId) -> Option<NodeId> {
+        self.by_address.values().find(|target| target.dialling == Some(connection))?.node
+    }
+
+    /// What failed and was not reached since. `is_joined` says of a node that it is connected all the same.
+    pub(crate) fn unanswered(
+        &self,
+        is_joined: impl Fn(NodeId) -> bool,
+    ) -> impl Iterator<Item = Unanswered<'_>> {
+        let failed = self.by_address.iter().filter(|(_, target)| target.error.is_some());
+        let failed = failed.filter(move |(_, target)| !target.node.is_some_and(&is_joined));
+        failed.map(|(address, target)| Unanswered {
+            address,
+            node: target.node,
+            origin: target.origin,
+            failures: target.back_off.failures(),
+            next: target.next,
+            error: target.error.as_deref(),
+        })
     }
 
     fn insert(&mut self, address: Multiaddr, target: Target) -> bool {
@@ -144,79 +259,36 @@ impl Targets {
     }
 }
 
-impl Target {
-    fn new(node: Option<NodeId>, pinned: bool, until: Option<Millis>, next: Millis) -> Self {
-        Self { node, pinned, until, back_off: BackOff::default(), next, dialling: None }
+impl Origin {
+    fn pause_ms_max(self) -> u64 {
+        match self {
+            Self::Configured => CONFIGURED_PAUSE_MS_MAX,
+            Self::Remembered => REMEMBERED_PAUSE_MS_MAX,
+            Self::Learned { .. } => LEARNED_PAUSE_MS_MAX,
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NODE: NodeId = NodeId([1; 32]);
-
-    fn address(port: u16) -> Multiaddr {
-        format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()
-    }
-
-    fn due(targets: &mut Targets, now: u64, connected: bool) -> usize {
-        targets.due(Millis(now), |_| connected).len()
-    }
-
-    #[test]
-    fn failures_make_the_pause_grow_and_never_end_a_kept_address() {
-        let mut targets = Targets::default();
-        assert!(targets.keep(address(1), None, Millis(0)));
-        let mut now = 0;
-        for pause in [200, 400, 800] {
-            assert_eq!(due(&mut targets, now, false), 1);
-            let connection = ConnectionId::new_unchecked(now as usize);
-            targets.dialling(&[address(1)], connection);
-            assert_eq!(due(&mut targets, now, false), 0, "one dial at a time");
-            targets.failed(connection, Millis(now));
-            assert_eq!(due(&mut targets, now + pause - 1, false), 0);
-            now += pause;
+impl Target {
+    fn new(node: Option<NodeId>, origin: Origin, next: Millis) -> Self {
+        Self {
+            node,
+            pinned: node.is_some(),
+            origin,
+            back_off: BackOff::default(),
+            next,
+            dialling: None,
+            failures_counted: 0,
+            error: None,
         }
-        assert_eq!(due(&mut targets, now + 100 * LEARNED_MS_MAX, false), 1);
     }
 
-    #[test]
-    fn learned_addresses_end_unless_their_node_is_connected() {
-        let mut targets = Targets::default();
-        assert!(targets.learn(address(1), NODE, Millis(0), Millis(300)));
-        assert_eq!(due(&mut targets, 299, false), 0);
-        assert_eq!(due(&mut targets, 300, true), 0);
-        assert_eq!(targets.due(Millis(300), |_| false)[0].pinned, Some(NODE));
-        assert_eq!(due(&mut targets, LEARNED_MS_MAX, true), 0);
-        targets.lost(NODE, Millis(LEARNED_MS_MAX));
-        assert_eq!(due(&mut targets, LEARNED_MS_MAX + BACK_OFF_MS_MIN, false), 1);
-        assert_eq!(due(&mut targets, 2 * LEARNED_MS_MAX, false), 0);
-        assert!(targets.by_address.is_empty());
+    fn is_over(&self, now: Millis) -> bool {
+        matches!(self.origin, Origin::Learned { until } if until <= now)
     }
 
-    #[test]
-    fn all_addresses_of_a_node_are_one_dial() {
-        let mut targets = Targets::default();
-        for port in [1, 2] {
-            targets.learn(address(port), NODE, Millis(0), Millis(0));
-        }
-        let dials = targets.due(Millis(0), |_| false);
-        assert_eq!(dials, [Due { addresses: vec![address(1), address(2)], pinned: Some(NODE) }]);
-        targets.dialling(&dials[0].addresses[..1], ConnectionId::new_unchecked(1));
-        assert_eq!(due(&mut targets, 0, false), 0, "the node is being dialled");
-        targets.remove(ConnectionId::new_unchecked(1));
-        assert_eq!(due(&mut targets, 0, false), 1);
-    }
-
-    #[test]
-    fn the_table_is_bounded() {
-        let mut targets = Targets::default();
-        for port in 1..=TARGETS_MAX as u16 {
-            assert!(targets.learn(address(port), NODE, Millis(0), Millis(0)));
-        }
-        assert!(!targets.learn(address(60_000), NODE, Millis(0), Millis(0)));
-        assert!(targets.learn(address(1), NODE, Millis(0), Millis(0)));
-        assert_eq!(targets.by_address.len(), TARGETS_MAX);
+    /// The failures before mean nothing any more.
+    fn retry(&mut self, next: Millis) {
+        (self.back_off, self.next) = (BackOff::default(), next);
     }
 }

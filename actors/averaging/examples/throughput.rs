@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use traind_averaging::{Accumulator, Grid, PartLayout, decode_result};
+use traind_averaging::{Accumulator, Grid, PartLayout, Totals, decode_result};
 
 const ELEMENTS: usize = 4 << 20;
 const ROUNDS: usize = 10;
@@ -27,7 +27,7 @@ fn main() {
     let mut grid = Grid::new(&layout);
     let quantise = |grid: &Grid| -> Vec<Vec<u8>> {
         (0..layout.parts())
-            .map(|part| grid.quantise(part, &gradient, 8, 1.0).expect("a finite gradient"))
+            .map(|part| grid.quantise(part, &gradient, &Totals::of(8, 1.0)).expect("a finite gradient"))
             .collect()
     };
     let mut sums: Vec<_> =

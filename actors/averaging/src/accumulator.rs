@@ -1,6 +1,7 @@
 //! The exact sum of contributions to one part.
 
-use crate::contribution::{Contribution, ContributionHeader, ContributionWriter, SUM_BITS_MAX, check_header};
+use crate::contribution::{Contribution, ContributionWriter, SUM_BITS_MAX};
+use crate::totals::ContributionHeader;
 use crate::{BLOCK_ELEMENTS, CodecError};
 
 /// Integers that contributions are added to. The order and grouping of additions leave no trace.
@@ -23,12 +24,7 @@ impl Accumulator {
     /// When the bytes are malformed, or the sum would leave the exact range. Then nothing was added.
     pub fn add(&mut self, contribution: &[u8]) -> Result<(), CodecError> {
         let contribution = Contribution::parse(self.sums.len(), contribution)?;
-        // Both are within 2^53 in magnitude, so that neither addition can overflow.
-        let header = ContributionHeader {
-            samples: self.header.samples + contribution.header.samples,
-            loss: self.header.loss + contribution.header.loss,
-        };
-        check_header(&header)?;
+        let header = self.header.plus(&contribution.header)?;
         for (block, values) in contribution.blocks().enumerate() {
             let refused = match values.check(block) {
                 Ok(()) if values.add_to::<1>(self.block_mut(block)) >> SUM_BITS_MAX == 0 => continue,

@@ -45,6 +45,9 @@ pub enum CodecError {
     /// The loss, or the sum of two, is out of range or not finite.
     #[error("the loss is out of range")]
     Loss,
+    /// The test on held-out samples counts more right answers than samples, or is out of range.
+    #[error("the held-out test is out of range")]
+    HeldOut,
     /// A result's value is not finite.
     #[error("value {element} of the result is not finite")]
     NotFinite {

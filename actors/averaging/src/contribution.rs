@@ -1,8 +1,9 @@
 //! The bytes of a contribution: the exact sum of some micro-batches over one part.
 //!
-//! `samples: u64, loss: i64 (in units of 2^-24), one flag byte per block, the values of each block`, little endian. A
+//! The header ([`ContributionHeader`], five words), one flag byte per block, the values of each block, little endian. A
 //! block's values are `i32` where all fit and `i64` elsewhere, so a sum has exactly one encoding.
 
+use crate::totals::{ContributionHeader, HEADER_BYTES};
 use crate::{BLOCK_ELEMENTS, CodecError, PartLayout};
 
 /// Magnitude bits of a sum at most: `f64` holds integers below 2^53 exactly, so the mean is rounded only by its
@@ -12,22 +13,10 @@ pub const SUM_BITS_MAX: u32 = 53;
 /// Samples (or tokens) of a sum at most: exact as `f64`, which the mean divides by.
 pub const SAMPLES_MAX: u64 = 1 << SUM_BITS_MAX;
 
-/// Bytes before the flags: samples and loss.
-const HEADER_BYTES: usize = 16;
-
 /// Flag of a block of `i32` values.
 const NARROW: u8 = 0;
 /// Flag of a block of `i64` values.
 const WIDE: u8 = 1;
-
-/// What a contribution says about the micro-batches in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ContributionHeader {
-    /// Samples (or tokens) whose gradients were summed.
-    pub samples: u64,
-    /// Sum of their losses in units of 2^-24.
-    pub loss: i64,
-}
 
 /// Checks that `bytes`, from a peer, is a well-formed contribution to `part`: length, flags, ranges, one encoding.
 ///
@@ -72,12 +61,8 @@ impl<'a> Contribution<'a> {
         if values.len() != expected {
             return Err(length(HEADER_BYTES + blocks + expected));
         }
-        let (samples, loss) = header.split_at(8);
-        let header = ContributionHeader {
-            samples: u64::from_le_bytes(samples.try_into().expect("half of 16 bytes")),
-            loss: i64::from_le_bytes(loss.try_into().expect("half of 16 bytes")),
-        };
-        check_header(&header)?;
+        let header = ContributionHeader::from_bytes(header);
+        header.check()?;
         Ok(Self { header, flags, values, elements })
     }
 
@@ -144,8 +129,7 @@ impl ContributionWriter {
     pub(crate) fn new(header: ContributionHeader, elements: usize) -> Self {
         let blocks = elements.div_ceil(BLOCK_ELEMENTS);
         let mut bytes = Vec::with_capacity(HEADER_BYTES + blocks + 4 * elements);
-        bytes.extend_from_slice(&header.samples.to_le_bytes());
-        bytes.extend_from_slice(&header.loss.to_le_bytes());
+        bytes.extend_from_slice(&header.to_bytes());
         bytes.resize(HEADER_BYTES + blocks, NARROW);
         Self { bytes, block: 0 }
     }
@@ -181,17 +165,6 @@ impl ContributionWriter {
 /// The bits that `value` needs beside its sign: below 2^k for all of -2^k..2^k.
 pub(crate) fn magnitude_bits(value: i64) -> i64 {
     value ^ (value >> 63)
-}
-
-/// That samples and loss are in the ranges of exact arithmetic.
-pub(crate) fn check_header(header: &ContributionHeader) -> Result<(), CodecError> {
-    if header.samples > SAMPLES_MAX {
-        return Err(CodecError::Samples);
-    }
-    if magnitude_bits(header.loss) >> SUM_BITS_MAX != 0 {
-        return Err(CodecError::Loss);
-    }
-    Ok(())
 }
 
 fn block_bytes(elements: usize, block: usize, flag: u8) -> usize {

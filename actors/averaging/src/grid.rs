@@ -1,7 +1,8 @@
 //! The grid that gradients are rounded to: one power of two a block, the same on all replicas.
 
-use crate::contribution::{ContributionHeader, ContributionWriter, SUM_BITS_MAX};
+use crate::contribution::{ContributionWriter, SUM_BITS_MAX};
 use crate::mean_result::{self, ResultHeader};
+use crate::totals::{ContributionHeader, HELD_OUT_LOSS_SCALE, LOSS_SCALE, Totals};
 use crate::{Accumulator, BLOCK_ELEMENTS, CodecError, PartLayout};
 
 /// Bits of the grid below the largest magnitude of a block's last mean.
@@ -16,9 +17,6 @@ pub const BLOCK_EXPONENT_MIN: i16 = -16;
 
 /// Exponent of a block at most: all finite `f32` are below 2^128.
 const BLOCK_EXPONENT_MAX: i16 = 128;
-
-/// Losses are summed in units of 2^-24.
-const LOSS_SCALE: f64 = (1u32 << 24) as f64;
 
 /// `x + ROUND - ROUND` rounds to the nearest integer, ties to even, for |x| < 2^51: the unit of the last place of 1.5 *
 /// 2^52 is one. The low bits of the sum are then the integer itself.
@@ -71,26 +69,20 @@ impl Grid {
         &self.layout
     }
 
-    /// Rounds one micro-batch's `gradient` (flat and whole, the sum over its `samples` of their loss's derivative) to
-    /// the grid and encodes `part` of it; `loss_sum` is the sum of its samples' losses. Each element is rounded once,
-    /// ties to even; scaling by a power of two is exact.
+    /// Rounds one micro-batch's `gradient` (flat and whole, the sum over its samples of their loss's derivative) to
+    /// the grid and encodes `part` of it, with its `totals`. Each element is rounded once, ties to even; scaling by a
+    /// power of two is exact.
     ///
     /// # Errors
     /// When an element of the part or the loss is not finite or out of range.
     ///
     /// # Panics
     /// When `gradient` has not the layout's length or there is no such part.
-    pub fn quantise(
-        &self,
-        part: u32,
-        gradient: &[f32],
-        samples: u32,
-        loss_sum: f64,
-    ) -> Result<Vec<u8>, NotFinite> {
+    pub fn quantise(&self, part: u32, gradient: &[f32], totals: &Totals) -> Result<Vec<u8>, NotFinite> {
         assert_eq!(gradient.len(), self.layout.elements(), "a whole flat gradient");
         assert!(part < self.layout.parts(), "part {part} of {}", self.layout.parts());
         let range = self.layout.range(part);
-        let header = ContributionHeader { samples: u64::from(samples), loss: quantise_loss(loss_sum)? };
+        let header = ContributionHeader::quantise(totals)?;
         let mut writer = ContributionWriter::new(header, range.len());
         let exponents = &self.exponents[self.layout.block_range(part)];
         for ((block, values), exponent) in
@@ -110,10 +102,17 @@ impl Grid {
     #[must_use]
     pub fn mean(&self, part: u32, sum: &Accumulator) -> Vec<u8> {
         assert_eq!(sum.sums().len(), self.layout.range(part).len(), "a sum over part {part}");
-        let (samples, loss) = (sum.samples().max(1) as f64, sum.header().loss as f64);
+        let sums = sum.header();
+        let samples = sum.samples().max(1) as f64;
         let empty = if sum.samples() == 0 { 0.0 } else { 1.0 };
-        let header =
-            ResultHeader { samples: sum.samples(), loss_mean: empty * (loss / LOSS_SCALE / samples) };
+        let held_out_total = sums.held_out_total.max(1) as f64;
+        let header = ResultHeader {
+            samples: sum.samples(),
+            loss_mean: empty * (sums.loss as f64 / LOSS_SCALE / samples),
+            held_out_correct: sums.held_out_correct,
+            held_out_total: sums.held_out_total,
+            held_out_loss_mean: sums.held_out_loss as f64 / HELD_OUT_LOSS_SCALE / held_out_total,
+        };
         let exponents = &self.exponents[self.layout.block_range(part)];
         let mut values = vec![0.0; sum.sums().len()];
         for ((out, sums), exponent) in
@@ -189,14 +188,6 @@ fn push_block(writer: &mut ContributionWriter, values: &[f32], exponent: i16) ->
     }
     writer.push(&block[..values.len()]);
     Ok(())
-}
-
-fn quantise_loss(loss_sum: f64) -> Result<i64, NotFinite> {
-    let scaled = (loss_sum * LOSS_SCALE).round_ties_even();
-    if scaled.abs() < (1u64 << SUM_BITS_MAX) as f64 {
-        return Ok(scaled as i64);
-    }
-    Err(NotFinite::Loss { loss_sum })
 }
 
 fn name_element(gradient: &[f32], element: usize) -> NotFinite {

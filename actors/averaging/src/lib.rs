@@ -12,10 +12,12 @@ mod contribution;
 mod grid;
 mod layout;
 mod mean_result;
+mod totals;
 
 pub use accumulator::Accumulator;
 pub use codec_error::CodecError;
-pub use contribution::{ContributionHeader, SAMPLES_MAX, SUM_BITS_MAX, check_contribution};
+pub use contribution::{SAMPLES_MAX, SUM_BITS_MAX, check_contribution};
 pub use grid::{BLOCK_EXPONENT_MIN, Grid, NotFinite};
 pub use layout::{BLOCK_ELEMENTS, ELEMENTS_MAX, LayoutError, PART_ELEMENTS_MAX, PartLayout};
 pub use mean_result::{ResultHeader, check_result, decode_result};
+pub use totals::{ContributionHeader, HeldOut, Totals};

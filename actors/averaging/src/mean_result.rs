@@ -1,12 +1,10 @@
 //! The bytes of a result: the mean gradient over one part, which every member applies.
 //!
-//! `samples: u64, loss mean: f64, values: f32 each`, little endian.
+//! `samples: u64, loss mean: f64, held-out correct: u64, total: u64, loss mean: f64, values: f32 each`, little endian.
 
 use crate::contribution::SAMPLES_MAX;
+use crate::totals::HEADER_BYTES;
 use crate::{CodecError, PartLayout};
-
-/// Bytes before the values: samples and the mean of the loss.
-const HEADER_BYTES: usize = 16;
 
 /// What a result says about its step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,6 +13,12 @@ pub struct ResultHeader {
     pub samples: u64,
     /// Mean of their losses.
     pub loss_mean: f64,
+    /// Right answers on the held-out samples that were tested in this step.
+    pub held_out_correct: u64,
+    /// Held-out samples that were tested in this step, 0 where it had no test.
+    pub held_out_total: u64,
+    /// Mean of their losses; 0 without a test.
+    pub held_out_loss_mean: f64,
 }
 
 /// Checks that `bytes`, from a peer, is a well-formed result of `part`: length, ranges, all values finite.
@@ -43,8 +47,16 @@ pub fn decode_result(bytes: &[u8], out: &mut [f32]) -> Result<ResultHeader, Code
 /// Encodes a result from values that are finite.
 pub(crate) fn encode(header: ResultHeader, values: impl ExactSizeIterator<Item = f32>) -> Vec<u8> {
     let mut bytes = vec![0; HEADER_BYTES + 4 * values.len()];
-    bytes[..8].copy_from_slice(&header.samples.to_le_bytes());
-    bytes[8..HEADER_BYTES].copy_from_slice(&header.loss_mean.to_le_bytes());
+    let words = [
+        header.samples.to_le_bytes(),
+        header.loss_mean.to_le_bytes(),
+        header.held_out_correct.to_le_bytes(),
+        header.held_out_total.to_le_bytes(),
+        header.held_out_loss_mean.to_le_bytes(),
+    ];
+    for (room, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+        *room = word;
+    }
     let room = bytes[HEADER_BYTES..].as_chunks_mut::<4>().0;
     for (bytes, value) in room.iter_mut().zip(values) {
         *bytes = value.to_le_bytes();
@@ -59,14 +71,14 @@ pub(crate) fn parse(elements: usize, bytes: &[u8]) -> Result<(ResultHeader, &[[u
         return Err(CodecError::Length { expected, found: bytes.len() });
     }
     let (words, _) = bytes[..HEADER_BYTES].as_chunks::<8>();
-    let header =
-        ResultHeader { samples: u64::from_le_bytes(words[0]), loss_mean: f64::from_le_bytes(words[1]) };
-    if header.samples > SAMPLES_MAX {
-        return Err(CodecError::Samples);
-    }
-    if !header.loss_mean.is_finite() {
-        return Err(CodecError::Loss);
-    }
+    let header = ResultHeader {
+        samples: u64::from_le_bytes(words[0]),
+        loss_mean: f64::from_le_bytes(words[1]),
+        held_out_correct: u64::from_le_bytes(words[2]),
+        held_out_total: u64::from_le_bytes(words[3]),
+        held_out_loss_mean: f64::from_le_bytes(words[4]),
+    };
+    check(&header)?;
     let values = bytes[HEADER_BYTES..].as_chunks::<4>().0;
     // Branch-free first: the magnitude bits of infinities and NaN are the largest.
     let largest = values.iter().fold(0, |largest, value| largest.max(magnitude(*value)));
@@ -75,6 +87,20 @@ pub(crate) fn parse(elements: usize, bytes: &[u8]) -> Result<(ResultHeader, &[[u
         return Err(CodecError::NotFinite { element });
     }
     Ok((header, values))
+}
+
+fn check(header: &ResultHeader) -> Result<(), CodecError> {
+    if header.samples > SAMPLES_MAX {
+        return Err(CodecError::Samples);
+    }
+    if !header.loss_mean.is_finite() {
+        return Err(CodecError::Loss);
+    }
+    let is_counted = header.held_out_correct <= header.held_out_total && header.held_out_total <= SAMPLES_MAX;
+    if !is_counted || !header.held_out_loss_mean.is_finite() {
+        return Err(CodecError::HeldOut);
+    }
+    Ok(())
 }
 
 /// The bits of a value without its sign: ordered as the magnitudes are.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use traind_protocol::ids::{Chain, Digest, JobId};
 use traind_store::Store;
 
@@ -46,6 +46,11 @@ pub struct KeepCheckpoints {
     /// Steps to keep, ascending.
     pub steps: Vec<u64>,
 }
+
+/// Is the store's thread there? The answer comes when it has worked off what waits before it.
+#[derive(Message, Debug)]
+#[rtype(result = "bool")]
+pub struct PingStore;
 
 /// Hands work to the store's thread.
 pub struct Checkpoints {
@@ -89,5 +94,17 @@ impl Handler<KeepCheckpoints> for Checkpoints {
     fn handle(&mut self, message: KeepCheckpoints, _context: &mut Self::Context) {
         // Left out when the store is busy: the next ledger change asks again.
         let _ = self.tasks.try_send(WriterTask::Keep(message));
+    }
+}
+
+impl Handler<PingStore> for Checkpoints {
+    type Result = ResponseFuture<bool>;
+
+    fn handle(&mut self, _message: PingStore, _context: &mut Self::Context) -> Self::Result {
+        let tasks = self.tasks.clone();
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            tasks.send(WriterTask::Ping(reply)).await.is_ok() && answer.await.is_ok()
+        })
     }
 }

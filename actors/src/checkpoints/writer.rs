@@ -1,6 +1,6 @@
 //! The store's thread: writes and retains checkpoints, one after the other.
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use traind_store::Store;
 
 use super::{KeepCheckpoints, WriteCheckpoint};
@@ -13,6 +13,8 @@ pub(super) enum WriterTask {
     Write(WriteCheckpoint),
     /// Drop checkpoints that the ledger does not name.
     Keep(KeepCheckpoints),
+    /// Say that this thread is there.
+    Ping(oneshot::Sender<()>),
 }
 
 /// Works until the actor is gone.
@@ -21,6 +23,10 @@ pub(super) fn run(store: &Store, mut tasks: mpsc::Receiver<WriterTask>) {
         match task {
             WriterTask::Write(message) => write(store, message),
             WriterTask::Keep(message) => keep(store, &message),
+            WriterTask::Ping(reply) => {
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(());
+            }
         }
     }
 }

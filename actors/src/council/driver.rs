@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
-use traind_p2p::{Event, LossEvidence};
 use traind_protocol::coordinator::{Coordinator, CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
 use traind_protocol::council::{Council, CouncilInput, CouncilOptions, CouncilOutput};
 use traind_protocol::ids::{Boot, Millis, NodeId, SeatId};
 use traind_protocol::ledger::{Ledger, LedgerCommand};
-use traind_protocol::wire::control::{ControlMessage, Progress, Registration, Report};
+use traind_protocol::wire::control::{ControlMessage, Progress};
 use traind_store::StoreError;
 
 use super::registration::Registering;
@@ -55,8 +54,10 @@ pub(super) struct CouncilDriver {
     pub(super) seat: SeatId,
     pub(super) peers: BTreeMap<NodeId, Boot>,
     /// Seats as peers said themselves, for as long as the ledger does not know them.
-    said_seats: BTreeMap<SeatId, NodeId>,
-    registering: Registering,
+    pub(super) said_seats: BTreeMap<SeatId, NodeId>,
+    pub(super) registering: Registering,
+    /// Whether this node asks to be in the ledger; not any more once it leaves for good.
+    registers: bool,
     pub(super) leading: bool,
     /// The term that the coordinator was told it leads in; told once the ledger shows everything of earlier terms.
     elected_in: Option<u64>,
@@ -64,7 +65,7 @@ pub(super) struct CouncilDriver {
     pub(super) next: VecDeque<Next>,
     pub(super) dirty: bool,
     pub(super) published: watch::Sender<Arc<Published>>,
-    progress: watch::Sender<Option<Progress>>,
+    pub(super) progress: watch::Sender<Option<Progress>>,
 }
 
 impl CouncilDriver {
@@ -84,6 +85,7 @@ impl CouncilDriver {
             peers: BTreeMap::new(),
             said_seats: BTreeMap::new(),
             registering: Registering::default(),
+            registers: true,
             leading: false,
             elected_in: None,
             seats_shown: Default::default(),
@@ -130,7 +132,7 @@ impl CouncilDriver {
             .map_err(|error| CouncilError::Recover { reason: chain_of(&error) })
     }
 
-    fn take_seat(&mut self, seat: SeatId) -> Result<(), CouncilError> {
+    pub(super) fn take_seat(&mut self, seat: SeatId) -> Result<(), CouncilError> {
         self.parts.store.put_local(SEAT_KEY, &seat.0.to_le_bytes()).map_err(CouncilError::Persist)?;
         self.seat = seat;
         self.parts.network.set_seat(seat);
@@ -188,116 +190,16 @@ impl CouncilDriver {
         match input {
             CouncilInbox::Network(event) => self.network(event)?,
             CouncilInbox::LocalReport(report) => self.report(self.parts.me.node, report),
+            CouncilInbox::LocalCheck(check) => self.job_checked(self.parts.me.node, check),
+            CouncilInbox::StopRegistering => self.registers = false,
             CouncilInbox::Propose(command) => self.propose(&command),
+            CouncilInbox::Ping(reply) => {
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(());
+            }
             CouncilInbox::Stop => {}
         }
         Ok(())
-    }
-
-    fn network(&mut self, event: Event) -> Result<(), CouncilError> {
-        match event {
-            Event::PeerJoined { node, hello, .. } => {
-                self.peers.insert(node, hello.boot);
-                if hello.seat != SeatId::default() {
-                    self.said_seats.insert(hello.seat, node);
-                }
-                self.next
-                    .push_back(Next::Coordinator(CoordinatorInput::PeerJoined { node, boot: hello.boot }));
-                self.registering.hurry();
-                self.register();
-                self.dirty = true;
-            }
-            Event::PeerLost { node, boot, evidence } => self.lost(node, boot, evidence),
-            Event::Control { from, message } => self.control(from, message)?,
-            Event::Listening { .. } | Event::SwarmAdopted { .. } | Event::SwarmRefused { .. } => {}
-        }
-        Ok(())
-    }
-
-    fn lost(&mut self, node: NodeId, boot: Boot, evidence: LossEvidence) {
-        if self.peers.get(&node) == Some(&boot) {
-            self.peers.remove(&node);
-        }
-        let death_is_certain = matches!(evidence, LossEvidence::Refused | LossEvidence::Replaced);
-        let reason = match evidence {
-            LossEvidence::Refused => "its process is gone: connection closed and redial refused",
-            LossEvidence::Closed => "connection closed and not made again",
-            LossEvidence::Silent => "silent: no heartbeat",
-            LossEvidence::Replaced => "came back as a new process",
-        };
-        tracing::info!(peer = %node.short(), name = node.friendly_name(), reason, "peer lost");
-        if let (true, Some(seat)) = (death_is_certain, self.seat_of(node)) {
-            self.next.push_back(Next::Council(CouncilInput::PeerDied(seat)));
-        }
-        let reason = reason.to_owned();
-        self.next.push_back(Next::Coordinator(CoordinatorInput::PeerLost {
-            node,
-            boot,
-            death_is_certain,
-            reason,
-        }));
-        self.dirty = true;
-    }
-
-    fn control(&mut self, from: NodeId, message: ControlMessage) -> Result<(), CouncilError> {
-        match message {
-            ControlMessage::Raft { from: seat, to, bytes } => self.raft(from, seat, to, bytes),
-            ControlMessage::Register(registration) => self.register_other(from, registration),
-            ControlMessage::Registered { seat, boot } => self.registered(seat, boot)?,
-            ControlMessage::NotCoordinator { coordinator } => {
-                self.registering.learn(coordinator);
-                self.register();
-            }
-            ControlMessage::Report(report) => self.report(from, report),
-            ControlMessage::Progress(progress) => {
-                if self.coordinator_node() == Some(from) {
-                    self.progress.send_replace(Some(progress.clone()));
-                    self.next.push_back(Next::Coordinator(CoordinatorInput::ProgressHeard { progress }));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn raft(&mut self, from: NodeId, seat: SeatId, to: SeatId, bytes: Vec<u8>) {
-        let known = self.ledger().and_then(|ledger| ledger.seat_of(from));
-        if known.is_some_and(|known| known != seat) || to != self.seat {
-            tracing::debug!(peer = %from.short(), seat = seat.0, to = to.0, "council message with a wrong seat dropped");
-            return;
-        }
-        if known.is_none() {
-            self.said_seats.insert(seat, from);
-        }
-        self.next.push_back(Next::Council(CouncilInput::Message { from: seat, bytes }));
-    }
-
-    fn register_other(&mut self, from: NodeId, registration: Registration) {
-        if self.leading {
-            self.next.push_back(Next::Coordinator(CoordinatorInput::Register { from, registration }));
-        } else {
-            let coordinator = self.coordinator_node();
-            self.send(from, ControlMessage::NotCoordinator { coordinator });
-        }
-    }
-
-    fn registered(&mut self, seat: SeatId, boot: Boot) -> Result<(), CouncilError> {
-        if boot == self.parts.me.boot && self.council.is_none() {
-            self.take_seat(seat)?;
-            self.council = Some(Council::join(seat, CouncilOptions::default(), Ledger::default()));
-            tracing::info!(seat = seat.0, "admitted to the swarm");
-            self.dirty = true;
-        }
-        Ok(())
-    }
-
-    fn report(&mut self, from: NodeId, report: Report) {
-        if self.leading {
-            self.next.push_back(Next::Coordinator(CoordinatorInput::Report { from, report }));
-        } else if from == self.parts.me.node
-            && let Some(coordinator) = self.coordinator_node()
-        {
-            self.send(coordinator, ControlMessage::Report(report));
-        }
     }
 
     fn propose(&mut self, command: &LedgerCommand) {
@@ -305,7 +207,7 @@ impl CouncilDriver {
     }
 
     /// Asks for admission, or tells the ledger this process, for as long as the ledger does not show it.
-    fn register(&mut self) {
+    pub(super) fn register(&mut self) {
         if !self.wants_registration() {
             return;
         }
@@ -323,9 +225,11 @@ impl CouncilDriver {
 
     fn wants_registration(&self) -> bool {
         let me = self.parts.me;
-        self.ledger()
-            .and_then(|ledger| ledger.nodes.get(&me.node))
-            .is_none_or(|record| record.boot != me.boot)
+        self.registers
+            && self
+                .ledger()
+                .and_then(|ledger| ledger.nodes.get(&me.node))
+                .is_none_or(|record| record.boot != me.boot)
     }
 
     /// Feeds the machines until neither has anything more to say, then shows what changed.
@@ -424,6 +328,9 @@ impl CouncilDriver {
                     // Progress is said again a few times a second.
                     let _ = self.parts.network.broadcast_control(message);
                 }
+                CoordinatorOutput::TransferLeadership { to } => {
+                    self.next.push_back(Next::Council(CouncilInput::TransferLeadership { to }));
+                }
                 CoordinatorOutput::ChangeSeats { voters, learners } => {
                     self.next.push_back(Next::Council(CouncilInput::ChangeSeats { voters, learners }));
                 }
@@ -444,18 +351,18 @@ impl CouncilDriver {
         }
     }
 
-    fn send(&self, to: NodeId, message: ControlMessage) {
+    pub(super) fn send(&self, to: NodeId, message: ControlMessage) {
         // Consensus, registration and reports all survive a lost message.
         if let Err(error) = self.parts.network.try_send_control(to, message) {
             tracing::debug!(peer = %to.short(), %error, "control message not sent");
         }
     }
 
-    fn now(&self) -> Millis {
+    pub(super) fn now(&self) -> Millis {
         self.parts.clock.now()
     }
 
-    fn ledger(&self) -> Option<&Ledger> {
+    pub(super) fn ledger(&self) -> Option<&Ledger> {
         self.council.as_ref().map(Council::replicated)
     }
 
@@ -472,7 +379,7 @@ impl CouncilDriver {
             .or_else(|| self.said_seats.get(&seat).copied())
     }
 
-    fn seat_of(&self, node: NodeId) -> Option<SeatId> {
+    pub(super) fn seat_of(&self, node: NodeId) -> Option<SeatId> {
         self.ledger().and_then(|ledger| ledger.seat_of(node))
     }
 }

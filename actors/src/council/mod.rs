@@ -4,6 +4,7 @@
 //! Persisting waits for the disk, so the driver has a thread of its own; this actor only passes on.
 
 mod driver;
+mod heard;
 mod messages;
 mod published;
 mod registration;
@@ -15,13 +16,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use actix::prelude::*;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use traind_protocol::ids::{Life, SwarmId};
 use traind_protocol::wire::control::{Progress, Registration};
 use traind_store::Store;
 
 pub use driver::{CouncilError, SEAT_KEY};
-pub use messages::{COUNCIL_INBOX_MAX, CouncilInbox, Propose};
+pub use messages::{COUNCIL_INBOX_MAX, CouncilInbox, PingCouncil, Propose, StopRegistering};
 pub use published::Published;
 
 use crate::clock::Clock;
@@ -98,6 +99,30 @@ impl Handler<Propose> for CouncilActor {
 
     fn handle(&mut self, message: Propose, _context: &mut Self::Context) -> bool {
         self.inbox.try_send(CouncilInbox::Propose(message.0)).is_ok()
+    }
+}
+
+impl Handler<StopRegistering> for CouncilActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _message: StopRegistering, _context: &mut Self::Context) -> Self::Result {
+        let inbox = self.inbox.clone();
+        Box::pin(async move {
+            // A council that has stopped registers no more.
+            let _ = inbox.send(CouncilInbox::StopRegistering).await;
+        })
+    }
+}
+
+impl Handler<PingCouncil> for CouncilActor {
+    type Result = ResponseFuture<bool>;
+
+    fn handle(&mut self, _message: PingCouncil, _context: &mut Self::Context) -> Self::Result {
+        let inbox = self.inbox.clone();
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            inbox.send(CouncilInbox::Ping(reply)).await.is_ok() && answer.await.is_ok()
+        })
     }
 }
 

@@ -17,16 +17,12 @@ fn open(folder: &Path, boot: Boot) -> anyhow::Result<(CouncilDriver, watch::Rece
     let identity = Identity::load_or_create(&store.identity_path())?;
     let (me, swarm) = (Life { node: identity.node(), boot }, SwarmId(identity.node().0));
     let (network, _events, _data) = traind_p2p::start(Options {
-        identity,
-        boot,
-        seat: SeatId::default(),
         swarm: Some(swarm),
         listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
-        peers: Vec::new(),
-        remembered: Vec::new(),
         mdns: false,
         numeric_class: "test".to_owned(),
         loopback_only: true,
+        ..Options::new(identity, boot)
     })?;
     let seat_known = store.get_local(SEAT_KEY)?.is_some();
     let parts = CouncilParts {

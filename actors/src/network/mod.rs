@@ -58,6 +58,10 @@ impl NetworkActor {
                 let swarm = *swarm;
                 tokio::task::spawn_blocking(move || store.put_local(SWARM_KEY, &swarm.0)).await
             }
+            Event::PeerForgotten { address } => {
+                let address = address.clone();
+                tokio::task::spawn_blocking(move || store.forget_peer(&address)).await
+            }
             Event::PeerJoined { address, .. } => {
                 let address = address.clone();
                 tokio::task::spawn_blocking(move || store.remember_peer(&address)).await
@@ -96,6 +100,17 @@ impl Handler<NetworkEvent> for NetworkActor {
             Self::remember(store, &event).await;
         })
     }
+}
+
+/// Is this actor there?
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PingNetwork;
+
+impl Handler<PingNetwork> for NetworkActor {
+    type Result = ();
+
+    fn handle(&mut self, _message: PingNetwork, _context: &mut Self::Context) {}
 }
 
 fn note(known: &mut Reachability, event: &Event) -> bool {

@@ -4,20 +4,18 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::mpsc;
-use traind_averaging::check_result;
-use traind_protocol::ids::{Chain, Digest, JobId, NodeId};
+use traind_protocol::ids::{Chain, JobId, NodeId};
 use traind_protocol::index_set::IndexSet;
-use traind_protocol::numbers::Numbers as _;
 use traind_protocol::sync::{
     SnapshotHead, SyncBody, SyncInput, SyncLimits, SyncMachine, SyncMessage, SyncOptions, SyncOutput,
 };
-use traind_protocol::view::{Origin, View};
-use traind_protocol::wire::control::{ReportEvent, WorkCounters};
+use traind_protocol::view::View;
+use traind_protocol::wire::control::{ReportEvent, StepPoint, WorkCounters};
 use traind_protocol::wire::data::DATA_PAYLOAD_BYTES_MAX;
 
+use super::halted_state::HaltedState;
 use super::links::SessionLinks;
 use super::messages::{SessionDescription, SessionInput};
 use super::numbers::ExactNumbers;
@@ -75,27 +73,32 @@ pub(super) struct SessionPlan {
 
 /// One job on one node.
 pub(super) struct SessionDriver {
-    plan: SessionPlan,
-    machine: SyncMachine<ExactNumbers>,
-    layout: traind_averaging::PartLayout,
-    limits: SyncLimits,
-    links: SessionLinks,
-    trainer: mpsc::Sender<TrainerCommand>,
+    pub(super) plan: SessionPlan,
+    pub(super) machine: SyncMachine<ExactNumbers>,
+    pub(super) layout: traind_averaging::PartLayout,
+    pub(super) limits: SyncLimits,
+    pub(super) links: SessionLinks,
+    pub(super) trainer: mpsc::Sender<TrainerCommand>,
     /// Commands that the trainer has no room for yet; bounded by what one step can ask for.
-    waiting: VecDeque<TrainerCommand>,
-    cancel_below: CancelBelow,
-    generation: u64,
-    reports: Reports,
-    work: WorkCounters,
-    lease_step: Option<u64>,
-    taken_over: IndexSet,
-    snapshots: BTreeMap<u64, (NodeId, SnapshotHead)>,
+    pub(super) waiting: VecDeque<TrainerCommand>,
+    pub(super) cancel_below: CancelBelow,
+    pub(super) generation: u64,
+    pub(super) reports: Reports,
+    pub(super) work: WorkCounters,
+    pub(super) lease_step: Option<u64>,
+    pub(super) taken_over: IndexSet,
+    pub(super) snapshots: BTreeMap<u64, (NodeId, SnapshotHead)>,
     /// Captures and restores asked of the trainer; its answers carry the number.
-    requests: u64,
+    pub(super) requests: u64,
     /// The origin that is being loaded: request, step, chain.
-    origin: Option<(u64, u64, Chain)>,
-    finished: Option<(u64, Chain)>,
-    refused: BTreeMap<&'static str, u64>,
+    pub(super) origin: Option<(u64, u64, Chain)>,
+    pub(super) finished: Option<(u64, Chain)>,
+    /// The latest step that the trainer has applied, in figures; the machine may be one step ahead.
+    pub(super) point: Option<StepPoint>,
+    pub(super) halted: Option<HaltedState>,
+    /// Chain of the state that the trainer has once it has worked off its commands.
+    pub(super) chain: Chain,
+    pub(super) refused: BTreeMap<&'static str, u64>,
 }
 
 impl SessionDriver {
@@ -133,6 +136,9 @@ impl SessionDriver {
             requests: 0,
             origin: None,
             finished: None,
+            point: None,
+            halted: None,
+            chain: Chain::default(),
             refused: BTreeMap::new(),
         }
     }
@@ -163,7 +169,10 @@ impl SessionDriver {
                     None | Some(SessionInput::Stop) => return Ok(()),
                     Some(input) => self.told(input)?,
                 },
-                _ = repeat.tick() => self.repeat_reports(),
+                _ = repeat.tick() => {
+                    self.repeat_reports();
+                    self.offer_halted_state();
+                }
             }
         }
     }
@@ -190,6 +199,7 @@ impl SessionDriver {
                 Ok(())
             }
             SessionInput::CheckpointWritten { step, chain, digest, bytes } => {
+                self.halt_written(step);
                 self.report(ReportEvent::CheckpointWritten { step, chain, digest, bytes });
                 Ok(())
             }
@@ -222,12 +232,19 @@ impl SessionDriver {
                 self.report(ReportEvent::MicrobatchFailed { step, microbatch, samples, reason });
                 self.feed(SyncInput::ComputeFailed { step, base, microbatch })
             }
+            TrainerEvent::Applied(point) => {
+                self.point_known(point);
+                Ok(())
+            }
             TrainerEvent::Captured { purpose, state, digest } => {
                 self.captured(purpose, state, digest);
                 Ok(())
             }
             TrainerEvent::Restored { request } => match self.origin.take_if(|origin| origin.0 == request) {
-                Some((_request, step, chain)) => self.feed(SyncInput::OriginLoaded { step, chain }),
+                Some((_request, step, chain)) => {
+                    self.chain = chain;
+                    self.feed(SyncInput::OriginLoaded { step, chain })
+                }
                 None => Ok(()),
             },
             TrainerEvent::Evaluated { digest, correct, total } => {
@@ -247,21 +264,7 @@ impl SessionDriver {
         }
     }
 
-    fn captured(&mut self, purpose: CapturePurpose, state: Bytes, digest: Digest) {
-        match purpose {
-            CapturePurpose::Checkpoint { step, chain } => {
-                self.links.write_checkpoint(self.job(), step, chain, digest, state);
-            }
-            CapturePurpose::Snapshot { request } => {
-                if let Some((to, head)) = self.snapshots.remove(&request) {
-                    let message = SyncMessage::snapshot(self.job(), self.plan.sync.me.boot, head, state);
-                    self.send(to, &message);
-                }
-            }
-        }
-    }
-
-    fn feed(&mut self, input: SyncInput) -> Result<(), SessionError> {
+    pub(super) fn feed(&mut self, input: SyncInput) -> Result<(), SessionError> {
         let mut outputs = Vec::new();
         self.machine.step(self.links.now(), input, &mut outputs);
         if let Some(reason) = self.machine.numbers().broken() {
@@ -283,7 +286,8 @@ impl SessionDriver {
             }
             SyncOutput::Compute { step, base, microbatches } => self.compute(step, base, microbatches),
             SyncOutput::Apply { step, chain, results } => self.apply(step, chain, results),
-            SyncOutput::InstallState { state, .. } => {
+            SyncOutput::InstallState { chain, state, .. } => {
+                self.chain = chain;
                 // It takes the place of an origin that is still being loaded.
                 self.origin = None;
                 let request = self.next_request();
@@ -295,6 +299,11 @@ impl SessionDriver {
             SyncOutput::Finished { step, chain } => {
                 self.finished = Some((step, chain));
                 self.command(TrainerCommand::Evaluate);
+            }
+            SyncOutput::Halted { epoch, step, chain } => {
+                tracing::info!(job = %self.job().short(), step, "halted");
+                let purpose = CapturePurpose::Halt { epoch, step, chain };
+                self.command(TrainerCommand::Capture { purpose });
             }
             SyncOutput::Evicted => {
                 tracing::warn!(job = %self.job().short(), "this node was taken out of the view");
@@ -326,50 +335,7 @@ impl SessionDriver {
         self.command(TrainerCommand::Compute { step, base, microbatches, generation });
     }
 
-    fn apply(&mut self, step: u64, chain: Chain, results: Vec<Bytes>) {
-        let loss = results
-            .first()
-            .and_then(|result| check_result(&self.layout, 0, result).ok())
-            .map_or(f64::NAN, |head| head.loss_mean);
-        let step = step + 1;
-        self.command(TrainerCommand::Apply { results });
-        let every = self.plan.checkpoint_every;
-        if step == self.plan.sync.steps || (every > 0 && step.is_multiple_of(every)) {
-            let purpose = CapturePurpose::Checkpoint { step, chain };
-            self.command(TrainerCommand::Capture { purpose });
-        }
-        self.work.steps_applied += 1;
-        self.report(ReportEvent::Applied { step, chain, loss, work: self.work });
-    }
-
-    fn load_origin(&mut self, origin: Origin) -> Result<(), SessionError> {
-        let Origin::Checkpoint { step, chain, digest } = origin else {
-            self.machine.numbers_mut().reset();
-            let request = self.next_request();
-            self.origin = Some((request, 0, self.plan.sync.genesis));
-            self.command(TrainerCommand::Restart { request });
-            return Ok(());
-        };
-        let state =
-            self.links.read_checkpoint(self.job(), step).map_err(|reason| self.origin_lost(step, reason))?;
-        let restored = self.machine.numbers_mut().restore(&state);
-        if !restored {
-            let reason = "its block exponents do not decode".to_owned();
-            return Err(self.origin_lost(step, reason));
-        }
-        let request = self.next_request();
-        self.origin = Some((request, step, chain));
-        self.command(TrainerCommand::Restore { request, state, digest: Some(digest) });
-        Ok(())
-    }
-
-    /// The ledger must not count on this checkpoint any more.
-    fn origin_lost(&self, step: u64, reason: String) -> SessionError {
-        self.links.disown_checkpoint(self.job(), step, self.plan.sync.me.node);
-        SessionError::Origin { step, reason }
-    }
-
-    fn send(&mut self, to: NodeId, message: &SyncMessage) {
+    pub(super) fn send(&mut self, to: NodeId, message: &SyncMessage) {
         let frame = message.encode();
         if matches!(message.body, SyncBody::Contribution { .. } | SyncBody::Result { .. }) {
             self.work.exchange_bytes_sent += frame.payload_bytes() as u64;
@@ -380,7 +346,7 @@ impl SessionDriver {
         }
     }
 
-    fn command(&mut self, command: TrainerCommand) {
+    pub(super) fn command(&mut self, command: TrainerCommand) {
         if self.waiting.is_empty() {
             match self.trainer.try_send(command) {
                 Ok(()) => {}
@@ -395,12 +361,12 @@ impl SessionDriver {
         }
     }
 
-    fn next_request(&mut self) -> u64 {
+    pub(super) fn next_request(&mut self) -> u64 {
         self.requests += 1;
         self.requests
     }
 
-    fn report(&mut self, event: ReportEvent) {
+    pub(super) fn report(&mut self, event: ReportEvent) {
         let report = self.reports.record(event);
         self.links.report(report);
     }
@@ -415,7 +381,7 @@ impl SessionDriver {
         *self.refused.entry(reason).or_default() += 1;
     }
 
-    fn job(&self) -> JobId {
+    pub(super) fn job(&self) -> JobId {
         self.plan.sync.job
     }
 

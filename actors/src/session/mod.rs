@@ -4,10 +4,13 @@
 //! Hears: the published ledger. Tells: the session's thread, through its bounded queue. When a session fails the
 //! process ends, because a process that lost its state must not go on as the same life.
 
+mod applied;
 mod driver;
+mod halted_state;
 mod links;
 mod messages;
 mod numbers;
+mod plan;
 mod reports;
 mod start;
 mod state;
@@ -25,7 +28,8 @@ use traind_store::Store;
 
 pub use driver::SessionError;
 pub use messages::{SESSION_INBOX_MAX, SessionDescription, SessionInput};
-pub use start::{PlanError, plan_job};
+pub use plan::{InitialState, JobNeeds, PlanError, PlannedJob, check_job, plan_job};
+pub use state::{MalformedState, training_state};
 pub(crate) use trainer::chain_of;
 
 use crate::checkpoints::Checkpoints;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use traind_protocol::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId};
 use traind_protocol::view::View;
-use traind_protocol::wire::control::{Report, ReportEvent};
+use traind_protocol::wire::control::{Report, ReportEvent, StepPoint};
 
 /// Checkpoints whose report is repeated; the ledger keeps no more of one job.
 const CHECKPOINTS_REPEATED_MAX: usize = 16;
@@ -25,6 +25,8 @@ pub(super) struct Reports {
     applied: Option<ReportEvent>,
     checkpoints: BTreeMap<u64, (Chain, Digest, u64)>,
     failures: Vec<ReportEvent>,
+    evaluated: Option<ReportEvent>,
+    halted: Option<ReportEvent>,
     finished: Option<ReportEvent>,
 }
 
@@ -42,6 +44,8 @@ impl Reports {
             applied: None,
             checkpoints: BTreeMap::new(),
             failures: Vec::new(),
+            evaluated: None,
+            halted: None,
             finished: None,
         }
     }
@@ -57,14 +61,32 @@ impl Reports {
         self.epoch = view.epoch;
         self.tenure = tenure;
         self.failures.clear();
+        self.halted = None;
+    }
+
+    /// The view as of which facts are told.
+    #[must_use]
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// The tenure ended: nothing that was told holds any more but what is on disk.
     fn forget(&mut self) {
         self.synced = None;
         self.applied = None;
+        self.evaluated = None;
+        self.halted = None;
         self.finished = None;
         self.failures.clear();
+    }
+
+    /// The figures of the last step applied are known: the report that tells them.
+    pub(super) fn complete(&mut self, known: StepPoint) -> Option<Report> {
+        match &mut self.applied {
+            Some(ReportEvent::Applied { step, point, .. }) if *step == known.step => *point = Some(known),
+            _ => return None,
+        }
+        self.applied.clone().map(|event| self.report(event))
     }
 
     /// Keeps a fact and gives the report to send now.
@@ -83,6 +105,8 @@ impl Reports {
                     self.failures.push(event.clone());
                 }
             }
+            ReportEvent::Evaluated { .. } => self.evaluated = Some(event.clone()),
+            ReportEvent::Halted { .. } => self.halted = Some(event.clone()),
             ReportEvent::Finished { .. } => self.finished = Some(event.clone()),
         }
         self.report(event)
@@ -98,6 +122,8 @@ impl Reports {
             .chain(self.applied.clone())
             .chain(checkpoints)
             .chain(self.failures.iter().cloned())
+            .chain(self.evaluated.clone())
+            .chain(self.halted.clone())
             .chain(self.finished.clone())
             .map(|event| self.report(event))
             .collect()
@@ -127,6 +153,7 @@ mod tests {
             members: vec![Member { node: ME.node, boot: ME.boot, tenure: Epoch(tenure) }],
             leases: vec![0],
             owners: vec![0],
+            halt: false,
         }
     }
 

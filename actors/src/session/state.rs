@@ -15,7 +15,7 @@ const HEAD_BYTES: usize = 16;
 /// Bytes that are no state of this job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("state is malformed: {what}")]
-pub(super) struct MalformedState {
+pub struct MalformedState {
     what: &'static str,
 }
 
@@ -59,6 +59,14 @@ pub(super) fn split(bytes: &[u8]) -> Result<StateParts<'_>, MalformedState> {
         .and_then(|length| body.split_at_checked(length))
         .ok_or(MalformedState { what: "block exponents longer than the state" })?;
     Ok(StateParts { grid, training })
+}
+
+/// The training state within a checkpoint's bytes, for whoever exports it.
+///
+/// # Errors
+/// When the bytes are no state.
+pub fn training_state(bytes: &[u8]) -> Result<&[u8], MalformedState> {
+    split(bytes).map(|parts| parts.training)
 }
 
 /// BLAKE3 over everything that decides the future.

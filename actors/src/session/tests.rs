@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use traind_averaging::{Grid, PartLayout};
+use traind_averaging::{Grid, PartLayout, Totals};
 use traind_protocol::ids::{Chain, Digest};
 use traind_protocol::index_set::IndexSet;
 use traind_protocol::numbers::Numbers as _;
@@ -104,7 +104,7 @@ fn a_sum_beyond_the_exact_range_is_noticed() {
     let layout = PartLayout::new(1).unwrap();
     let numbers = ExactNumbers::new(layout);
     // At step 0 the grid is 2^-40, so 6000 is below 2^53 units and twice as much is not.
-    let large: Bytes = Grid::new(&layout).quantise(0, &[6000.0], 1, 0.0).unwrap().into();
+    let large: Bytes = Grid::new(&layout).quantise(0, &[6000.0], &Totals::of(1, 0.0)).unwrap().into();
     assert!(numbers.is_contribution(0, &large));
     numbers.fold(0, &[large.clone(), large]);
     assert!(numbers.broken().is_some_and(|reason| reason.contains("part 0")), "{:?}", numbers.broken());

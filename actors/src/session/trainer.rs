@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::mpsc;
-use traind_averaging::{Grid, PartLayout, decode_result};
-use traind_protocol::ids::{Chain, Digest};
+use traind_averaging::{Grid, HeldOut, PartLayout, Totals, decode_result};
+use traind_protocol::ids::{Chain, Digest, Epoch};
 use traind_protocol::index_set::IndexSet;
-use traind_training::{JobSpec, Session, TrainingError};
+use traind_protocol::wire::control::StepPoint;
+use traind_training::{AppliedUpdate, JobSpec, Session, TrainingError};
 
 use super::state;
 
@@ -31,6 +32,10 @@ pub(super) enum TrainerCommand {
     },
     /// One optimiser update with the results of all parts.
     Apply {
+        /// Steps applied afterwards.
+        step: u64,
+        /// Mean loss of the step, given back with the answer.
+        loss: f64,
         /// Results, one per part.
         results: Vec<Bytes>,
     },
@@ -62,6 +67,15 @@ pub(super) enum TrainerCommand {
 pub(super) enum CapturePurpose {
     /// For a checkpoint of the state with this chain.
     Checkpoint {
+        /// Steps applied.
+        step: u64,
+        /// Its chain.
+        chain: Chain,
+    },
+    /// Of the state that a job stops at.
+    Halt {
+        /// The view that halts.
+        epoch: Epoch,
         /// Steps applied.
         step: u64,
         /// Its chain.
@@ -101,6 +115,8 @@ pub(super) enum TrainerEvent {
         /// What was wrong.
         reason: String,
     },
+    /// A step was applied.
+    Applied(StepPoint),
     /// A state was encoded.
     Captured {
         /// Why.
@@ -219,7 +235,11 @@ impl Trainer {
             TrainerCommand::Compute { step, base, microbatches, generation } => {
                 Ok(self.compute(step, base, &microbatches, generation))
             }
-            TrainerCommand::Apply { results } => self.apply(&results).map(|()| true),
+            TrainerCommand::Apply { step, loss, results } => {
+                let update = self.apply(&results)?;
+                let AppliedUpdate { learning_rate, gradient_norm } = update;
+                Ok(self.tell(TrainerEvent::Applied(StepPoint { step, loss, learning_rate, gradient_norm })))
+            }
             TrainerCommand::Capture { purpose } => {
                 let state = state::encode(&self.grid, &self.session);
                 let digest = state::digest(&self.grid, &self.session);
@@ -250,7 +270,7 @@ impl Trainer {
             if self.cancel_below.load(Ordering::Acquire) > generation {
                 return true;
             }
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.contributions(microbatch)))
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.contributions(step, microbatch)))
                 .unwrap_or_else(|panic| Err(format!("the computation panicked: {}", panic_message(&*panic))));
             let event = match outcome {
                 Ok(contributions) => TrainerEvent::Computed { step, base, microbatch, contributions },
@@ -266,23 +286,40 @@ impl Trainer {
         true
     }
 
-    fn contributions(&mut self, microbatch: u32) -> Result<Vec<Bytes>, String> {
+    fn contributions(&mut self, step: u64, microbatch: u32) -> Result<Vec<Bytes>, String> {
+        let held_out = self.held_out(step, microbatch)?;
         let outcome = self.session.gradient(microbatch, &mut self.gradient).map_err(|error| match error {
             // Its place and samples are told beside the reason.
             TrainingError::NotFinite { what, .. } => format!("the {what} is not finite"),
             error => chain_of(&error),
         })?;
+        let totals = Totals { samples: outcome.samples, loss_sum: outcome.loss_sum, held_out };
         (0..self.layout.parts())
             .map(|part| {
-                self.grid
-                    .quantise(part, &self.gradient, outcome.samples, outcome.loss_sum)
-                    .map(Bytes::from)
-                    .map_err(|error| chain_of(&error))
+                let quantised = self.grid.quantise(part, &self.gradient, &totals);
+                quantised.map(Bytes::from).map_err(|error| chain_of(&error))
             })
             .collect()
     }
 
-    fn apply(&mut self, results: &[Bytes]) -> Result<(), TrainerError> {
+    /// Where the state after `step` is to be tested, the micro-batch carries its slice of the test. So the totals are
+    /// exact whoever computes what, and a node that dies takes no part of a test with it.
+    fn held_out(&mut self, step: u64, microbatch: u32) -> Result<HeldOut, String> {
+        let every = self.spec.evaluation.every_steps;
+        if step == 0 || every == 0 || !step.is_multiple_of(every) {
+            return Ok(HeldOut::default());
+        }
+        let slices = self.spec.batch.micro_batches;
+        let evaluation = self.session.evaluate_slice(microbatch, slices).map_err(|error| chain_of(&error))?;
+        let count = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+        Ok(HeldOut {
+            correct: count(evaluation.correct),
+            total: count(evaluation.total),
+            loss_sum: evaluation.loss_sum,
+        })
+    }
+
+    fn apply(&mut self, results: &[Bytes]) -> Result<AppliedUpdate, TrainerError> {
         for (part, result) in (0u32..).zip(results) {
             let range = self.layout.range(part);
             decode_result(result, &mut self.gradient[range])

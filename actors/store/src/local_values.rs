@@ -60,6 +60,11 @@ impl LocalValues {
         self.index.flush()
     }
 
+    pub(crate) fn forget_peer(&self, address: &str) -> Result<(), StoreError> {
+        self.peers.remove(address.as_bytes()).map_err(StoreError::index("forget a peer"))?;
+        self.index.flush()
+    }
+
     pub(crate) fn remembered_peers(&self) -> Result<Vec<String>, StoreError> {
         Ok(self.peers_by_meeting()?.into_iter().rev().map(|(_, address)| address).collect())
     }

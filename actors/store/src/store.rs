@@ -121,6 +121,14 @@ impl Store {
         self.local.remember_peer(address)
     }
 
+    /// Nobody is met at `address` any more. An address that is not known is no error.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub fn forget_peer(&self, address: &str) -> Result<(), StoreError> {
+        self.local.forget_peer(address)
+    }
+
     /// Addresses of peers, the one met last first.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ fn main() -> Result<()> {
                 "step {:4}  loss {:.4}  held out: loss {:.4}  accuracy {:.2} %",
                 session.step(),
                 loss / samples,
-                held_out.loss_mean,
+                held_out.loss_mean(),
                 100.0 * held_out.accuracy()
             );
         }

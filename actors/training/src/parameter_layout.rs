@@ -34,13 +34,13 @@ pub struct ParameterLayout {
 impl ParameterLayout {
     pub(crate) fn new(declarations: &[ParameterDeclaration]) -> Self {
         let mut sorted: Vec<&ParameterDeclaration> = declarations.iter().collect();
-        sorted.sort_by_key(|declaration| declaration.name);
+        sorted.sort_by_key(|declaration| declaration.name.as_str());
         let mut elements = 0;
         let places = sorted
             .into_iter()
             .map(|declaration| {
                 let place = ParameterPlace {
-                    name: declaration.name.to_owned(),
+                    name: declaration.name.clone(),
                     shape: declaration.shape.clone(),
                     offset: elements,
                     elements: declaration.shape.iter().product(),
@@ -74,28 +74,45 @@ impl ParameterLayout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::ModelSpec;
+    use crate::{data_facts::DataFacts, spec::ModelSpec};
+
+    fn layout(model: &ModelSpec) -> ParameterLayout {
+        let data = DataFacts { image_shape: [1, 32, 32], classes: 10, black: 0.0, bytes: 0 };
+        ParameterLayout::new(&model.declarations(&data).unwrap())
+    }
 
     #[test]
     fn parameters_lie_in_the_byte_order_of_their_names_without_gaps() {
-        let layout = ParameterLayout::new(&ModelSpec::Lenet.declarations());
-        let mut end = 0;
-        for pair in layout.places().windows(2) {
-            assert!(pair[0].name.as_bytes() < pair[1].name.as_bytes());
+        for model in [ModelSpec::Lenet, ModelSpec::Mlp { hidden: vec![3; 12] }] {
+            let layout = layout(&model);
+            let mut end = 0;
+            for pair in layout.places().windows(2) {
+                assert!(pair[0].name.as_bytes() < pair[1].name.as_bytes());
+            }
+            for place in layout.places() {
+                assert_eq!(place.offset, end);
+                end = place.range().end;
+                assert_eq!(layout.parameter_at(place.offset), Some(place));
+                assert_eq!(layout.parameter_at(end - 1), Some(place));
+            }
+            assert_eq!(end, layout.elements());
+            assert_eq!(layout.parameter_at(end), None);
         }
-        for place in layout.places() {
-            assert_eq!(place.offset, end);
-            end = place.range().end;
-            assert_eq!(layout.parameter_at(place.offset), Some(place));
-            assert_eq!(layout.parameter_at(end - 1), Some(place));
-        }
-        assert_eq!(end, layout.elements());
-        assert_eq!(layout.parameter_at(end), None);
     }
 
     /// 6·25 + 6 + 16·150 + 16 + 120·400 + 120 + 84·120 + 84 + 10·84 + 10.
     #[test]
     fn lenet_has_61_706_parameters() {
-        assert_eq!(ParameterLayout::new(&ModelSpec::Lenet.declarations()).elements(), 61_706);
+        assert_eq!(layout(&ModelSpec::Lenet).elements(), 61_706);
+    }
+
+    /// 1024·256 + 256 + 256·10 + 10.
+    #[test]
+    fn a_perceptron_has_its_layers_parameters() {
+        let layout = layout(&ModelSpec::Mlp { hidden: vec![256] });
+        let names: Vec<&str> = layout.places().iter().map(|place| place.name.as_str()).collect();
+        assert_eq!(names, ["fc1.bias", "fc1.weight", "fc2.bias", "fc2.weight"]);
+        assert_eq!(layout.places()[1].shape, [256, 1024]);
+        assert_eq!(layout.elements(), 1024 * 256 + 256 + 256 * 10 + 10);
     }
 }

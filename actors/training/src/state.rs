@@ -3,30 +3,29 @@
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::{
-    parameter_layout::ParameterLayout,
-    spec::{BatchSpec, DataSpec, JobSpec, ModelSpec, OptimiserSpec, STEPS},
-};
+use crate::spec::{BatchSpec, DataSpec, JobSpec, ModelSpec, OptimiserSpec, STEPS, ScheduleSpec};
 
 const MAGIC: [u8; 8] = *b"TRNDSTAT";
 /// Of the format below; another one is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Magic, version, fingerprint, step, elements.
 const HEADER_BYTES: usize = 8 + 4 + FINGERPRINT_BYTES + 8 + 8;
 const FINGERPRINT_BYTES: usize = 32;
-/// Parameters and velocities.
-const BUFFERS: usize = 2;
 const ELEMENT_BYTES: usize = 4;
 /// Elements that are turned into bytes at once: 16 KiB stay in the first cache.
 const ENCODED_ELEMENTS: usize = 4096;
 
-/// Step, parameters and velocities. Its bytes, little-endian: magic, version u32, fingerprint, step u64, elements u64,
-/// the parameters f32, the velocities f32, both in the order of the layout.
+/// Step, parameters and moments. Its bytes, little-endian: magic, version u32, fingerprint, step u64, elements u64,
+/// the parameters f32, then each moment f32, all in the order of the layout. The optimiser counts no updates of its own: the
+/// step is their number.
 pub(crate) struct State {
     pub(crate) fingerprint: [u8; FINGERPRINT_BYTES],
     pub(crate) step: u64,
     pub(crate) parameters: Vec<f32>,
-    pub(crate) velocities: Vec<f32>,
+    /// As many vectors as the optimiser has moments, each as long as the parameters.
+    pub(crate) moments: Vec<f32>,
+    /// Whether all numbers are known to be of moderate size; a consequence of them, for speed, and no part of the bytes.
+    pub(crate) moderate: bool,
 }
 
 /// Why bytes are no state of a job.
@@ -55,7 +54,7 @@ pub enum StateError {
     /// A step or a number of elements that no state of this job has.
     #[error("the header contradicts the job")]
     Header,
-    /// A parameter or velocity that is infinite or NaN.
+    /// A parameter or moment that is infinite or NaN.
     #[error("value {index} is not finite")]
     NotFinite {
         /// Its index, parameters first.
@@ -72,7 +71,7 @@ impl State {
         write(&self.step.to_le_bytes());
         write(&(self.parameters.len() as u64).to_le_bytes());
         let mut bytes = [0; ENCODED_ELEMENTS * ELEMENT_BYTES];
-        for values in [&self.parameters, &self.velocities] {
+        for values in [&self.parameters, &self.moments] {
             for values in values.chunks(ENCODED_ELEMENTS) {
                 for (bytes, value) in bytes.chunks_exact_mut(ELEMENT_BYTES).zip(values) {
                     bytes.copy_from_slice(&value.to_le_bytes());
@@ -82,13 +81,14 @@ impl State {
         }
     }
 
-    /// Reads what [`Self::encode`] gave for a job with this fingerprint and so many elements.
+    /// Reads what [`Self::encode`] gave for a job with this fingerprint, so many elements and so many moments.
     pub(crate) fn decode(
         bytes: &[u8],
         fingerprint: [u8; FINGERPRINT_BYTES],
         elements: usize,
+        moments: usize,
     ) -> Result<Self, StateError> {
-        let expected = encoded_bytes(elements);
+        let expected = encoded_bytes(elements, moments);
         let length = StateError::Length { found: bytes.len(), expected };
         let (magic, rest) = bytes.split_first_chunk().ok_or_else(|| length.clone())?;
         if *magic != MAGIC {
@@ -112,39 +112,40 @@ impl State {
             return Err(StateError::Header);
         }
         let (values, _) = rest.as_chunks::<ELEMENT_BYTES>();
-        let mut parameters: Vec<f32> = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        if let Some(index) = parameters.iter().position(|value| !value.is_finite()) {
+        let is_bad = |bytes: &[u8; ELEMENT_BYTES]| !f32::from_le_bytes(*bytes).is_finite();
+        if let Some(index) = values.iter().position(is_bad) {
             return Err(StateError::NotFinite { index });
         }
-        let velocities = parameters.split_off(elements);
-        Ok(Self { fingerprint, step, parameters, velocities })
+        let (parameters, moments) = values.split_at(elements);
+        let decoded =
+            |values: &[[u8; ELEMENT_BYTES]]| values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let (parameters, moments) = (decoded(parameters), decoded(moments));
+        Ok(Self { fingerprint, step, parameters, moments, moderate: false })
     }
 }
 
-/// Length of a state with so many elements.
-pub(crate) fn encoded_bytes(elements: usize) -> usize {
-    HEADER_BYTES + BUFFERS * ELEMENT_BYTES * elements
+/// Length of a state with so many elements and moments.
+pub(crate) fn encoded_bytes(elements: usize, moments: usize) -> usize {
+    HEADER_BYTES + (1 + moments) * ELEMENT_BYTES * elements
 }
 
-/// Length of [`Session::state`](crate::Session::state) for this job, in bytes, without starting it.
-#[must_use]
-pub fn state_bytes(spec: &JobSpec) -> u64 {
-    encoded_bytes(ParameterLayout::new(&spec.model.declarations()).elements()) as u64
-}
-
-/// BLAKE3 of all that decides numbers: a state may continue under another name, with other limits, for more steps, but not
-/// with another model, data set, seed, batch or optimiser.
+/// BLAKE3 of all that decides numbers: a state may continue under another name, with other limits, but not with another
+/// model, data set, seed, batch, optimiser or schedule. It may continue for more steps, too, unless the schedule is stretched
+/// over them.
 pub(crate) fn fingerprint(spec: &JobSpec) -> [u8; FINGERPRINT_BYTES] {
     #[derive(Serialize)]
     struct Decisive<'a> {
         seed: u64,
-        model: ModelSpec,
-        data: DataSpec,
-        batch: BatchSpec,
+        schedule_steps: u64,
+        model: &'a ModelSpec,
+        data: &'a DataSpec,
+        batch: &'a BatchSpec,
         optimiser: &'a OptimiserSpec,
+        schedule: &'a ScheduleSpec,
     }
-    let JobSpec { seed, model, data, batch, ref optimiser, .. } = *spec;
-    let text = toml::to_string(&Decisive { seed, model, data, batch, optimiser })
-        .expect("numbers and names always serialise");
+    let JobSpec { seed, steps, model, data, batch, optimiser, schedule, .. } = spec;
+    let schedule_steps = if schedule.depends_on_steps() { *steps } else { 0 };
+    let decisive = Decisive { seed: *seed, schedule_steps, model, data, batch, optimiser, schedule };
+    let text = toml::to_string(&decisive).expect("numbers, names and lists always serialise");
     *blake3::hash(text.as_bytes()).as_bytes()
 }

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use thiserror::Error;
 
-use crate::state::StateError;
+use crate::{portable::PortableError, state::StateError};
 
 /// A failure of a [`Session`](crate::Session). None of them changes its state.
 #[derive(Debug, Error)]
@@ -23,6 +23,26 @@ pub enum TrainingError {
         /// What is wrong with it.
         #[source]
         source: Box<dyn StdError + Send + Sync>,
+    },
+    /// Images of a shape that the model does not take.
+    #[error("model {model} takes {takes}, the data set has images of {}", shape_text(.image_shape))]
+    ModelAndData {
+        /// The model's name in job files.
+        model: &'static str,
+        /// What it takes.
+        takes: &'static str,
+        /// Channels, height and width of the data set's images.
+        image_shape: [usize; 3],
+    },
+    /// A model that is too large for any node.
+    #[error(
+        "the model has {parameters} parameters, at most {parameters_max} are allowed: use narrower or fewer layers"
+    )]
+    TooManyParameters {
+        /// How many it has.
+        parameters: u64,
+        /// How many are allowed.
+        parameters_max: u64,
     },
     /// The tensor library refused an operation.
     #[error("cannot compute the {operation}")]
@@ -59,6 +79,14 @@ pub enum TrainingError {
         /// How many there are.
         micro_batches: u32,
     },
+    /// A slice of the held-out samples that does not exist.
+    #[error("no slice {slice} of {slices}")]
+    NoSuchSlice {
+        /// Its number, from 0.
+        slice: u32,
+        /// How many there are.
+        slices: u32,
+    },
     /// A flat vector of another length than the layout's.
     #[error("the {what} has {found} elements instead of {expected}")]
     Length {
@@ -69,6 +97,9 @@ pub enum TrainingError {
         /// The layout's.
         expected: usize,
     },
+    /// A model that a job cannot begin with.
+    #[error("cannot begin with the parameters of that model")]
+    Import(#[source] Box<PortableError>),
     /// Bytes that are no state of this job.
     #[error("cannot restore the state")]
     Restore(#[source] StateError),
@@ -79,6 +110,10 @@ fn where_of(microbatch: &Option<u32>, samples: &[u32]) -> String {
         Some(microbatch) => format!(", micro-batch {microbatch}, samples {samples:?}"),
         None => String::new(),
     }
+}
+
+fn shape_text([channels, height, width]: &[usize; 3]) -> String {
+    format!("{channels}×{height}×{width}")
 }
 
 impl TrainingError {

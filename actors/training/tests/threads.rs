@@ -8,6 +8,10 @@ use traind_training::{JobSpec, Session, ThreadSetting, set_threads};
 /// if it had one.
 const JOB: &str = "name = \"threads\"\nseed = 5\nsteps = 3\nmodel = \"lenet\"\ndata = \"digits\"\n\
                    [batch]\nmicro_batches = 2\nmicro_batch_size = 48\n";
+/// Enough parameters for the optimiser to share an update and its norm among threads.
+const WIDE_JOB: &str = "name = \"wide\"\nsteps = 3\ndata = \"digits\"\n\
+                        model = { kind = \"mlp\", hidden = [300] }\noptimiser = { kind = \"adamw\", clip_norm = 1 }\n\
+                        [batch]\nmicro_batches = 2\nmicro_batch_size = 48\n";
 
 fn main() -> Result<()> {
     if !cfg!(target_os = "linux") {
@@ -32,10 +36,16 @@ fn main() -> Result<()> {
 }
 
 fn digest() -> Result<blake3::Hash> {
-    let spec = JobSpec::parse(JOB)?;
-    let mut session = Session::start(&spec, "cpu")?;
-    let mut gradient = vec![0f32; session.layout().elements()];
     let mut hasher = blake3::Hasher::new();
+    for job in [JOB, WIDE_JOB] {
+        train(&JobSpec::parse(job)?, &mut hasher)?;
+    }
+    Ok(hasher.finalize())
+}
+
+fn train(spec: &JobSpec, hasher: &mut blake3::Hasher) -> Result<()> {
+    let mut session = Session::start(spec, "cpu")?;
+    let mut gradient = vec![0f32; session.layout().elements()];
     while session.step() < spec.steps {
         for microbatch in 0..spec.batch.micro_batches {
             session.gradient(microbatch, &mut gradient)?;
@@ -44,10 +54,11 @@ fn digest() -> Result<blake3::Hash> {
             });
         }
         gradient.iter_mut().for_each(|value| *value /= 48.0);
-        session.apply(&gradient)?;
+        let update = session.apply(&gradient)?;
+        hasher.update(&update.gradient_norm.to_le_bytes());
     }
-    session.hash_into(&mut hasher);
-    Ok(hasher.finalize())
+    session.hash_into(hasher);
+    Ok(())
 }
 
 fn threads_running() -> Result<usize> {

@@ -53,7 +53,7 @@ impl Follower {
         if self.told.as_ref() != Some(&progress) {
             // A slow follower misses this one; the next says the same and more.
             if self.events.try_send(progress.clone()).is_ok() {
-                self.losses_from = past.losses.last_key_value().map_or(0, |(&step, _loss)| step);
+                self.losses_from = past.last_point().map_or(0, |point| point.step);
                 self.told = Some(progress);
             }
         }

@@ -3,23 +3,25 @@
 use std::collections::BTreeMap;
 
 use traind_protocol::ids::{Boot, JobId, NodeId};
-use traind_protocol::wire::control::{Progress, WorkCounters};
+use traind_protocol::wire::control::{Progress, StepPoint, WorkCounters};
 
 use crate::control::api::LossPoint;
 
 /// Jobs whose history is kept, the newest ones.
 const JOBS_KEPT_MAX: usize = 32;
 
-/// Losses kept of one job. Beyond it every second one goes, so that the whole course stays visible.
-const LOSSES_KEPT_MAX: usize = 4096;
+/// Steps kept of one job. Beyond it every second one goes, so that the whole course stays visible.
+const POINTS_KEPT_MAX: usize = 4096;
 
 /// Losses and counters of one job.
 #[derive(Clone, Debug, Default)]
 pub(super) struct JobHistory {
     /// Stable steps, as the coordinator said last.
     pub(super) stable_step: u64,
-    /// Mean loss by step.
-    pub(super) losses: BTreeMap<u64, f64>,
+    /// Steps in figures.
+    pub(super) points: BTreeMap<u64, StepPoint>,
+    /// Nodes that the job does without, and why.
+    pub(super) kept_out: Vec<(NodeId, String)>,
     /// Counters by process, gone ones at their last word.
     pub(super) work: BTreeMap<(NodeId, Boot), WorkCounters>,
 }
@@ -27,12 +29,17 @@ pub(super) struct JobHistory {
 impl JobHistory {
     /// Loss of the last stable step.
     pub(super) fn last_loss(&self) -> Option<f64> {
-        self.losses.last_key_value().map(|(_step, loss)| *loss)
+        self.last_point().map(|point| point.loss)
+    }
+
+    /// The last stable step in figures.
+    pub(super) fn last_point(&self) -> Option<&StepPoint> {
+        self.points.last_key_value().map(|(_step, point)| point)
     }
 
     /// All losses, oldest first.
     pub(super) fn loss_points(&self) -> Vec<LossPoint> {
-        self.losses.iter().map(|(&step, &loss)| LossPoint { step, loss }).collect()
+        self.points.values().map(|point| LossPoint { step: point.step, loss: point.loss }).collect()
     }
 }
 
@@ -41,11 +48,13 @@ impl JobHistory {
 pub(super) struct History {
     jobs: BTreeMap<JobId, JobHistory>,
     order: Vec<JobId>,
+    latest: Option<JobId>,
 }
 
 impl History {
     /// Takes in what the coordinator said.
     pub(super) fn note(&mut self, progress: &Progress) {
+        self.latest = Some(progress.job);
         if !self.jobs.contains_key(&progress.job) {
             self.order.push(progress.job);
             if self.order.len() > JOBS_KEPT_MAX {
@@ -56,13 +65,14 @@ impl History {
         let job = self.jobs.entry(progress.job).or_default();
         if progress.stable_step < job.stable_step {
             // A new lineage from a checkpoint: what came after it never was.
-            job.losses.retain(|&step, _loss| step <= progress.stable_step);
+            job.points.retain(|&step, _point| step <= progress.stable_step);
         }
         job.stable_step = progress.stable_step;
-        job.losses.extend(progress.losses.iter().copied());
-        if job.losses.len() > LOSSES_KEPT_MAX {
+        job.points.extend(progress.points.iter().map(|point| (point.step, *point)));
+        job.kept_out.clone_from(&progress.kept_out);
+        if job.points.len() > POINTS_KEPT_MAX {
             let mut keep = true;
-            job.losses.retain(|_step, _loss| {
+            job.points.retain(|_step, _point| {
                 keep = !keep;
                 keep
             });
@@ -77,6 +87,12 @@ impl History {
         }
     }
 
+    /// Why the job that was told of last does without `node`.
+    pub(super) fn kept_out(&self, node: NodeId) -> Option<String> {
+        let job = self.jobs.get(&self.latest?)?;
+        job.kept_out.iter().find(|(kept, _reason)| *kept == node).map(|(_node, reason)| reason.clone())
+    }
+
     /// What is known of `job`.
     pub(super) fn job(&self, job: JobId) -> JobHistory {
         self.jobs.get(&job).cloned().unwrap_or_default()
@@ -89,14 +105,17 @@ mod tests {
 
     use super::*;
 
-    fn progress(stable_step: u64, losses: Vec<(u64, f64)>, computed: u64) -> Progress {
+    fn progress(stable_step: u64, losses: &[(u64, f64)], computed: u64) -> Progress {
+        let point =
+            |&(step, loss): &(u64, f64)| StepPoint { step, loss, learning_rate: 0.1, gradient_norm: 1.0 };
         let work = WorkCounters { microbatches_computed: computed, ..WorkCounters::default() };
         Progress {
             job: JobId([1; 8]),
             incarnation: Incarnation(1),
             epoch: Epoch(1),
             stable_step,
-            losses,
+            points: losses.iter().map(point).collect(),
+            kept_out: Vec::new(),
             work: vec![(NodeId([2; 32]), Boot(3), work)],
         }
     }
@@ -104,10 +123,10 @@ mod tests {
     #[test]
     fn counters_never_shrink_and_a_new_lineage_takes_losses_back() {
         let mut history = History::default();
-        history.note(&progress(2, vec![(1, 2.0), (2, 1.5)], 8));
-        history.note(&progress(1, vec![(1, 2.0)], 4));
+        history.note(&progress(2, &[(1, 2.0), (2, 1.5)], 8));
+        history.note(&progress(1, &[(1, 2.0)], 4));
         let job = history.job(JobId([1; 8]));
-        assert_eq!(job.losses.keys().copied().collect::<Vec<_>>(), [1]);
+        assert_eq!(job.points.keys().copied().collect::<Vec<_>>(), [1]);
         assert_eq!(job.work.values().next().map(|work| work.microbatches_computed), Some(8));
         assert_eq!(job.last_loss(), Some(2.0));
     }

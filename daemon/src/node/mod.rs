@@ -2,8 +2,11 @@
 
 mod api_views;
 mod backend;
+mod drains;
 mod follow;
 mod history;
+mod leaving;
+mod ledger_events;
 mod opened;
 
 use std::sync::Arc;
@@ -15,58 +18,81 @@ use traind_actors::fatal::Fatal;
 
 use crate::control::ControlServer;
 use crate::ready::{ReadyLine, announce};
-use crate::service::ServiceNotifier;
-use crate::settings::Settings;
+use crate::service::{Liveness, ServiceNotifier, run_watchdog, status_words, tell_status, tell_stopping};
+use crate::settings::{SettingOrigin, Settings};
 use crate::stop_signal::{StopHandle, StopSignal};
 use backend::Backend;
+use leaving::{Leave, leave};
 use opened::Opened;
 
 /// How long the first listening address may take: binding a socket is a matter of milliseconds.
 const LISTENING_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Runs one daemon until `stop` is told or something it cannot do without fails.
+/// How long a part may take to say that it is there: the slowest writes a checkpoint meanwhile.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// What the command line gives to a node.
+pub struct Launch {
+    /// The settings.
+    pub settings: Settings,
+    /// Where each came from.
+    pub origins: Vec<SettingOrigin>,
+    /// Who tells it to stop.
+    pub stop: StopSignal,
+    /// The service manager.
+    pub notifier: ServiceNotifier,
+}
+
+/// Runs one daemon until it is told to stop, leaves its swarm, or something it cannot do without fails.
 ///
 /// # Errors
 /// When the data directory, the network or the control socket cannot be opened, or a part died for good.
-pub fn run(settings: Settings, stop: StopSignal, notifier: ServiceNotifier) -> anyhow::Result<()> {
+pub fn run(launch: Launch) -> anyhow::Result<()> {
     let started = Instant::now();
-    let threads = match settings.threads {
+    let threads = match launch.settings.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
     traind_training::set_threads(threads);
-    let opened = Opened::open(&settings)?;
+    let opened = Opened::open(&launch.settings, threads)?;
     let node = opened.me.node;
     tracing::info!(node = %node, name = node.friendly_name(), threads, "traind starts");
-    actix::System::new().block_on(serve(settings, threads, opened, stop, notifier, started))
+    actix::System::new().block_on(serve(launch, threads, opened, started))
 }
 
-async fn serve(
-    settings: Settings,
-    threads: usize,
-    opened: Opened,
-    mut stop: StopSignal,
-    notifier: ServiceNotifier,
-    started: Instant,
-) -> anyhow::Result<()> {
+async fn serve(launch: Launch, threads: usize, opened: Opened, started: Instant) -> anyhow::Result<()> {
+    let Launch { settings, origins, mut stop, notifier } = launch;
     let (fatal, mut raised) = Fatal::channel();
     let network = opened.network.clone();
-    let (swarm, numeric_class) = (opened.swarm, opened.registration.numeric_class.clone());
+    let facts = backend::Facts {
+        swarm: opened.swarm,
+        threads,
+        numeric_class: opened.registration.numeric_class.clone(),
+        origins,
+        store: opened.store(),
+        started,
+    };
     let actors = traind_actors::start(opened.into_parts(fatal)).context("starting the node")?;
     let (stop_server, server_stopped) = StopHandle::new();
+    let (leaves, mut left) = StopHandle::new();
     let server = ControlServer::bind(&settings.control_socket)
         .with_context(|| format!("opening the control socket {}", settings.control_socket.display()))?;
-    let facts = backend::Facts { swarm, threads, numeric_class, started };
-    let backend = Arc::new(Backend::new(actors.clone(), network.clone(), &settings, facts));
-    let serving = actix::spawn(server.serve(backend, server_stopped));
+    let backend = Arc::new(Backend::new(actors.clone(), network.clone(), &settings, facts, leaves));
+    let serving = actix::spawn(server.serve(Arc::clone(&backend), server_stopped));
     let address = first_address(&actors).await?;
     let line = ReadyLine { socket: settings.control_socket.clone(), address, node: actors.node.to_hex() };
     announce(&settings.ready, &line).context("telling that the daemon is ready")?;
     tracing::info!(address = line.address, socket = %line.socket.display(), "ready");
     notifier.ready("started, looks for its peers");
     let reason = tokio::select! {
-        () = stop.stopped() => None,
+        () = stop.stopped() => {
+            let patience = settings.stop.drain_max;
+            leave_in_order(&actors, &backend, &notifier, patience, &mut stop).await;
+            None
+        }
+        () = left.stopped() => None,
         reason = raised.recv() => reason,
+        () = stay_alive(&actors, &backend, &notifier) => None,
     };
     tracing::info!("stopping");
     notifier.stopping("stopping");
@@ -78,6 +104,52 @@ async fn serve(
     match reason {
         Some(reason) => bail!("{reason}"),
         None => Ok(()),
+    }
+}
+
+/// Tells the service manager how the daemon is, for ever.
+async fn stay_alive(actors: &NodeActors, backend: &Backend, notifier: &ServiceNotifier) {
+    let words = || status_words(&backend.present_status());
+    tokio::join!(
+        tell_status(notifier.clone(), words),
+        run_watchdog(notifier.clone(), Probe { actors: actors.clone() }),
+        std::future::pending::<()>(),
+    );
+}
+
+/// Hands over what this node does, and tells the service manager what that waits for.
+async fn leave_in_order(
+    actors: &NodeActors,
+    backend: &Backend,
+    notifier: &ServiceNotifier,
+    patience: Duration,
+    stop: &mut StopSignal,
+) {
+    let words = || format!("handing over work: {}", backend.waits_for().join(", "));
+    let telling = async {
+        tell_stopping(notifier.clone(), words).await;
+        std::future::pending::<()>().await;
+    };
+    let outcome = tokio::select! {
+        outcome = leave(actors, patience, stop) => outcome,
+        () = telling => return,
+    };
+    match outcome {
+        Leave::Done => tracing::info!("nothing of this node is needed any more"),
+        Leave::CutShort { by, waits_for } => {
+            tracing::warn!(by, waits_for = waits_for.join(", "), "stopping with work not handed over");
+        }
+    }
+}
+
+/// Whether the parts of this daemon answer.
+struct Probe {
+    actors: NodeActors,
+}
+
+impl Liveness for Probe {
+    async fn unanswered(&self) -> Vec<&'static str> {
+        self.actors.unanswered(ANSWER_WAIT_MAX).await
     }
 }
 

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::sync::mpsc;
 use traind_actors::Parts;
 use traind_actors::fatal::Fatal;
@@ -26,6 +26,7 @@ pub(super) struct Opened {
     pub(super) registration: Registration,
     pub(super) swarm: Option<SwarmId>,
     pub(super) network: Handle,
+    memory_bytes_max: Option<u64>,
     found: Option<SwarmId>,
     events: mpsc::Receiver<Event>,
     data: mpsc::Receiver<DataEvent>,
@@ -37,7 +38,7 @@ impl Opened {
     ///
     /// # Errors
     /// When the directory is another daemon's or of another version, or an address cannot be listened on.
-    pub(super) fn open(settings: &Settings) -> anyhow::Result<Self> {
+    pub(super) fn open(settings: &Settings, threads: usize) -> anyhow::Result<Self> {
         let store = Store::open(&settings.data_dir)
             .with_context(|| format!("opening the data directory {}", settings.data_dir.display()))?;
         let store = Arc::new(store);
@@ -49,9 +50,12 @@ impl Opened {
             boot: me.boot,
             numeric_class: numeric_class.clone(),
             device: settings.device.clone(),
+            threads: u32::try_from(threads).unwrap_or(u32::MAX),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let remembered_swarm = bytes32(&store, SWARM_KEY)?.map(SwarmId);
         let seat = seat(&store)?;
+        remember(&store, settings.network.swarm, remembered_swarm)?;
         let mut swarm = settings.network.swarm.or(remembered_swarm);
         let mut found = None;
         if swarm.is_none() && settings.network.peers.is_empty() {
@@ -64,19 +68,27 @@ impl Opened {
             found = swarm;
         }
         let options = Options {
-            identity,
-            boot: me.boot,
             seat: seat.unwrap_or_default(),
             swarm,
             listen: settings.network.listen.clone(),
             peers: settings.network.peers.clone(),
             remembered: store.remembered_peers().context("reading remembered peers")?,
             mdns: settings.network.mdns,
+            kademlia: settings.network.kademlia,
+            interfaces_excluded: settings.network.interfaces_excluded.clone(),
+            upload_bytes_per_second_max: settings.limits.upload_bytes_per_second_max,
             numeric_class,
             loopback_only: settings.dev,
+            ..Options::new(identity, me.boot)
         };
         let (network, events, data) = traind_p2p::start(options).context("starting the network")?;
-        Ok(Self { me, registration, swarm, network, found, events, data, store })
+        let memory_bytes_max = settings.limits.memory_bytes_max;
+        Ok(Self { me, registration, swarm, network, memory_bytes_max, found, events, data, store })
+    }
+
+    /// The store, for whoever exports checkpoints and takes models in.
+    pub(super) fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.store)
     }
 
     /// What the actors take over.
@@ -89,8 +101,22 @@ impl Opened {
             events: self.events,
             data: self.data,
             store: self.store,
+            memory_bytes_max: self.memory_bytes_max,
             fatal,
         }
+    }
+}
+
+/// Keeps a swarm that the settings name, so that a start without them founds no other. What the data directory holds is of
+/// one swarm.
+fn remember(store: &Store, named: Option<SwarmId>, remembered: Option<SwarmId>) -> anyhow::Result<()> {
+    match (named, remembered) {
+        (Some(named), None) => store.put_local(SWARM_KEY, &named.0).context("remembering the swarm"),
+        (Some(named), Some(remembered)) if named != remembered => bail!(
+            "the data directory is of swarm {remembered}, and `network.swarm` is {named}: name its own swarm or none, or \
+             start with another data directory"
+        ),
+        _ => Ok(()),
     }
 }
 

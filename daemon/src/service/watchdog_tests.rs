@@ -8,10 +8,13 @@ use super::super::clock::virtual_clock::VirtualClock;
 use super::super::fake_manager::FakeManager;
 use super::*;
 
+/// After so many milliseconds these are silent.
+type Line = (u64, Vec<&'static str>);
+
 /// Answers by a script: after so many milliseconds, these are silent. The last line holds on.
 #[derive(Clone)]
 struct Script {
-    lines: Rc<RefCell<Vec<(u64, Vec<&'static str>)>>>,
+    lines: Rc<RefCell<Vec<Line>>>,
     asked: Rc<RefCell<Vec<u64>>>,
     clock: VirtualClock,
 }

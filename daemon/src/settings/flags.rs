@@ -26,6 +26,9 @@ pub struct DaemonFlags {
     /// Address of a peer to dial (may be repeated)
     #[arg(long, value_name = "MULTIADDR")]
     pub peer: Vec<String>,
+    /// Swarm to belong to, as trainctl status on a member shows it
+    #[arg(long, value_name = "ID")]
+    pub swarm: Option<String>,
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
@@ -72,6 +75,7 @@ impl DaemonFlags {
             ("--data-dir", "data_dir", self.data_dir.clone()),
             ("--listen", "network.listen", list(&self.listen)),
             ("--peer", "network.peers", list(&self.peer)),
+            ("--swarm", "network.swarm", self.swarm.clone()),
             ("--device", "device", self.device.clone()),
             ("--threads", "threads", self.threads.clone()),
             ("--socket", "control.socket", self.socket.clone()),

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use traind_protocol::ids::SwarmId;
 
 use super::*;
 use crate::settings::{DEFAULT_FILE, Kind, LogFormat, SOCKET_PATH_BYTES_MAX};
@@ -93,6 +94,13 @@ fn lists_come_from_files_variables_and_repeated_flags() {
     assert_eq!(case.settings().network.peers, ["/dns/a.example/tcp/1", "/ip4/192.0.2.2/tcp/2"]);
     let case = case.flags(|flags| flags.peer = vec!["/ip4/192.0.2.3/tcp/3".into(), "/ip6/::1/tcp/4".into()]);
     assert_eq!(case.settings().network.peers, ["/ip4/192.0.2.3/tcp/3", "/ip6/::1/tcp/4"]);
+}
+
+#[test]
+fn a_swarm_can_be_named_by_flag() {
+    let named = |id: String| Case::new().flags(|flags| flags.swarm = Some(id));
+    assert_eq!(named("ab".repeat(32)).settings().network.swarm, SwarmId::from_hex(&"ab".repeat(32)));
+    assert!(named("abc".into()).refusal().starts_with("flag --swarm: `network.swarm` cannot be \"abc\""));
 }
 
 #[test]

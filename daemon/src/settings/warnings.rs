@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn a_directory_that_others_can_enter_or_change_is_told_with_the_command() {
         let directory = tempfile::tempdir().unwrap();
-        let mut warning = |mode| {
+        let warning = |mode| {
             std::fs::set_permissions(directory.path(), Permissions::from_mode(mode)).unwrap();
             data_dir_warning(directory.path())
         };

@@ -8,13 +8,19 @@ use crate::node::{node_id, node_index};
 use crate::plan::FaultRates;
 use crate::world::{Word, World};
 
+/// Actions at which the council looks whether a member may leave, per mille.
+const DRAINS_LOOKED_AT_PER_MILLE: u64 = 100;
+
+/// Actions that end a halt, per mille: many runs come to a stop before, some do not.
+const HALTS_ENDED_PER_MILLE: u64 = 15;
+
 /// Computations that fail, per mille.
 const COMPUTATIONS_FAILED_PER_MILLE: u64 = 15;
 
 impl World {
     /// One action: a fault by its rate, else something that moves the job on.
     pub(crate) fn act(&mut self) {
-        let FaultRates { crash, restart, evict, join, break_path, partition } = self.plan.faults;
+        let FaultRates { crash, restart, evict, join, break_path, partition, drain, halt } = self.plan.faults;
         let mut draw = self.random.next() % 1000;
         let mut hits = |rate: u64| {
             let hit = draw < rate;
@@ -33,12 +39,22 @@ impl World {
             self.break_one();
         } else if hits(partition) {
             self.block_some();
+        } else if hits(drain) {
+            self.drain_one();
+        } else if hits(halt) {
+            self.turn_halt(true);
         } else {
             self.go_on();
         }
     }
 
     fn go_on(&mut self) {
+        if self.service.drains.any() && self.random.chance(DRAINS_LOOKED_AT_PER_MILLE) {
+            self.remove_drained();
+        }
+        if self.service.halt && self.random.chance(HALTS_ENDED_PER_MILLE) {
+            self.turn_halt(false);
+        }
         match self.random.below(100) {
             0..8 if !self.notices.is_empty() => {
                 let position = self.random.below(self.notices.len());
@@ -81,7 +97,7 @@ impl World {
             (0..self.nodes.len()).filter(|index| !self.nodes[*index].tasks.is_empty()).collect();
         if let Some(&index) = self.random.pick(&busy) {
             let position = self.random.below(self.nodes[index].tasks.len());
-            let failed = self.random.chance(COMPUTATIONS_FAILED_PER_MILLE);
+            let failed = self.random.chance(COMPUTATIONS_FAILED_PER_MILLE) && !self.plan.orderly;
             self.finish_task(index, position, failed);
         }
     }
@@ -123,7 +139,11 @@ impl World {
         let life = self.nodes[index].life;
         match word {
             Word::Synced { tenure } => self.service.acknowledge(life, tenure),
+            Word::Halted { epoch } => self.service.drains.halted(life, epoch),
             Word::Applied { epoch, step, chain } => {
+                if let Some(member) = self.service.latest().member(life).copied() {
+                    self.service.drains.applied(&member, epoch, step);
+                }
                 if let Some(chains) = self.service.report_applied(life, epoch, step, chain) {
                     if chains.iter().any(|other| *other != chain) {
                         self.fail("B1", format!("members of epoch {} report two chains", epoch.0));
@@ -149,7 +169,7 @@ impl World {
     }
 
     /// Whether `index` has the state and the council knows it.
-    fn is_carrier(&self, index: usize) -> bool {
+    pub(crate) fn is_carrier(&self, index: usize) -> bool {
         let member = self.service.latest().member(self.nodes[index].life);
         self.is_current(index) && member.is_some_and(|member| self.service.is_acknowledged(member))
     }
@@ -162,6 +182,11 @@ impl World {
         }
         self.tell(|| format!("CRASH {index}"));
         self.report.crashes += 1;
+        self.stop(index);
+    }
+
+    /// The process of `index` ends, and some of what it sent last is lost.
+    pub(crate) fn stop(&mut self, index: usize) {
         self.nodes[index].crash();
         self.network.crash(index, &mut self.random);
         self.words.retain(|(sender, _)| *sender != index);

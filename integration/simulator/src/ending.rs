@@ -21,6 +21,7 @@ impl World {
         }
         self.hear_all();
         let latest = self.service.latest().clone();
+        self.service.halt = false;
         let is_alive = |member: &Member| {
             let node = &self.nodes[node_index(member.node)];
             node.is_up() && node.life == member.life()
@@ -34,10 +35,11 @@ impl World {
             if !self.found_again() {
                 return;
             }
-        } else if living.len() < latest.members.len() {
+        } else if living.len() < latest.members.len() || latest.halt {
             self.commit(living);
         }
         self.make_steps("after the faults");
+        self.halt_twice();
         let latest = self.service.latest().clone();
         let mut members = latest.members;
         for node in self.nodes.iter().filter(|node| node.is_up()) {
@@ -50,6 +52,46 @@ impl World {
         self.make_steps("after all rejoined");
         self.check_all_agree();
         self.check_models();
+        self.check_work();
+    }
+
+    /// The job halts, somebody dies, it halts again at the same step; then it may go on.
+    fn halt_twice(&mut self) {
+        self.turn_halt(true);
+        self.come_to_a_halt();
+        let members = self.service.latest().members.clone();
+        let Some(&victim) = self.random.pick(&members) else { return };
+        let index = node_index(victim.node);
+        let may_die = self.violation.is_none() && members.len() > 1 && self.is_carrier(index);
+        if may_die && !self.plan.orderly && self.random.chance(500) {
+            self.tell(|| format!("CRASH {index} while halted"));
+            self.report.crashes += 1;
+            self.stop(index);
+            let living = members.into_iter().filter(|member| *member != victim).collect();
+            if self.commit(living) {
+                self.come_to_a_halt();
+            }
+        }
+        self.service.halt = false;
+    }
+
+    /// Everybody says that it has stopped.
+    fn come_to_a_halt(&mut self) {
+        for _ in 0..ROUNDS_MAX {
+            if self.violation.is_some() || self.service.drains.all_halted(self.service.latest()) {
+                return;
+            }
+            self.run_round();
+        }
+        let view = self.service.latest();
+        self.fail("P1", format!("no halt: {:#?} {view:?}", self.statuses()));
+    }
+
+    fn statuses(&self) -> Vec<String> {
+        let status = |(index, node): (usize, &crate::node::SimNode)| {
+            Some(format!("{index}: {:?}", node.machine.as_ref()?.status()))
+        };
+        self.nodes.iter().enumerate().filter_map(status).collect()
     }
 
     /// The lineage is lost: a new one starts from the newest checkpoint, which founders load. Steps after it are
@@ -97,13 +139,8 @@ impl World {
                 return;
             }
         }
-        let status: Vec<String> = self
-            .nodes
-            .iter()
-            .enumerate()
-            .filter_map(|(index, node)| Some(format!("{index}: {:?}", node.machine.as_ref()?.status())))
-            .collect();
-        self.fail("P1", format!("no {STEPS_TO_MAKE} steps {when}: {status:#?} {:?}", self.service.latest()));
+        let (status, view) = (self.statuses(), self.service.latest());
+        self.fail("P1", format!("no {STEPS_TO_MAKE} steps {when}: {status:#?} {view:?}"));
     }
 
     /// Everything that is under way happens once.
@@ -135,5 +172,6 @@ impl World {
                 }
             }
         }
+        self.remove_drained();
     }
 }

@@ -6,10 +6,12 @@
 
 mod actions;
 mod checks;
+mod drains;
 mod ending;
 mod network;
 mod node;
 mod oracle;
+mod orderly;
 mod plan;
 mod random;
 mod report;

@@ -20,7 +20,8 @@ struct Arguments {
     /// Run this seed alone.
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
-    /// Break this rule on purpose in every machine, to see that the checks see it; a name, or `no-continuity`.
+    /// Break this rule on purpose in every machine, to see that the checks see it; a name, or one
+    /// of the council's.
     #[arg(long, hide = true, value_parser = parse_sabotage)]
     sabotage: Option<Sabotage>,
     /// Tell the story of the run.
@@ -34,11 +35,17 @@ fn parse_range(text: &str) -> Result<std::ops::Range<u64>> {
 }
 
 fn parse_sabotage(text: &str) -> Result<Sabotage> {
-    let sabotage = if text == "no-continuity" { Some(Sabotage::NoContinuity) } else { None };
+    let sabotage = match text {
+        "no-continuity" => Some(Sabotage::NoContinuity),
+        "drained-too-early" => Some(Sabotage::DrainedTooEarly),
+        "drained-by-its-word" => Some(Sabotage::DrainedByItsWord),
+        _ => None,
+    };
     let named = |fault: &PlantedFault| format!("{fault:?}") == text;
-    sabotage
-        .or_else(|| PlantedFault::ALL.into_iter().find(named).map(Sabotage::Machine))
-        .with_context(|| format!("known are no-continuity and {:?}", PlantedFault::ALL))
+    sabotage.or_else(|| PlantedFault::ALL.into_iter().find(named).map(Sabotage::Machine)).with_context(|| {
+        let of_council = "no-continuity, drained-too-early, drained-by-its-word";
+        format!("known are {of_council} and {:?}", PlantedFault::ALL)
+    })
 }
 
 fn main() -> ExitCode {

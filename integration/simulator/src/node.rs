@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use traind_protocol::ids::{Boot, Chain, Life, NodeId};
+use traind_protocol::ids::{Boot, Chain, Epoch, Life, NodeId};
 use traind_protocol::invariants::Place;
 use traind_protocol::sync::{PlantedFault, SyncMachine, SyncOptions};
 use traind_protocol::view::Origin;
@@ -20,6 +20,15 @@ pub(crate) struct Task {
     pub(crate) base: Chain,
     /// Which micro-batch.
     pub(crate) microbatch: u32,
+}
+
+/// A halt that a member has announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Halt {
+    /// Epoch of the view that halts.
+    pub(crate) epoch: Epoch,
+    /// Steps applied.
+    pub(crate) step: u64,
 }
 
 /// A node, dead or alive.
@@ -43,6 +52,12 @@ pub(crate) struct SimNode {
     pub(crate) chains: BTreeMap<u64, Chain>,
     /// Where the machine was after its last event.
     pub(crate) place: Option<Place>,
+    /// The epoch it has entered, while the outputs of an event are carried out.
+    pub(crate) epoch: Option<Epoch>,
+    /// The last halt that it announced in its tenure.
+    pub(crate) halt: Option<Halt>,
+    /// Whether it has applied a step in its tenure.
+    pub(crate) has_applied: bool,
 }
 
 /// The node of an index.
@@ -74,6 +89,9 @@ impl SimNode {
             loading: None,
             chains: BTreeMap::new(),
             place: None,
+            epoch: None,
+            halt: None,
+            has_applied: false,
         };
         node.start(plan, genesis, fault);
         node
@@ -96,6 +114,9 @@ impl SimNode {
         self.tasks.clear();
         self.loading = None;
         self.chains = [(0, genesis)].into();
+        self.epoch = None;
+        self.halt = None;
+        self.has_applied = false;
         let machine = match fault {
             Some(fault) => SyncMachine::with_planted_fault(options, numbers, fault),
             None => SyncMachine::new(options, numbers),
@@ -111,6 +132,19 @@ impl SimNode {
         self.tasks.clear();
         self.loading = None;
         self.life.boot = Boot(self.life.boot.0 + 1);
+    }
+
+    /// The machine is at `place` now. Whether it has entered another view in the same tenure.
+    pub(crate) fn moves_to(&mut self, place: &Place) -> bool {
+        let Some(before) = &self.place else { return false };
+        let same_tenure = before.tenure == place.tenure && place.tenure.is_some();
+        let same_lineage = before.view.map(|view| view.0) == place.view.map(|view| view.0);
+        self.epoch = place.view.map(|view| view.1);
+        if !(same_tenure && same_lineage) {
+            self.halt = None;
+            self.has_applied = false;
+        }
+        same_tenure && same_lineage && before.view != place.view
     }
 
     /// Whether a process runs.

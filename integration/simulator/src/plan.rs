@@ -17,6 +17,10 @@ pub struct FaultRates {
     pub break_path: u64,
     /// A connection, or all of a node, is blocked or unblocked.
     pub partition: u64,
+    /// A member is to leave in order.
+    pub drain: u64,
+    /// The job is halted.
+    pub halt: u64,
 }
 
 /// One run.
@@ -46,6 +50,8 @@ pub struct Plan {
     pub encoded: bool,
     /// Whether faults leave one member that the job can go on from.
     pub survivable: bool,
+    /// Whether nodes only join, leave in order and come back: nothing may be computed twice.
+    pub orderly: bool,
     /// Random actions before faults stop.
     pub actions: usize,
     /// Faults among them.
@@ -67,8 +73,10 @@ impl Plan {
             join: 2 * scale,
             break_path: if random.chance(300) { 0 } else { 15 * scale / 10 },
             partition: if random.chance(300) { 0 } else { 12 * scale / 10 },
+            drain: 0,
+            halt: 0,
         };
-        Self {
+        let plan = Self {
             seed,
             nodes: founders + random.below(3),
             founders,
@@ -81,8 +89,33 @@ impl Plan {
             bulk_dropped: random.chance(250),
             encoded: random.chance(100),
             survivable: random.chance(800),
+            orderly: false,
             actions: 150 + random.below(1200),
             faults,
+        };
+        // Halts and leaves take the place of other faults, so most runs are without.
+        match random.below(100) {
+            0..20 => plan.in_order(scale),
+            20..45 => {
+                let faults = FaultRates { drain: scale, halt: 1 + scale / 4, ..plan.faults };
+                Self { faults, ..plan }
+            }
+            _ => plan,
         }
+    }
+
+    /// The same with no process that dies and nobody put out, and with much coming and going. Messages are lost as
+    /// ever: that makes nobody compute anything again.
+    fn in_order(self, scale: u64) -> Self {
+        let faults = FaultRates {
+            crash: 0,
+            restart: 4 * scale,
+            evict: 0,
+            join: 4 * scale,
+            drain: 2 * scale,
+            halt: 2 + scale / 2,
+            ..self.faults
+        };
+        Self { orderly: true, faults, ..self }
     }
 }

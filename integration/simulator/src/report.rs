@@ -19,6 +19,18 @@ pub struct Report {
     pub views_cascading: u64,
     /// Nodes admitted.
     pub joins: u64,
+    /// Members told to leave in order.
+    pub drains: u64,
+    /// Of them: taken out with nothing lost.
+    pub drained: u64,
+    /// Views that began a halt.
+    pub halts: u64,
+    /// Members that said that they have stopped.
+    pub halted: u64,
+    /// Runs without faults in which nothing was computed twice.
+    pub orderly_runs: u64,
+    /// Steps of them.
+    pub orderly_steps: u64,
     /// Connections broken.
     pub paths_broken: u64,
     /// Blocks of connections.
@@ -57,6 +69,12 @@ impl Report {
         self.views += other.views;
         self.views_cascading += other.views_cascading;
         self.joins += other.joins;
+        self.drains += other.drains;
+        self.drained += other.drained;
+        self.halts += other.halts;
+        self.halted += other.halted;
+        self.orderly_runs += other.orderly_runs;
+        self.orderly_steps += other.orderly_steps;
         self.paths_broken += other.paths_broken;
         self.partitions += other.partitions;
         self.messages += other.messages;
@@ -83,6 +101,12 @@ impl fmt::Display for Report {
             ("views", self.views),
             ("views, cascading", self.views_cascading),
             ("joins", self.joins),
+            ("leaves in order begun", self.drains),
+            ("leaves in order done", self.drained),
+            ("halts", self.halts),
+            ("members halted", self.halted),
+            ("orderly runs", self.orderly_runs),
+            ("steps in them", self.orderly_steps),
             ("paths broken", self.paths_broken),
             ("partitions", self.partitions),
             ("messages", self.messages),

@@ -6,6 +6,7 @@ use traind_protocol::ids::{Chain, Epoch, Incarnation, JobId, Life};
 use traind_protocol::invariants::views_grow;
 use traind_protocol::view::{Member, Origin, View};
 
+use crate::drains::Drains;
 use crate::random::Random;
 
 /// The one job of a run.
@@ -18,6 +19,10 @@ pub(crate) struct ViewService {
     acknowledged: BTreeSet<(Life, Epoch)>,
     /// Whether a view needs a member that is known to have the state. Off only as a planted fault.
     pub(crate) continuity: bool,
+    /// Members that are to leave.
+    pub(crate) drains: Drains,
+    /// Whether the next view halts.
+    pub(crate) halt: bool,
     microbatches: u32,
     parts: u32,
     applied: BTreeMap<(Epoch, u64), BTreeMap<Life, Chain>>,
@@ -37,6 +42,8 @@ impl ViewService {
             views: Vec::new(),
             acknowledged: BTreeSet::new(),
             continuity: true,
+            drains: Drains::default(),
+            halt: false,
             microbatches,
             parts,
             applied: BTreeMap::new(),
@@ -54,9 +61,19 @@ impl ViewService {
         let member = |life: Life| Member { node: life.node, boot: life.boot, tenure: epoch };
         let members: Vec<Member> = founders.into_iter().map(member).collect();
         // Founders hold what they start from by definition, so the first view counts as acknowledged.
+        self.halt = false;
         self.acknowledged.extend(members.iter().map(|member| (member.life(), member.tenure)));
         let view = self.draw(incarnation, epoch, epoch, origin, members, random);
+        self.drains.enter(&view);
         self.views.push(view);
+    }
+
+    /// The first of the views up to `epoch` that halt one after another.
+    #[must_use]
+    pub(crate) fn halt_began(&self, epoch: Epoch) -> Epoch {
+        let before = |epoch: &Epoch| Some(Epoch(epoch.0.checked_sub(1)?));
+        let halts = |epoch: &Epoch| self.view(*epoch).is_some_and(|view| view.halt);
+        std::iter::successors(Some(epoch), before).take_while(halts).last().unwrap_or(epoch)
     }
 
     /// The latest view.
@@ -95,6 +112,7 @@ impl ViewService {
         }
         let (founding, origin) = (latest.founding_epoch, latest.origin);
         let view = self.draw(incarnation, epoch.next(), founding, origin, members, random);
+        self.drains.enter(&view);
         self.views.push(view);
         true
     }
@@ -123,7 +141,8 @@ impl ViewService {
         view.members.iter().map(|member| reports.get(&member.life()).copied()).collect()
     }
 
-    /// Leases and owners drawn at random: contiguous cuts or none, owners anywhere, members without either.
+    /// Leases and owners drawn at random: contiguous cuts or none, owners anywhere, members without either. Those that
+    /// are to leave get nothing.
     fn draw(
         &self,
         incarnation: Incarnation,
@@ -134,22 +153,27 @@ impl ViewService {
         random: &mut Random,
     ) -> View {
         members.sort_unstable();
-        let count = members.len();
+        let all: Vec<usize> = (0..members.len()).collect();
+        let stays = |position: &usize| !self.drains.is_leaving(&members[*position]);
+        let staying: Vec<usize> = all.iter().copied().filter(stays).collect();
+        let workers = if staying.is_empty() { all } else { staying };
+        let count = workers.len();
         let mut cuts: Vec<usize> = (1..count).map(|_| random.below(self.microbatches as usize + 1)).collect();
         cuts.sort_unstable();
         let (offset, scattered) = (random.below(count), random.chance(250));
         let lease = |microbatch: usize| {
             let place = cuts.iter().filter(|cut| **cut <= microbatch).count();
             let place = if scattered { random.below(count) } else { place };
-            u16::try_from((place + offset) % count).unwrap_or(0)
+            u16::try_from(workers[(place + offset) % count]).unwrap_or(0)
         };
         let leases = (0..self.microbatches as usize).map(lease).collect();
         let spread = random.chance(600);
         let mut owner = |part: u32| {
             let place = if spread { part as usize + offset } else { random.below(count) };
-            u16::try_from(place % count).unwrap_or(0)
+            u16::try_from(workers[place % count]).unwrap_or(0)
         };
         let owners = (0..self.parts).map(&mut owner).collect();
-        View { job: JOB, incarnation, epoch, founding_epoch, origin, members, leases, owners }
+        let halt = self.halt;
+        View { job: JOB, incarnation, epoch, founding_epoch, origin, members, leases, owners, halt }
     }
 }

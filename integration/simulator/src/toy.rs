@@ -6,7 +6,9 @@
 use std::cell::RefCell;
 
 use bytes::Bytes;
-use traind_averaging::{Accumulator, Grid, PartLayout, check_contribution, check_result, decode_result};
+use traind_averaging::{
+    Accumulator, Grid, PartLayout, Totals, check_contribution, check_result, decode_result,
+};
 use traind_protocol::ids::Chain;
 use traind_protocol::numbers::Numbers;
 
@@ -78,8 +80,10 @@ impl ToyModel {
         let contribution = |part: &ToyPart| {
             let noise = |parameter: &f32| parameter + (random.next() % 2000) as f32 / 1000.0 - 1.0;
             let gradient: Vec<f32> = part.parameters.iter().map(noise).collect();
-            let sum =
-                part.grid.quantise(0, &gradient, 1 + microbatch, 0.25).expect("toy gradients are small");
+            let sum = part
+                .grid
+                .quantise(0, &gradient, &Totals::of(1 + microbatch, 0.25))
+                .expect("toy gradients are small");
             join(&[leaf], &sum)
         };
         self.parts.iter().map(contribution).collect()

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use traind_protocol::ids::{Chain, Epoch, Millis};
-use traind_protocol::invariants::StableSteps;
+use traind_protocol::invariants::{BegunWork, StableSteps};
 use traind_protocol::sync::{PlantedFault, SyncInput, SyncLimits, SyncMessage, SyncOutput};
 use traind_protocol::view::Origin;
 
+use crate::drains::DrainRule;
 use crate::network::Network;
 use crate::node::{SimNode, Task, node_index};
 use crate::oracle::Oracle;
@@ -32,6 +33,10 @@ pub enum Sabotage {
     Machine(PlantedFault),
     /// Views are committed without a member that is known to have the state.
     NoContinuity,
+    /// A member is taken out as soon as all others have come to the step that it may have begun.
+    DrainedTooEarly,
+    /// A member is taken out as soon as it is itself beyond the step that it may have begun.
+    DrainedByItsWord,
 }
 
 /// A run in progress.
@@ -56,6 +61,11 @@ pub struct World {
     /// A stable state that a checkpoint holds.
     pub(crate) checkpoint: Option<(u64, Chain, Bytes)>,
     pub(crate) computations: u32,
+    /// Computations that machines asked for, and how many were made, by step.
+    pub(crate) begun: BegunWork,
+    pub(crate) computed: BTreeMap<u64, u64>,
+    /// Where the first member of each view that halts has stopped.
+    pub(crate) halts: BTreeMap<Epoch, (u64, Chain)>,
     pub(crate) clock: u64,
     pub(crate) violation: Option<Violation>,
     pub(crate) report: Report,
@@ -67,6 +77,7 @@ pub struct World {
 pub(crate) enum Word {
     Synced { tenure: Epoch },
     Applied { epoch: Epoch, step: u64, chain: Chain },
+    Halted { epoch: Epoch },
 }
 
 impl World {
@@ -93,6 +104,11 @@ impl World {
         let founders = nodes[..plan.founders].iter().map(|node| node.life).collect();
         let mut service = ViewService::new(founders, origin, plan.microbatches, plan.parts, &mut random);
         service.continuity = sabotage != Some(Sabotage::NoContinuity);
+        service.drains.rule = match sabotage {
+            Some(Sabotage::DrainedTooEarly) => DrainRule::OthersAreThere,
+            Some(Sabotage::DrainedByItsWord) => DrainRule::ItselfIsBeyond,
+            _ => DrainRule::OthersAreBeyond,
+        };
         let notices = (0..plan.nodes).map(|node| (node, Epoch(1))).collect();
         let network = Network::new(plan.nodes);
         Self {
@@ -111,6 +127,9 @@ impl World {
             folded: BTreeMap::new(),
             checkpoint,
             computations: 0,
+            begun: BegunWork::default(),
+            computed: BTreeMap::new(),
+            halts: BTreeMap::new(),
             clock: 0,
             violation: None,
             report: Report { runs: 1, ..Report::default() },
@@ -164,10 +183,16 @@ impl World {
         machine.step(Millis(self.clock), input, &mut out);
         let folds = machine.numbers().take_folds();
         let place = machine.place();
+        let repeats = self.nodes[index].moves_to(&place);
         self.check_folds(index, folds, &out);
         for output in out {
             self.tell(|| format!("    {index} -> {output:?}"));
             self.carry_out(index, output);
+        }
+        // What a member has reported it reports again in each view that it enters.
+        if repeats && place.synced && self.nodes[index].has_applied {
+            let (step, chain) = (place.step, place.chain);
+            self.words.extend(place.view.map(|view| (index, Word::Applied { epoch: view.1, step, chain })));
         }
         self.check(index, message, place);
     }
@@ -186,10 +211,12 @@ impl World {
                 self.send(index, node_index(to), message);
             }
             SyncOutput::Compute { step, base, microbatches } => {
-                let node = &mut self.nodes[index];
+                let node = &self.nodes[index];
                 if (node.step, node.chain) != (step, base) || step >= self.plan.steps {
                     return self.fail("D1", format!("node {index} is to compute on another state"));
                 }
+                self.check_begun(index, step, base, &microbatches);
+                let node = &mut self.nodes[index];
                 let tasks = microbatches.iter().map(|microbatch| Task { step, base, microbatch });
                 node.tasks.extend(tasks);
             }
@@ -199,8 +226,10 @@ impl World {
             SyncOutput::LoadOrigin(origin) => self.nodes[index].loading = Some(origin),
             SyncOutput::Synced { tenure, .. } => self.words.push((index, Word::Synced { tenure })),
             SyncOutput::Applied { epoch, step, chain } => {
+                self.nodes[index].has_applied = true;
                 self.words.push((index, Word::Applied { epoch, step, chain }));
             }
+            SyncOutput::Halted { epoch, step, chain } => self.halted(index, epoch, step, chain),
             SyncOutput::NeedView { epoch } => self.notices.push((index, epoch)),
             SyncOutput::Evicted | SyncOutput::Finished { .. } => {}
             SyncOutput::Alarm { kind, with, step } => {
@@ -254,6 +283,7 @@ impl World {
         }
         self.report.computations += 1;
         self.computations += 1;
+        *self.computed.entry(step).or_default() += 1;
         let computation = if self.plan.unlike { self.computations } else { 0 };
         let contributions = node.model.compute(base, microbatch, computation);
         self.feed(index, SyncInput::Computed { step, base, microbatch, contributions });

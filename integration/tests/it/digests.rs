@@ -1,85 +1,61 @@
 //! The same bits, whoever was there. Digests are compared byte for byte with those of a single node, computed in the
 //! same run: none is committed, since a digest holds within one numeric class only.
 
-use tokio::sync::OnceCell;
-use traind_integration::{Cluster, JobFile};
+use traind::control::api::FollowEvent;
+use traind_integration::{Cluster, Daemon, JobFile};
 
 use crate::KIT;
 
-const STEPS: u64 = 60;
-
-fn job() -> JobFile {
-    JobFile::lenet("digests", STEPS)
+/// The digest that a single node reaches.
+async fn alone(job: &JobFile) -> anyhow::Result<String> {
+    let cluster = Cluster::start(KIT, 1).await?;
+    let id = cluster.submit(&JobFile { nodes_min: 1, ..job.clone() }).await?;
+    digest_of(&cluster, &id, job).await
 }
 
-/// The digest that a single node reaches; computed once for all tests.
-async fn alone() -> anyhow::Result<&'static str> {
-    static ALONE: OnceCell<String> = OnceCell::const_new();
-    let digest = ALONE.get_or_try_init(|| async {
-        let cluster = Cluster::start(KIT, 1).await?;
-        let id = cluster.submit(&job()).await?;
-        digest_of(&cluster, &id).await
-    });
-    digest.await.map(String::as_str)
-}
-
-async fn digest_of(cluster: &Cluster, id: &str) -> anyhow::Result<String> {
+async fn digest_of(cluster: &Cluster, id: &str, job: &JobFile) -> anyhow::Result<String> {
     let detail = cluster.finish(id).await?;
     let result = detail.result.expect("a finished job has a result");
-    assert_eq!(detail.step, STEPS);
+    assert_eq!(detail.step, job.steps);
     Ok(result.digest)
 }
 
-#[tokio::test]
-async fn three_nodes_reach_the_digest_of_one() -> anyhow::Result<()> {
-    let expected = alone().await?;
+async fn three_nodes(expected: &str, job: &JobFile) -> anyhow::Result<()> {
     let cluster = Cluster::start(KIT, 3).await?;
-    let id = cluster.submit(&JobFile { nodes_min: 3, ..job() }).await?;
-    let digest = digest_of(&cluster, &id).await?;
-    assert_eq!(digest, expected);
+    let id = cluster.submit(job).await?;
+    assert_eq!(digest_of(&cluster, &id, job).await?, expected);
     let detail = cluster.detail(&id).await?;
     assert!(detail.work.iter().all(|work| work.microbatches_computed > 0), "{:?}", detail.work);
     Ok(())
 }
 
-#[tokio::test]
-async fn a_killed_worker_changes_no_bit() -> anyhow::Result<()> {
-    let expected = alone().await?;
+async fn killed_worker(expected: &str, job: &JobFile) -> anyhow::Result<()> {
     let mut cluster = Cluster::start(KIT, 3).await?;
-    let id = cluster.submit(&JobFile { nodes_min: 3, ..job() }).await?;
-    cluster.wait_step(&id, STEPS / 4).await?;
+    let id = cluster.submit(job).await?;
+    cluster.wait_step(&id, job.steps / 4).await?;
     let worker = cluster.worker().await?;
     cluster.kill(worker)?;
-    assert_eq!(digest_of(&cluster, &id).await?, expected);
+    assert_eq!(digest_of(&cluster, &id, job).await?, expected);
     let detail = cluster.detail(&id).await?;
     assert!(detail.views.last().is_some_and(|view| view.members.len() == 2), "{:?}", detail.views);
     Ok(())
 }
 
-#[tokio::test]
-async fn a_killed_coordinator_changes_no_bit() -> anyhow::Result<()> {
-    let expected = alone().await?;
+async fn killed_coordinator(expected: &str, job: &JobFile) -> anyhow::Result<()> {
     let mut cluster = Cluster::start(KIT, 3).await?;
-    let id = cluster.submit(&JobFile { nodes_min: 3, ..job() }).await?;
-    cluster.wait_step(&id, STEPS / 4).await?;
+    let id = cluster.submit(job).await?;
+    cluster.wait_step(&id, job.steps / 4).await?;
     let coordinator = cluster.coordinator().await?;
     cluster.kill(coordinator)?;
-    assert_eq!(digest_of(&cluster, &id).await?, expected);
+    assert_eq!(digest_of(&cluster, &id, job).await?, expected);
     Ok(())
 }
 
-#[tokio::test]
-async fn a_joiner_changes_no_bit_and_works() -> anyhow::Result<()> {
-    // Long enough for a process to start, fetch the state and take work.
-    let job = JobFile::lenet("joiner", 4 * STEPS);
-    let expected = {
-        let cluster = Cluster::start(KIT, 1).await?;
-        let id = cluster.submit(&job).await?;
-        cluster.finish(&id).await?.result.expect("a finished job has a result").digest
-    };
+/// The job must be long enough for a process to start, fetch the state and take work.
+async fn joiner(expected: &str, job: &JobFile) -> anyhow::Result<()> {
     let mut cluster = Cluster::start(KIT, 2).await?;
-    let id = cluster.submit(&JobFile { nodes_min: 2, ..job }).await?;
-    cluster.wait_step(&id, STEPS / 4).await?;
+    let id = cluster.submit(&JobFile { nodes_min: 2, ..job.clone() }).await?;
+    cluster.wait_step(&id, job.steps / 4).await?;
     let joiner = cluster.add().await?;
     let joiner = cluster.daemons[joiner].node().to_owned();
     let detail = cluster.finish(&id).await?;
@@ -89,37 +65,33 @@ async fn a_joiner_changes_no_bit_and_works() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_killed_node_that_comes_back_joins_as_another_life() -> anyhow::Result<()> {
-    let expected = alone().await?;
+async fn killed_and_back(expected: &str, job: &JobFile) -> anyhow::Result<()> {
     let mut cluster = Cluster::start(KIT, 3).await?;
-    let id = cluster.submit(&JobFile { nodes_min: 3, ..job() }).await?;
-    cluster.wait_step(&id, STEPS / 4).await?;
+    let id = cluster.submit(job).await?;
+    cluster.wait_step(&id, job.steps / 4).await?;
     let worker = cluster.worker().await?;
     let mut options = cluster.kill(worker)?;
     options.peers = vec![cluster.daemons[0].address().to_owned()];
-    cluster.daemons.push(traind_integration::Daemon::start(options).await?);
-    assert_eq!(digest_of(&cluster, &id).await?, expected);
+    cluster.daemons.push(Daemon::start(options).await?);
+    assert_eq!(digest_of(&cluster, &id, job).await?, expected);
     let detail = cluster.detail(&id).await?;
     assert_eq!(detail.members.len(), 3, "{:?}", detail.views);
     Ok(())
 }
 
-#[tokio::test]
-async fn all_killed_and_restarted_go_on_from_the_last_checkpoint() -> anyhow::Result<()> {
-    let expected = alone().await?;
+async fn all_killed(expected: &str, job: &JobFile) -> anyhow::Result<()> {
     let mut cluster = Cluster::start(KIT, 3).await?;
-    let id = cluster.submit(&JobFile { nodes_min: 3, ..job() }).await?;
-    cluster.wait_step(&id, STEPS / 2).await?;
+    let id = cluster.submit(job).await?;
+    cluster.wait_step(&id, job.steps / 2).await?;
     wait_checkpoint(&cluster, &id).await?;
     let mut options = Vec::new();
     while !cluster.daemons.is_empty() {
         options.push(cluster.kill(0)?);
     }
     for options in options {
-        cluster.daemons.push(traind_integration::Daemon::start(options).await?);
+        cluster.daemons.push(Daemon::start(options).await?);
     }
-    assert_eq!(digest_of(&cluster, &id).await?, expected);
+    assert_eq!(digest_of(&cluster, &id, job).await?, expected);
     let detail = cluster.detail(&id).await?;
     assert!(detail.incarnation > 1, "it started anew from a checkpoint: {:?}", detail.views);
     Ok(())
@@ -129,9 +101,67 @@ async fn all_killed_and_restarted_go_on_from_the_last_checkpoint() -> anyhow::Re
 async fn wait_checkpoint(cluster: &Cluster, id: &str) -> anyhow::Result<()> {
     let mut events = cluster.client().follow(id).await?;
     while let Some(event) = events.next().await? {
-        if matches!(event, traind::control::api::FollowEvent::Checkpoint { .. }) {
+        if matches!(event, FollowEvent::Checkpoint { .. }) {
             return Ok(());
         }
     }
     anyhow::bail!("the job ended without a checkpoint")
 }
+
+/// The list of what may happen to a job, for one model and optimiser; the joiner's job is `$joiner_steps` long.
+macro_rules! same_bits {
+    ($module:ident, $job:expr, $joiner_steps:expr) => {
+        mod $module {
+            use tokio::sync::OnceCell;
+            use traind_integration::JobFile;
+
+            /// The digest of a single node; computed once for all tests of this module.
+            async fn expected() -> anyhow::Result<&'static str> {
+                static ALONE: OnceCell<String> = OnceCell::const_new();
+                let digest = ALONE.get_or_try_init(|| async { super::alone(&job()).await });
+                digest.await.map(String::as_str)
+            }
+
+            fn job() -> JobFile {
+                JobFile { nodes_min: 3, ..$job }
+            }
+
+            #[tokio::test]
+            async fn three_nodes_reach_the_digest_of_one() -> anyhow::Result<()> {
+                super::three_nodes(expected().await?, &job()).await
+            }
+
+            #[tokio::test]
+            async fn a_killed_worker_changes_no_bit() -> anyhow::Result<()> {
+                super::killed_worker(expected().await?, &job()).await
+            }
+
+            #[tokio::test]
+            async fn a_killed_coordinator_changes_no_bit() -> anyhow::Result<()> {
+                super::killed_coordinator(expected().await?, &job()).await
+            }
+
+            #[tokio::test]
+            async fn a_joiner_changes_no_bit_and_works() -> anyhow::Result<()> {
+                let job = JobFile { steps: $joiner_steps, ..job() };
+                super::joiner(&super::alone(&job).await?, &job).await
+            }
+
+            #[tokio::test]
+            async fn a_killed_node_that_comes_back_joins_as_another_life() -> anyhow::Result<()> {
+                super::killed_and_back(expected().await?, &job()).await
+            }
+
+            #[tokio::test]
+            async fn all_killed_and_restarted_go_on_from_the_last_checkpoint() -> anyhow::Result<()> {
+                super::all_killed(expected().await?, &job()).await
+            }
+        }
+    };
+}
+
+same_bits!(lenet_sgd, JobFile::lenet("lenet-sgd", 60), 240);
+same_bits!(lenet_adamw, JobFile::lenet("lenet-adamw", 60).with_adamw(), 240);
+// Steps of the MLP are short: many of them leave time for things to happen in between.
+same_bits!(mlp_sgd, JobFile::mlp("mlp-sgd", 600), 2000);
+same_bits!(mlp_adamw, JobFile::mlp("mlp-adamw", 600).with_adamw(), 2000);

@@ -1,8 +1,10 @@
 //! Real daemons on loopback.
 
 mod bad_input;
+mod data;
 mod digests;
 mod division;
+mod leaving;
 mod lifecycle;
 mod queue;
 

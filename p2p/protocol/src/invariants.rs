@@ -52,6 +52,18 @@ pub const S1: Invariant = Invariant {
     sentence: "a stable step is never undone while one synced member of the latest view lives",
 };
 
+/// See [`BegunWork::claim`].
+pub const D2: Invariant = Invariant {
+    id: "D2",
+    sentence: "while members only join, leave in order and halt, no micro-batch of a step is computed twice",
+};
+
+/// See [`halts_alike`].
+pub const H1: Invariant = Invariant {
+    id: "H1",
+    sentence: "members of a view that halts stop at one state and compute nothing more in it; nothing is begun beyond it",
+};
+
 /// What is compared of one life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -111,6 +123,34 @@ pub fn exactly_once(leaves: &[(u32, Chain)], microbatches: u32, base: Chain) -> 
         seen.insert(microbatch);
         is_first && chain == base
     }) && seen == IndexSet::full(microbatches)
+}
+
+/// H1: whether two members that say in one view that they have stopped may be at these steps and chains.
+#[must_use]
+pub fn halts_alike(one: (u64, Chain), other: (u64, Chain)) -> bool {
+    one == other
+}
+
+/// Computations that were begun, by step and chain of the state they are computed on.
+#[derive(Clone, Debug, Default)]
+pub struct BegunWork {
+    begun: BTreeMap<(u64, Chain), IndexSet>,
+}
+
+impl BegunWork {
+    /// D2: whether `microbatch` may be begun on this state, that is, was not before. Notes it.
+    pub fn claim(&mut self, step: u64, base: Chain, microbatch: u32) -> bool {
+        let begun = self.begun.entry((step, base)).or_default();
+        let is_first = !begun.contains(microbatch);
+        begun.insert(microbatch);
+        is_first
+    }
+
+    /// What was begun on this state.
+    #[must_use]
+    pub fn on(&self, step: u64, base: Chain) -> IndexSet {
+        self.begun.get(&(step, base)).cloned().unwrap_or_default()
+    }
 }
 
 /// Steps that were called stable, with their chains.
@@ -176,6 +216,14 @@ mod tests {
         assert!(!exactly_once(&[(0, base), (1, base), (1, base)], 2, base));
         assert!(!exactly_once(&[(0, base), (1, Chain([8; 32]))], 2, base));
         assert!(!exactly_once(&[(0, base), (1, base), (2, base)], 2, base));
+
+        assert!(halts_alike((4, base), (4, base)) && !halts_alike((4, base), (5, base)));
+        assert!(!halts_alike((4, base), (4, Chain([8; 32]))));
+
+        let mut begun = BegunWork::default();
+        assert!(begun.claim(4, base, 1) && begun.claim(4, base, 0) && begun.claim(5, base, 1));
+        assert!(!begun.claim(4, base, 1) && begun.claim(4, Chain([8; 32]), 1));
+        assert_eq!(begun.on(4, base), IndexSet::full(2));
 
         let mut stable = StableSteps::default();
         assert!(stable.claim(4, base) && stable.claim(4, base) && !stable.claim(4, Chain([8; 32])));

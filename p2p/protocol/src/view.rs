@@ -60,6 +60,8 @@ pub struct View {
     pub leases: Vec<u16>,
     /// For each part of the gradient the position in `members` of the one that reduces it.
     pub owners: Vec<u16>,
+    /// Members bring what any of them has begun to its end, say where they are, and compute nothing more.
+    pub halt: bool,
 }
 
 impl View {

@@ -7,6 +7,9 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use traind_protocol::wire::data::{DATA_HEADER_BYTES_MAX, DATA_PAYLOAD_BYTES_MAX, DataFrame};
 
+use super::Throttle;
+use crate::limits::UPLOAD_SLICE_BYTES;
+
 /// Reserved at first for a payload, bytes: a length alone costs no more memory than this.
 const RESERVED_BYTES: usize = 16 << 20;
 
@@ -54,17 +57,37 @@ async fn read_bytes(stream: &mut (impl AsyncRead + Unpin), length: usize) -> io:
     Ok(buffer.freeze())
 }
 
-/// Writes one frame; its lengths were checked when it was queued.
-pub(crate) async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), frame: &DataFrame) -> io::Result<()> {
+/// Writes one frame as fast as `throttle` lets it; its lengths were checked when it was queued.
+pub(crate) async fn write_frame(
+    stream: &mut (impl AsyncWrite + Unpin),
+    frame: &DataFrame,
+    throttle: &Throttle,
+) -> io::Result<()> {
     let header_bytes = u32::try_from(frame.header.len()).map_err(io::Error::other)?;
     let payload_bytes = u32::try_from(frame.payload_bytes()).map_err(io::Error::other)?;
     let mut head = Vec::with_capacity(8 + frame.header.len());
     head.extend(header_bytes.to_le_bytes());
     head.extend(payload_bytes.to_le_bytes());
     head.extend(&frame.header);
-    stream.write_all(&head).await?;
+    write_capped(stream, &head, throttle).await?;
     for piece in &frame.payload {
-        stream.write_all(piece).await?;
+        write_capped(stream, piece, throttle).await?;
     }
     Ok(())
+}
+
+/// Without a cap in one piece, as before; under one in slices, each sent on its way before the next is waited for.
+async fn write_capped(
+    stream: &mut (impl AsyncWrite + Unpin),
+    mut bytes: &[u8],
+    throttle: &Throttle,
+) -> io::Result<()> {
+    while throttle.bytes_per_second_max().is_some() && !bytes.is_empty() {
+        let (slice, rest) = bytes.split_at(bytes.len().min(UPLOAD_SLICE_BYTES));
+        throttle.allow(slice.len()).await;
+        stream.write_all(slice).await?;
+        stream.flush().await?;
+        bytes = rest;
+    }
+    stream.write_all(bytes).await
 }

@@ -124,6 +124,8 @@ impl Service {
 
     /// Reads frames while the consumer takes them.
     async fn read(&self, from: NodeId, mut stream: TlsStream<TcpStream>) {
+        // Joined, so it has some; without them what it sends is counted in the totals only.
+        let meters = self.shared.peer_meters(from).unwrap_or_default();
         loop {
             let (header, payload) = match read_frame(&mut stream).await {
                 Ok(Some(frame)) => frame,
@@ -140,6 +142,7 @@ impl Service {
             };
             self.shared.meters.data_frames_received.one();
             self.shared.meters.data_payload_bytes_received.add(payload.len());
+            meters.data_bytes_received.add(payload.len());
             if self.events.send(DataEvent::Frame { from, header, payload }).await.is_err() {
                 return;
             }

@@ -7,6 +7,7 @@ mod frame;
 mod listener;
 mod queue;
 mod sender;
+mod throttle;
 pub(crate) mod tls;
 mod transport;
 
@@ -17,7 +18,9 @@ use traind_protocol::ids::NodeId;
 use traind_protocol::wire::data::DataFrame;
 
 use crate::handle::SendError;
+use crate::peer_meters::PeerMeters;
 
+pub(crate) use throttle::Throttle;
 pub(crate) use transport::TlsTransport;
 
 #[cfg(test)]
@@ -38,8 +41,8 @@ pub(crate) struct Destination {
 pub(crate) trait Transport: Send + Sync + fmt::Debug {
     /// The port to tell in hellos.
     fn port(&self) -> u16;
-    /// Opens a path, and opens it again whenever it breaks, until it is closed.
-    fn open(&self, to: Destination) -> Arc<dyn Path>;
+    /// Opens a path, and opens it again whenever it breaks, until it is closed. What it sends is counted in `meters`.
+    fn open(&self, to: Destination, meters: Arc<PeerMeters>) -> Arc<dyn Path>;
     /// Ends what `from` opened to us.
     fn cut(&self, from: NodeId);
 }

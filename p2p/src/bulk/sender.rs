@@ -20,11 +20,13 @@ use super::tls::{Credentials, TlsError};
 use super::transport::READY;
 use crate::event::DataEvent;
 use crate::limits::{BULK_HANDSHAKE_TIMEOUT, BULK_RETRY_PAUSE};
+use crate::peer_meters::PeerMeters;
 use crate::registry::Shared;
 
 /// Opens the path, pumps the queue into it, and does so again when it broke.
 pub(super) struct Sender {
     pub(super) to: Destination,
+    pub(super) meters: Arc<PeerMeters>,
     pub(super) queue: Arc<Queue>,
     pub(super) credentials: Credentials,
     pub(super) shared: Arc<Shared>,
@@ -149,9 +151,10 @@ impl Sender {
                     }
                 }
             };
-            write_frame(&mut stream, &frame).await?;
+            write_frame(&mut stream, &frame, &self.shared.throttle).await?;
             self.shared.meters.data_frames_sent.one();
             self.shared.meters.data_payload_bytes_sent.add(frame.payload_bytes());
+            self.meters.data_bytes_sent.add(frame.payload_bytes());
         }
     }
 }

@@ -11,10 +11,10 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use traind_protocol::ids::NodeId;
 use traind_protocol::wire::data::{DATA_HEADER_BYTES_MAX, DATA_PAYLOAD_BYTES_MAX, DataFrame};
 
-use super::Path;
 use super::frame::{DataFrameError, read_frame, write_frame};
 use super::queue::{Queue, Signal};
 use super::tls::{Credentials, authenticated};
+use super::{Path, Throttle};
 use crate::handle::SendError;
 use crate::limits::BULK_QUEUE_FRAMES_MAX;
 use crate::node_id::node_of;
@@ -27,8 +27,9 @@ fn frame(header: &'static [u8]) -> DataFrame {
 #[tokio::test]
 async fn pieces_arrive_as_one_payload() {
     let mut stream = Vec::new();
-    write_frame(&mut stream, &frame(b"one")).await.unwrap();
-    write_frame(&mut stream, &frame(b"")).await.unwrap();
+    // With a cap above all doubt, and without one.
+    write_frame(&mut stream, &frame(b"one"), &Throttle::new(Some(u64::MAX))).await.unwrap();
+    write_frame(&mut stream, &frame(b""), &Throttle::new(None)).await.unwrap();
     let mut stream = &stream[..];
     for header in [&b"one"[..], b""] {
         let (read, payload) = read_frame(&mut stream).await.unwrap().unwrap();

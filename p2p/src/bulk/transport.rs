@@ -15,6 +15,7 @@ use super::sender::Sender;
 use super::tls::{Credentials, TlsError};
 use super::{Destination, Path, Transport};
 use crate::event::DataEvent;
+use crate::peer_meters::PeerMeters;
 use crate::registry::Shared;
 
 /// Written by the listener when it serves a connection. A TLS 1.3 client is done before its own certificate was
@@ -69,10 +70,11 @@ impl Transport for TlsTransport {
         self.port
     }
 
-    fn open(&self, to: Destination) -> Arc<dyn Path> {
+    fn open(&self, to: Destination, meters: Arc<PeerMeters>) -> Arc<dyn Path> {
         let queue = Arc::new(Queue::new());
         let sender = Sender {
             to,
+            meters,
             queue: Arc::clone(&queue),
             credentials: self.credentials.clone(),
             shared: Arc::clone(&self.shared),

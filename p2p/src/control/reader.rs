@@ -11,6 +11,7 @@ use traind_protocol::wire::hello::HELLO_BYTES_MAX;
 
 use super::frame::{Frame, FrameError, Greeting, KnownPeer, read_frame};
 use crate::limits::{FRAME_BYTES_MAX, GREETINGS_MAX};
+use crate::peer_meters::PeerMeters;
 use crate::pulse::Pulse;
 use crate::registry::Shared;
 
@@ -49,6 +50,7 @@ pub(crate) struct Reader<S> {
     pub(crate) stream: S,
     pub(crate) connection: ConnectionId,
     pub(crate) pulse: Arc<Pulse>,
+    pub(crate) meters: Arc<PeerMeters>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) events: mpsc::Sender<LinkEvent>,
 }
@@ -118,6 +120,7 @@ impl<S: AsyncRead + Unpin> Reader<S> {
             })?;
         self.shared.meters.control_frames_received.one();
         self.shared.meters.control_bytes_received.add(bytes + 4);
+        self.meters.control_bytes_received.add(bytes + 4);
         Ok(frame)
     }
 

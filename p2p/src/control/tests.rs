@@ -41,11 +41,12 @@ fn framed(frame: &Frame) -> Vec<u8> {
 
 /// What a reader tells the driver about a stream of these bytes, when the first greeting is accepted.
 async fn read(bytes: Vec<u8>) -> Vec<LinkEvent> {
-    let shared = Arc::new(Shared::new());
+    let shared = Arc::new(Shared::new(None));
     let (events, mut received) = mpsc::channel(16);
     let pulse = Arc::new(Pulse::new(shared.clock.now()));
     let connection = ConnectionId::new_unchecked(1);
-    let reader = Reader { stream: Cursor::new(bytes), connection, pulse, shared, events };
+    let reader =
+        Reader { stream: Cursor::new(bytes), connection, pulse, meters: Arc::default(), shared, events };
     let reading = tokio::spawn(reader.run());
     let mut seen = Vec::new();
     while let Some(event) = received.recv().await {

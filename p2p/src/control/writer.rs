@@ -15,6 +15,7 @@ use super::frame::Frame;
 use super::queue::{ControlReceiver, Outgoing};
 use super::reader::{LinkEnd, LinkEvent};
 use crate::limits::HEARTBEAT_MS;
+use crate::peer_meters::PeerMeters;
 use crate::pulse::Pulse;
 use crate::registry::Shared;
 
@@ -24,6 +25,7 @@ pub(crate) struct Writer<S> {
     pub(crate) connection: ConnectionId,
     pub(crate) queue: ControlReceiver,
     pub(crate) pulse: Arc<Pulse>,
+    pub(crate) meters: Arc<PeerMeters>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) events: mpsc::Sender<LinkEvent>,
 }
@@ -66,6 +68,7 @@ impl<S: AsyncWrite + Unpin> Writer<S> {
         self.stream.write_all(frame).await?;
         self.shared.meters.control_frames_sent.one();
         self.shared.meters.control_bytes_sent.add(frame.len() + 4);
+        self.meters.control_bytes_sent.add(frame.len() + 4);
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use libp2p::{connection_limits, identify, mdns};
 
 use super::control_stream::ControlStream;
 use super::discreet::Discreet;
+use super::kademlia::Kademlia;
 
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
@@ -14,4 +15,5 @@ pub(crate) struct Behaviour {
     pub(super) control: ControlStream,
     pub(super) identify: Discreet<identify::Behaviour>,
     pub(super) mdns: Toggle<Discreet<mdns::tokio::Behaviour>>,
+    pub(super) kademlia: Toggle<Kademlia>,
 }

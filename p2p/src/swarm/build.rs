@@ -9,7 +9,9 @@ use thiserror::Error;
 
 use super::behaviour::Behaviour;
 use super::control_stream::ControlStream;
-use super::discreet::{Discreet, Publish};
+use super::discreet::Discreet;
+use super::kademlia::Kademlia;
+use super::publish::Publish;
 use crate::limits::{
     CONNECTION_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PENDING_MAX, CONNECTIONS_PER_PEER_MAX,
     STREAMS_PER_CONNECTION_MAX,
@@ -34,15 +36,15 @@ pub(crate) enum BuildError {
 }
 
 /// The swarm, not listening yet. Must be called in the runtime that will drive it.
-pub(crate) fn build(options: &Options) -> Result<Swarm<Behaviour>, BuildError> {
+pub(crate) fn build(options: &Options, publish: &Publish) -> Result<Swarm<Behaviour>, BuildError> {
     if options.loopback_only {
-        return build_without_names(options);
+        return build_without_names(options, publish);
     }
-    match build_with_names(options) {
+    match build_with_names(options, publish) {
         // A host without a resolver: addresses by number still work.
         Err(BuildError::Dns(error)) => {
             tracing::warn!(%error, "names in addresses cannot be resolved");
-            build_without_names(options)
+            build_without_names(options, publish)
         }
         built => built,
     }
@@ -58,21 +60,21 @@ macro_rules! over_tcp {
 }
 
 macro_rules! finish {
-    ($phase:expr, $options:expr) => {{
-        let behaviour = behaviour($options)?;
+    ($phase:expr, $options:expr, $publish:expr) => {{
+        let behaviour = behaviour($options, $publish)?;
         let Ok(phase) = $phase.with_behaviour(|_| behaviour);
         phase.with_swarm_config(|config| config).with_connection_timeout(CONNECTION_TIMEOUT).build()
     }};
 }
 
-fn build_with_names(options: &Options) -> Result<Swarm<Behaviour>, BuildError> {
+fn build_with_names(options: &Options, publish: &Publish) -> Result<Swarm<Behaviour>, BuildError> {
     let phase = over_tcp!(options).with_dns().map_err(BuildError::Dns)?;
-    Ok(finish!(phase, options))
+    Ok(finish!(phase, options, publish))
 }
 
-fn build_without_names(options: &Options) -> Result<Swarm<Behaviour>, BuildError> {
+fn build_without_names(options: &Options, publish: &Publish) -> Result<Swarm<Behaviour>, BuildError> {
     let phase = over_tcp!(options);
-    Ok(finish!(phase, options))
+    Ok(finish!(phase, options, publish))
 }
 
 fn multiplexer() -> yamux::Config {
@@ -81,13 +83,12 @@ fn multiplexer() -> yamux::Config {
     config
 }
 
-fn behaviour(options: &Options) -> Result<Behaviour, BuildError> {
+fn behaviour(options: &Options, publish: &Publish) -> Result<Behaviour, BuildError> {
     let limits = ConnectionLimits::default()
         .with_max_pending_incoming(Some(CONNECTIONS_PENDING_MAX))
         .with_max_pending_outgoing(Some(CONNECTIONS_PENDING_MAX))
         .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER_MAX))
         .with_max_established(Some(CONNECTIONS_MAX));
-    let publish = Publish::new(options.loopback_only);
     let key = options.identity.keypair().public();
     let agent = concat!("traind/", env!("CARGO_PKG_VERSION")).to_owned();
     let identify = identify::Config::new(FAMILY.to_owned(), key.clone())
@@ -99,10 +100,18 @@ fn behaviour(options: &Options) -> Result<Behaviour, BuildError> {
     } else {
         None
     };
+    let kademlia = options.kademlia.then(|| {
+        let mut kademlia = Kademlia::new(key.to_peer_id());
+        if let Some(swarm) = options.swarm {
+            kademlia.enter(swarm);
+        }
+        kademlia
+    });
     Ok(Behaviour {
         limits: connection_limits::Behaviour::new(limits),
         control: ControlStream::default(),
-        identify: Discreet::new(identify::Behaviour::new(identify), publish),
+        identify: Discreet::new(identify::Behaviour::new(identify), publish.clone()),
         mdns: Toggle::from(mdns),
+        kademlia: Toggle::from(kademlia),
     })
 }

@@ -10,15 +10,27 @@ use traind_protocol::ids::{Millis, NodeId};
 use super::driver::Driver;
 use crate::address::{self, AddressError};
 use crate::control::LinkEvent;
-use crate::event::LossEvidence;
-use crate::limits::{CONNECTION_TIMEOUT, REDIAL_PAUSE_MS, YIELD_MS};
+use crate::dial_words::dial_words;
+use crate::event::{Event, LossEvidence};
+use crate::limits::{CONNECTION_TIMEOUT, REDIAL_PAUSE_MS, UNREACHED_REPORT_MS, YIELD_MS};
 use crate::node_id::peer_of;
+use crate::targets::{Origin, Unanswered};
+use crate::unreached::{AddressOrigin, UnreachedPeer};
 
 impl Driver {
     /// Keeps an address given by people, and dials it as long as nobody is connected there.
     pub(crate) fn keep_address(&mut self, text: &str) -> Result<(), AddressError> {
         let (address, node) = address::parse(text, self.local.loopback_only)?;
         if node != Some(self.local.node) && !self.targets.keep(address, node, self.shared.clock.now()) {
+            self.shared.meters.addresses_dropped.one();
+        }
+        Ok(())
+    }
+
+    /// Keeps an address where a peer was met in an earlier run, and dials it as long as nobody is connected there.
+    pub(crate) fn remember_address(&mut self, text: &str) -> Result<(), AddressError> {
+        let (address, node) = address::parse(text, self.local.loopback_only)?;
+        if node != Some(self.local.node) && !self.targets.remember(address, node, self.shared.clock.now()) {
             self.shared.meters.addresses_dropped.one();
         }
         Ok(())
@@ -35,6 +47,10 @@ impl Driver {
             let Ok((address, _)) = address::split(address) else { continue };
             let is_loopback = address::is_loopback(&address);
             if !address::is_tcp_host(&address) || (self.local.loopback_only && !is_loopback) {
+                continue;
+            }
+            // Of another host it says nothing about where that is.
+            if address::ip(&address).is_some_and(address::is_link_local_v6) {
                 continue;
             }
             if !self.targets.learn(address, node, now, next) {
@@ -65,6 +81,7 @@ impl Driver {
             };
             let connection = options.connection_id();
             self.targets.dialling(&due.addresses, connection);
+            self.shared.meters.dials_begun.one();
             if let Err(error) = self.swarm.dial(options) {
                 self.on_dial_failed(connection, &error, now);
             }
@@ -119,7 +136,16 @@ impl Driver {
         if matches!(error, DialError::LocalPeerId { .. }) {
             self.targets.remove(connection);
         } else {
-            self.targets.failed(connection, now);
+            let wanted = self.targets.dialled_node(connection);
+            let is_alone = self.peers.is_empty();
+            let words = |address: &Multiaddr| dial_words(error, address);
+            for (address, node) in self.targets.failed(connection, now, is_alone, words) {
+                self.shared.meters.peers_forgotten.one();
+                let address = node.map_or_else(|| address.to_string(), |node| address::full(&address, node));
+                tracing::info!(address, "forgotten: nobody answered there for too long");
+                self.outbox.push_back(Event::PeerForgotten { address });
+            }
+            self.not_found(wanted);
         }
         let redialled = self.peers.iter_mut().find_map(|(&node, peer)| {
             let redial = peer.redial.as_mut().filter(|redial| redial.attempt == Some(connection))?;
@@ -130,6 +156,32 @@ impl Driver {
         if let Some((node, true)) = redialled {
             self.probe(node);
         }
+    }
+
+    /// Tells handles who cannot be reached, now and then.
+    pub(super) fn report_unreached(&mut self, now: Millis) {
+        if now.since(self.reported) < UNREACHED_REPORT_MS {
+            return;
+        }
+        self.reported = now;
+        let peers = &self.peers;
+        let told = |unanswered: Unanswered<'_>| {
+            let bare = || unanswered.address.to_string();
+            UnreachedPeer {
+                node: unanswered.node,
+                address: unanswered.node.map_or_else(bare, |node| address::full(unanswered.address, node)),
+                origin: match unanswered.origin {
+                    Origin::Configured => AddressOrigin::Configured,
+                    Origin::Remembered => AddressOrigin::Remembered,
+                    Origin::Learned { .. } => AddressOrigin::Learned,
+                },
+                error: unanswered.error.unwrap_or_default().to_owned(),
+                failures: unanswered.failures,
+                next_dial_ms: unanswered.next.since(now),
+            }
+        };
+        let unreached = self.targets.unanswered(|node| peers.contains_key(&node)).map(told).collect();
+        self.shared.set_unreached(unreached);
     }
 
     /// Finds out whether the peer's listening port can be reached.

@@ -1,5 +1,6 @@
 //! Keeps listen addresses that are of no use to others from a behaviour that publishes them.
 
+use std::collections::BTreeSet;
 use std::task::{Context, Poll};
 
 use libp2p::PeerId;
@@ -10,37 +11,19 @@ use libp2p::swarm::{
     ToSwarm,
 };
 
-use crate::address;
-use crate::interfaces::Interfaces;
-
-/// Which of our addresses others are told.
-#[derive(Clone, Debug)]
-pub(crate) struct Publish {
-    loopback_only: bool,
-    interfaces: Interfaces,
-}
-
-impl Publish {
-    pub(crate) fn new(loopback_only: bool) -> Self {
-        Self { loopback_only, interfaces: Interfaces::read() }
-    }
-
-    /// Loopback addresses only among nodes that use nothing else; none of virtual interfaces.
-    pub(crate) fn is_published(&self, address: &Multiaddr) -> bool {
-        let is_virtual = address::ip(address).is_some_and(|ip| self.interfaces.is_virtual(ip));
-        address::is_loopback(address) == self.loopback_only && !is_virtual
-    }
-}
+use super::publish::Publish;
 
 /// A behaviour that never hears of unpublished listen addresses.
 pub(crate) struct Discreet<B> {
     inner: B,
     publish: Publish,
+    /// What it heard of, so that it hears of the end of the same: by then the interface is gone.
+    told: BTreeSet<Multiaddr>,
 }
 
 impl<B> Discreet<B> {
     pub(crate) fn new(inner: B, publish: Publish) -> Self {
-        Self { inner, publish }
+        Self { inner, publish, told: BTreeSet::new() }
     }
 }
 
@@ -90,8 +73,14 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Discreet<B> {
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
-            FromSwarm::NewListenAddr(listening) if !self.publish.is_published(listening.addr) => {}
-            FromSwarm::ExpiredListenAddr(expired) if !self.publish.is_published(expired.addr) => {}
+            FromSwarm::NewListenAddr(listening) => {
+                self.publish.refresh();
+                if self.publish.is_published(listening.addr) {
+                    self.told.insert(listening.addr.clone());
+                    self.inner.on_swarm_event(event);
+                }
+            }
+            FromSwarm::ExpiredListenAddr(expired) if !self.told.remove(expired.addr) => {}
             event => self.inner.on_swarm_event(event),
         }
     }

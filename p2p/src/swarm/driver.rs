@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use libp2p::core::ConnectedPoint;
 use libp2p::swarm::{ConnectionId, SwarmEvent};
-use libp2p::{Multiaddr, Swarm, identify, mdns};
+use libp2p::{Multiaddr, Swarm};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
@@ -15,14 +15,16 @@ use traind_protocol::ids::{Boot, Millis, NodeId, SeatId, SwarmId};
 use traind_protocol::wire::hello::{Hello, PROTOCOL_VERSION};
 
 use super::behaviour::{Behaviour, BehaviourEvent};
-use super::discreet::Publish;
+use super::kademlia::Searches;
 use super::link::{Link, Stage};
 use super::peers::Peer;
+use super::publish::Publish;
 use crate::address;
 use crate::bulk::Transport;
 use crate::control::{Greeting, LinkEvent};
 use crate::event::{Event, LossEvidence};
 use crate::handle::{Command, Settings};
+use crate::jitter::Jitter;
 use crate::limits::{
     ADDRESS_BYTES_MAX, ADDRESSES_PER_PEER_MAX, GREETING_MS_MAX, LINK_EVENTS_MAX, OUTBOX_FRAMES_MAX,
     OUTBOX_MAX, PAUSE_MS, TICK_MS,
@@ -48,6 +50,8 @@ pub(super) struct Local {
     pub(super) swarm: Option<SwarmId>,
     pub(super) numeric_class: String,
     pub(super) loopback_only: bool,
+    /// Whether members are told of each other.
+    pub(super) peer_exchange: bool,
     pub(super) publish: Publish,
     /// Where the swarm listens.
     pub(super) listening: Vec<Multiaddr>,
@@ -63,6 +67,9 @@ pub(crate) struct Driver {
     pub(super) peers: BTreeMap<NodeId, Peer>,
     pub(super) targets: Targets,
     pub(super) refusals: Refusals,
+    pub(super) searches: Searches,
+    /// When handles were last told who cannot be reached.
+    pub(super) reported: Millis,
     /// Events that the consumer has not taken yet.
     pub(super) outbox: VecDeque<Event>,
     /// Cloned for the tasks of links.
@@ -79,6 +86,7 @@ impl Driver {
         shared: Arc<Shared>,
         channels: Channels,
         bulk: Arc<dyn Transport>,
+        publish: Publish,
     ) -> Self {
         let local = Local {
             node: options.identity.node(),
@@ -87,23 +95,27 @@ impl Driver {
             swarm: options.swarm,
             numeric_class: options.numeric_class.clone(),
             loopback_only: options.loopback_only,
-            publish: Publish::new(options.loopback_only),
+            peer_exchange: options.peer_exchange,
+            publish,
             listening: Vec::new(),
         };
         let (link_sender, link_events) = mpsc::channel(LINK_EVENTS_MAX);
+        let (now, jitter) = (shared.clock.now(), Jitter::of(local.node, local.boot));
         Self {
             local,
             swarm,
             bulk,
             links: BTreeMap::new(),
             peers: BTreeMap::new(),
-            targets: Targets::default(),
+            targets: Targets::new(jitter.clone()),
             refusals: Refusals::default(),
+            searches: Searches::new(now, jitter),
+            reported: now,
             outbox: VecDeque::new(),
             link_sender,
             link_events,
             channels,
-            ticked: shared.clock.now(),
+            ticked: now,
             shared,
         }
     }
@@ -195,38 +207,22 @@ impl Driver {
                 tracing::debug!(from = %send_back_addr, %error, "inbound connection failed");
             }
             SwarmEvent::NewListenAddr { address, .. } => {
-                tracing::info!(%address, "listening");
-                let full = address::full(&address, self.local.node);
+                let is_published = self.local.publish.is_published(&address);
+                tracing::info!(%address, told_to_others = is_published, "listening");
+                if is_published || self.local.publish.is_given(&address) {
+                    let full = address::full(&address, self.local.node);
+                    self.outbox.push_back(Event::Listening { address: full });
+                }
                 self.local.listening.push(address);
-                self.outbox.push_back(Event::Listening { address: full });
+                self.targets.network_changed(now);
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.local.listening.retain(|listening| *listening != address);
+                self.targets.network_changed(now);
             }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "listener failed once"),
             SwarmEvent::ListenerClosed { reason: Err(error), .. } => {
                 tracing::error!(%error, "listener closed")
-            }
-            _ => {}
-        }
-    }
-
-    fn on_behaviour_event(&mut self, event: BehaviourEvent) {
-        match event {
-            BehaviourEvent::Control((connection, event)) => self.on_stream(connection, event),
-            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
-                // A1: of peers whose hello was accepted only.
-                if let Some(node) = node_of(&peer_id).filter(|node| self.peers.contains_key(node)) {
-                    let addresses = info.listen_addrs.iter().take(ADDRESSES_PER_PEER_MAX);
-                    self.learn(node, &addresses.cloned().collect::<Vec<_>>());
-                }
-            }
-            BehaviourEvent::Mdns(mdns::Event::Discovered(discovered)) => {
-                for (peer, address) in discovered {
-                    if let Some(node) = node_of(&peer) {
-                        self.learn(node, &[address]);
-                    }
-                }
             }
             _ => {}
         }
@@ -246,7 +242,13 @@ impl Driver {
         };
         let remote = address::split(remote).map_or_else(|_| remote.clone(), |(bare, _)| bare);
         tracing::debug!(peer = %node.short(), %remote, dialled, "connected");
-        self.links.insert(connection, Link::new(node, dialled, remote, now));
+        if !dialled {
+            self.targets.seen(node, now);
+        }
+        // Of a peer that was never joined, all links together count for it.
+        let before = self.links.values().find(|link| link.node == node).map(|link| Arc::clone(&link.meters));
+        let meters = before.or_else(|| self.shared.peer_meters(node)).unwrap_or_default();
+        self.links.insert(connection, Link::new(node, dialled, remote, meters, now));
     }
 
     /// Deadlines: silence, handshakes, redials, addresses to dial.
@@ -277,7 +279,9 @@ impl Driver {
             self.end_link(connection, evidence);
         }
         self.redial_lost(now);
+        self.search(now);
         self.dial_targets(now);
+        self.report_unreached(now);
     }
 
     /// What this node says first on every stream.

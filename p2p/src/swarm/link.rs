@@ -9,6 +9,7 @@ use traind_protocol::ids::{Millis, NodeId};
 
 use crate::address;
 use crate::control::{ControlSender, Greeting};
+use crate::peer_meters::PeerMeters;
 use crate::pulse::Pulse;
 
 /// A connection between two nodes, whatever its state.
@@ -23,6 +24,7 @@ pub(super) struct Link {
     /// The queue of the outbound stream, once it is open.
     pub(super) control: Option<ControlSender>,
     pub(super) pulse: Arc<Pulse>,
+    pub(super) meters: Arc<PeerMeters>,
     pub(super) stage: Stage,
     /// Readers and writers; they end with the link.
     pub(super) tasks: Vec<AbortHandle>,
@@ -41,10 +43,16 @@ pub(super) enum Stage {
 }
 
 impl Link {
-    pub(super) fn new(node: NodeId, dialled: bool, remote: Multiaddr, now: Millis) -> Self {
+    pub(super) fn new(
+        node: NodeId,
+        dialled: bool,
+        remote: Multiaddr,
+        meters: Arc<PeerMeters>,
+        now: Millis,
+    ) -> Self {
         let pulse = Arc::new(Pulse::new(now));
         let (control, tasks) = (None, Vec::with_capacity(2));
-        Self { node, dialled, remote, since: now, control, pulse, stage: Stage::Greeting, tasks }
+        Self { node, dialled, remote, since: now, control, pulse, meters, stage: Stage::Greeting, tasks }
     }
 
     /// Whether both ends are on one host.

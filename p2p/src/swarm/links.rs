@@ -27,17 +27,17 @@ impl Driver {
                 // The queue is new, so it has room.
                 let _ = control.try_send(greeting);
                 link.control = Some(control);
-                let pulse = Arc::clone(&link.pulse);
+                let (pulse, meters) = (Arc::clone(&link.pulse), Arc::clone(&link.meters));
                 let (shared, events) = (Arc::clone(&self.shared), self.link_sender.clone());
-                let writer = Writer { stream, connection, queue, pulse, shared, events };
+                let writer = Writer { stream, connection, queue, pulse, meters, shared, events };
                 link.tasks.push(tokio::spawn(writer.run()).abort_handle());
                 self.complete(connection);
             }
             StreamEvent::Inbound(stream) => {
                 let Some(link) = self.links.get_mut(&connection) else { return };
-                let pulse = Arc::clone(&link.pulse);
+                let (pulse, meters) = (Arc::clone(&link.pulse), Arc::clone(&link.meters));
                 let (shared, events) = (Arc::clone(&self.shared), self.link_sender.clone());
-                let reader = Reader { stream, connection, pulse, shared, events };
+                let reader = Reader { stream, connection, pulse, meters, shared, events };
                 link.tasks.push(tokio::spawn(reader.run()).abort_handle());
             }
             StreamEvent::Failed => self.end_link(connection, LossEvidence::Closed),
@@ -99,6 +99,9 @@ impl Driver {
     /// From now on this is our swarm: everyone connected hears it, since some may wait for it.
     pub(super) fn enter_swarm(&mut self, swarm: SwarmId) {
         self.local.swarm = Some(swarm);
+        if let Some(kademlia) = self.swarm.behaviour_mut().kademlia() {
+            kademlia.enter(swarm);
+        }
         let greeting = Bytes::from(encode(&Frame::Greeting(self.greeting())));
         for control in self.links.values().filter_map(|link| link.control.as_ref()) {
             // Its queue holds one greeting at most; if its writer is gone the link ends anyway.

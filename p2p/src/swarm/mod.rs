@@ -4,11 +4,15 @@ mod behaviour;
 mod build;
 mod control_stream;
 mod dialling;
+mod discovery;
 mod discreet;
 mod driver;
+mod kademlia;
 mod link;
 mod links;
 mod peers;
+mod publish;
 
 pub(crate) use build::build;
 pub(crate) use driver::{Channels, Driver};
+pub(crate) use publish::Publish;

@@ -14,6 +14,7 @@ use crate::bulk::{Destination, Path};
 use crate::control::{Frame, Greeting, KnownPeer};
 use crate::event::{Event, LossEvidence};
 use crate::limits::{ADDRESSES_PER_PEER_MAX, EXCHANGED_PEERS_MAX, REDIAL_MS_MAX};
+use crate::peer_meters::PeerMeters;
 use crate::registry::Entry;
 
 /// A peer whose hello was accepted, connected or in the second of its redial.
@@ -28,6 +29,7 @@ pub(super) struct Peer {
     /// Its connections, in the order they came up; control messages go out on the first.
     pub(super) links: Vec<ConnectionId>,
     pub(super) redial: Option<Redial>,
+    pub(super) meters: Arc<PeerMeters>,
     path: Arc<dyn Path>,
 }
 
@@ -54,12 +56,16 @@ impl Driver {
         }
         let Some(peer) = self.peers.get_mut(&node) else { return };
         peer.links.push(connection);
-        if peer.redial.take().is_some() {
+        let was_broken = peer.redial.take().is_some();
+        if was_broken {
+            self.shared.meters.links_regained.one();
+            peer.meters.reconnects.one();
             tracing::info!(peer = %node.short(), "peer is back");
             // What was sent while the connection broke may be lost, so the consumer must hear of a new path.
             peer.path.reset();
             self.route(node);
         }
+        self.admit_to_kademlia(node, connection);
     }
 
     fn join(&mut self, connection: ConnectionId, greeting: Greeting) {
@@ -70,6 +76,7 @@ impl Driver {
         let told =
             told.filter_map(|text| address::parse(text, self.local.loopback_only).ok().map(|(bare, _)| bare));
         let told = told.filter(|address| link.is_loopback() || !address::is_loopback(address));
+        let told = told.filter(|address| !address::ip(address).is_some_and(address::is_link_local_v6));
         let mut addresses: Vec<Multiaddr> = Vec::new();
         for address in primary.clone().into_iter().chain(told) {
             if !addresses.contains(&address) && addresses.len() < ADDRESSES_PER_PEER_MAX {
@@ -77,7 +84,8 @@ impl Driver {
             }
         }
         let host = address::host(&link.remote).unwrap_or_default();
-        let path = self.bulk.open(Destination { node, host, port: hello.bulk_port });
+        let meters = Arc::clone(&link.meters);
+        let path = self.bulk.open(Destination { node, host, port: hello.bulk_port }, Arc::clone(&meters));
         let address = address::full(primary.as_ref().unwrap_or(&link.remote), node);
         let entry = Entry {
             boot: hello.boot,
@@ -89,8 +97,13 @@ impl Driver {
         };
         let proven = link.dialled;
         let (boot, links) = (hello.boot, vec![connection]);
-        self.peers.insert(node, Peer { boot, primary, proven, addresses, links, redial: None, path });
         self.shared.insert(node, entry);
+        self.shared.keep_peer_meters(node, &meters);
+        if meters.joins.get() > 0 {
+            meters.reconnects.one();
+        }
+        meters.joins.one();
+        self.peers.insert(node, Peer { boot, primary, proven, addresses, links, redial: None, meters, path });
         self.shared.meters.peers_joined.one();
         tracing::info!(peer = %node.short(), boot = boot.0, address, "peer joined");
         self.outbox.push_back(Event::PeerJoined { node, hello, address });
@@ -98,6 +111,7 @@ impl Driver {
             self.probe(node);
         }
         self.tell_about(node);
+        self.admit_to_kademlia(node, connection);
     }
 
     /// A connection ended, by itself or by us.
@@ -147,13 +161,21 @@ impl Driver {
             self.swarm.close_connection(connection);
         }
         self.learn(node, &peer.addresses);
+        // It was met there: worth trying for days, should it come back to nobody but us.
+        if let Some(primary) = peer.primary {
+            self.targets.remember(primary, Some(node), now);
+        }
         self.targets.lost(node, now);
+        self.forget_in_kademlia(node);
         tracing::info!(peer = %node.short(), boot = peer.boot.0, ?evidence, "peer lost");
         self.outbox.push_back(Event::PeerLost { node, boot: peer.boot, evidence });
     }
 
     /// Tells a new peer where all others are, and all others where it is.
     fn tell_about(&self, new: NodeId) {
+        if !self.local.peer_exchange {
+            return;
+        }
         let others: Vec<NodeId> = self.peers.keys().copied().filter(|&node| node != new).collect();
         for chunk in others.chunks(EXCHANGED_PEERS_MAX) {
             self.tell(new, chunk);

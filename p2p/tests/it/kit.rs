@@ -45,16 +45,14 @@ pub(crate) fn options_at(
 ) -> Options {
     let identity = Identity::load_or_create(&folder.join(name)).unwrap();
     Options {
-        identity,
-        boot: Boot(boot),
         seat: SeatId(boot),
         swarm,
         listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
         peers: peers.iter().map(|&peer| peer.to_owned()).collect(),
-        remembered: Vec::new(),
         mdns: false,
         numeric_class: "test".to_owned(),
         loopback_only: true,
+        ..Options::new(identity, Boot(boot))
     }
 }
 

@@ -5,7 +5,10 @@
 
 mod bulk;
 mod child;
+mod kademlia;
 mod kit;
 mod membership;
 mod misbehaviour;
 mod restart;
+mod unreached;
+mod upload;

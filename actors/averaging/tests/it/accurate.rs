@@ -1,6 +1,6 @@
 //! How far the mean is from that of the same gradients in `f64`.
 
-use traind_averaging::{Accumulator, Grid, PartLayout, decode_result};
+use traind_averaging::{Accumulator, Grid, PartLayout, Totals, decode_result};
 
 use crate::seeded::{MicroBatch, Seeded};
 
@@ -92,7 +92,7 @@ fn a_block_that_all_but_vanished_may_return_at_full_size() {
     let shrinking = (0..16).map(|step| 2f32.powi(-8 * step));
     for size in shrinking.clone().chain([8000.0, 0.0, 8000.0]).chain(shrinking).chain([8000.0]) {
         let mut sum = Accumulator::new(512);
-        sum.add(&grid.quantise(0, &[size; 512], 1, 0.0).unwrap()).unwrap();
+        sum.add(&grid.quantise(0, &[size; 512], &Totals::of(1, 0.0)).unwrap()).unwrap();
         let result = grid.mean(0, &sum);
         let mut mean = vec![0f32; 512];
         decode_result(&result, &mut mean).unwrap();

@@ -1,6 +1,8 @@
 //! The sum has the same bytes whatever the order and grouping of its micro-batches.
 
-use traind_averaging::{Accumulator, Grid, NotFinite, PartLayout, check_contribution, check_result};
+use traind_averaging::{
+    Accumulator, Grid, HeldOut, NotFinite, PartLayout, Totals, check_contribution, check_result,
+};
 
 use crate::seeded::{MicroBatch, Seeded};
 
@@ -27,7 +29,7 @@ fn sum_somehow(seeded: &mut Seeded, elements: usize, mut contributions: Vec<Vec<
 }
 
 fn wide_blocks(contribution: &[u8], elements: usize) -> usize {
-    contribution[16..16 + elements.div_ceil(256)].iter().filter(|flag| **flag == 1).count()
+    contribution[40..40 + elements.div_ceil(256)].iter().filter(|flag| **flag == 1).count()
 }
 
 #[test]
@@ -83,7 +85,7 @@ fn a_sum_of_mixed_widths_is_that_of_integers() {
         for (total, value) in expected.iter_mut().zip(&gradient) {
             *total += (f64::from(*value) / unit).round_ties_even() as i64;
         }
-        let contribution = grid.quantise(0, &gradient, 1, 0.5).unwrap();
+        let contribution = grid.quantise(0, &gradient, &Totals::of(1, 0.5)).unwrap();
         let blocks_beyond = gradient
             .chunks(256)
             .filter(|block| block.iter().any(|value| (f64::from(*value) / unit).abs() >= 2f64.powi(31)));
@@ -108,7 +110,7 @@ fn a_tie_is_rounded_to_even_in_both_widths() {
         for large in [0.0, 2f32.powi(-7)] {
             let mut sum = Accumulator::new(2);
             let gradient = [halves as f32 * unit / 2.0, large];
-            sum.add(&grid.quantise(0, &gradient, 1, 0.0).unwrap()).unwrap();
+            sum.add(&grid.quantise(0, &gradient, &Totals::of(1, 0.0)).unwrap()).unwrap();
             let mut values = [0f32; 2];
             traind_averaging::decode_result(&grid.mean(0, &sum), &mut values).unwrap();
             assert_eq!(values, [expected as f32 * unit, large], "{halves} halves beside {large}");
@@ -124,7 +126,7 @@ fn what_is_not_finite_is_named() {
         let mut gradient = vec![1e-3; ELEMENTS];
         gradient[element] = value;
         for part in 0..layout.parts() {
-            let refused = grid.quantise(part, &gradient, 1, 1.0);
+            let refused = grid.quantise(part, &gradient, &Totals::of(1, 1.0));
             if layout.range(part).contains(&element) {
                 assert!(
                     matches!(refused, Err(NotFinite::Gradient { element: named, .. }) if named == element),
@@ -137,12 +139,12 @@ fn what_is_not_finite_is_named() {
     }
     let mut gradient = vec![0.0; ELEMENTS];
     gradient[300] = -8191.5;
-    assert!(grid.quantise(0, &gradient, 1, 1.0).is_ok());
+    assert!(grid.quantise(0, &gradient, &Totals::of(1, 1.0)).is_ok());
     gradient[300] = -8192.0;
-    let refused = grid.quantise(0, &gradient, 1, 1.0);
+    let refused = grid.quantise(0, &gradient, &Totals::of(1, 1.0));
     assert_eq!(refused, Err(NotFinite::GradientOutOfRange { element: 300, value: -8192.0 }));
     for loss_sum in [f64::NAN, f64::INFINITY, -1e9, 2f64.powi(29)] {
-        let refused = grid.quantise(0, &[0.0; ELEMENTS], 1, loss_sum);
+        let refused = grid.quantise(0, &[0.0; ELEMENTS], &Totals::of(1, loss_sum));
         assert!(matches!(refused, Err(NotFinite::Loss { .. })), "{loss_sum}");
     }
 }
@@ -152,9 +154,48 @@ fn a_mean_of_no_samples_is_zero() {
     let layout = PartLayout::new(3).unwrap();
     let grid = Grid::new(&layout);
     let mut sum = Accumulator::new(3);
-    sum.add(&grid.quantise(0, &[1.0, -1.0, 0.0], 0, 2.0).unwrap()).unwrap();
+    sum.add(&grid.quantise(0, &[1.0, -1.0, 0.0], &Totals::of(0, 2.0)).unwrap()).unwrap();
     let result = grid.mean(0, &sum);
     let mut values = [9f32; 3];
     let header = traind_averaging::decode_result(&result, &mut values).unwrap();
     assert_eq!((header.samples, header.loss_mean, values), (0, 0.0, [0.0; 3]));
+}
+
+/// Two micro-batches test a slice each; the losses are sums of units of 2^-16, so the mean is exact.
+#[test]
+fn held_out_tests_add_up_exactly_in_every_order() {
+    let layout = PartLayout::new(3).unwrap();
+    let grid = Grid::new(&layout);
+    let slices = [(3, 5, 10.25), (0, 0, 0.0), (4, 4, 0.5), (1, 7, 3.0)];
+    let contributions: Vec<Vec<u8>> = slices
+        .iter()
+        .map(|&(correct, total, loss_sum)| {
+            let held_out = HeldOut { correct, total, loss_sum };
+            grid.quantise(0, &[0.5; 3], &Totals { held_out, ..Totals::of(1, 1.0) }).unwrap()
+        })
+        .collect();
+    for order in [[0, 1, 2, 3], [3, 1, 0, 2]] {
+        let mut sum = Accumulator::new(3);
+        order.iter().for_each(|&index: &usize| sum.add(&contributions[index]).unwrap());
+        let header = check_result(&layout, 0, &grid.mean(0, &sum)).unwrap();
+        assert_eq!((header.held_out_correct, header.held_out_total), (8, 16));
+        assert_eq!(header.held_out_loss_mean, 13.75 / 16.0);
+    }
+}
+
+/// A model that fails its test badly does not stop the step: the loss counts as the largest one.
+#[test]
+fn a_held_out_loss_that_is_not_finite_counts_as_the_largest() {
+    let layout = PartLayout::new(1).unwrap();
+    let grid = Grid::new(&layout);
+    for loss_sum in [f64::NAN, f64::INFINITY, 1e300] {
+        let held_out = HeldOut { correct: 0, total: 1, loss_sum };
+        let mut sum = Accumulator::new(1);
+        for _ in 0..1024 {
+            let totals = Totals { held_out, ..Totals::of(1, 1.0) };
+            sum.add(&grid.quantise(0, &[0.5], &totals).unwrap()).unwrap();
+        }
+        let header = check_result(&layout, 0, &grid.mean(0, &sum)).unwrap();
+        assert_eq!(header.held_out_loss_mean, 2f64.powi(26));
+    }
 }

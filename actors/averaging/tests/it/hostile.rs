@@ -1,20 +1,24 @@
 //! Bytes of a peer that means harm, or of a wire that failed: refused, never a panic, never a wrapped sum.
 
 use traind_averaging::{
-    Accumulator, CodecError, Grid, PartLayout, SAMPLES_MAX, check_contribution, check_result, decode_result,
+    Accumulator, CodecError, Grid, PartLayout, SAMPLES_MAX, Totals, check_contribution, check_result,
+    decode_result,
 };
 
 use crate::seeded::{MicroBatch, Seeded};
 
 const ELEMENTS: usize = 2 * 256 + 9;
 
+/// Five words: samples, loss, held-out correct, total, loss.
+const HEADER: usize = 40;
+
 /// A layout of one part, and a contribution whose middle block is wide.
 fn honest() -> (PartLayout, Vec<u8>) {
     let layout = PartLayout::new(ELEMENTS).unwrap();
     let mut gradient = vec![1e-3; ELEMENTS];
     gradient[300] = 1.0;
-    let bytes = Grid::new(&layout).quantise(0, &gradient, 5, 2.5).unwrap();
-    assert_eq!(bytes[16..19], [0, 1, 0]);
+    let bytes = Grid::new(&layout).quantise(0, &gradient, &Totals::of(5, 2.5)).unwrap();
+    assert_eq!(bytes[HEADER..HEADER + 3], [0, 1, 0]);
     (layout, bytes)
 }
 
@@ -46,7 +50,7 @@ fn every_flipped_flag_is_refused() {
     for block in 0..3 {
         for bit in 0..8 {
             let mut flipped = bytes.clone();
-            flipped[16 + block] ^= 1 << bit;
+            flipped[HEADER + block] ^= 1 << bit;
             let error = refused(&layout, &flipped);
             assert!(matches!(error, CodecError::Flag { .. } | CodecError::Length { .. }), "{error}");
         }
@@ -54,14 +58,14 @@ fn every_flipped_flag_is_refused() {
     // Two flags exchanged keep the length. Two narrow values read as a wide one leave the exact range, unless the upper
     // one is tiny: flags are no checksum, the transport has that.
     let mut exchanged = bytes.clone();
-    exchanged.swap(16, 17);
+    exchanged.swap(HEADER, HEADER + 1);
     assert_eq!(refused(&layout, &exchanged), CodecError::OutOfRange { block: 0 });
 }
 
 #[test]
 fn a_wide_block_of_small_values_is_refused() {
     let (layout, mut bytes) = honest();
-    bytes[19 + 4 * 256..19 + 4 * 256 + 8 * 256].fill(0);
+    bytes[HEADER + 3 + 4 * 256..][..8 * 256].fill(0);
     assert_eq!(refused(&layout, &bytes), CodecError::NotCanonical { block: 1 });
 }
 
@@ -70,13 +74,13 @@ fn no_sum_wraps() {
     let (layout, bytes) = honest();
     for value in [i64::MAX, i64::MIN, 1 << 53, -(1 << 53) - 1] {
         let mut hostile = bytes.clone();
-        hostile[19 + 4 * 256..][..8].copy_from_slice(&value.to_le_bytes());
+        hostile[HEADER + 3 + 4 * 256..][..8].copy_from_slice(&value.to_le_bytes());
         assert_eq!(refused(&layout, &hostile), CodecError::OutOfRange { block: 1 }, "{value}");
     }
     // Each alone is in range, their sum is not.
     for value in [(1i64 << 53) - 1, -(1 << 53)] {
         let mut hostile = bytes.clone();
-        hostile[19 + 4 * 256 + 8 * 7..][..8].copy_from_slice(&value.to_le_bytes());
+        hostile[HEADER + 3 + 4 * 256 + 8 * 7..][..8].copy_from_slice(&value.to_le_bytes());
         check_contribution(&layout, 0, &hostile).unwrap();
         let mut sum = Accumulator::new(ELEMENTS);
         sum.add(&hostile).unwrap();
@@ -100,6 +104,11 @@ fn samples_and_losses_out_of_range_are_refused() {
         let mut hostile = bytes.clone();
         hostile[8..16].copy_from_slice(&loss.to_le_bytes());
         assert_eq!(refused(&layout, &hostile), CodecError::Loss);
+    }
+    for (word, value) in [(2, 1), (3, SAMPLES_MAX + 1), (4, 1 << 53), (4, u64::MAX)] {
+        let mut hostile = bytes.clone();
+        hostile[8 * word..][..8].copy_from_slice(&u64::to_le_bytes(value));
+        assert_eq!(refused(&layout, &hostile), CodecError::HeldOut, "word {word}: {value}");
     }
     let mut most = bytes.clone();
     most[..8].copy_from_slice(&SAMPLES_MAX.to_le_bytes());
@@ -161,6 +170,9 @@ fn malformed_results_and_grids_are_refused() {
         (0, u64::MAX.to_le_bytes(), CodecError::Samples),
         (8, f64::NAN.to_le_bytes(), CodecError::Loss),
         (8, f64::INFINITY.to_le_bytes(), CodecError::Loss),
+        (16, 1u64.to_le_bytes(), CodecError::HeldOut),
+        (24, u64::MAX.to_le_bytes(), CodecError::HeldOut),
+        (32, f64::NAN.to_le_bytes(), CodecError::HeldOut),
     ] {
         let mut hostile = result.clone();
         hostile[at..at + 8].copy_from_slice(&bytes);
@@ -168,7 +180,7 @@ fn malformed_results_and_grids_are_refused() {
     }
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut hostile = result.clone();
-        hostile[16 + 4 * 300..][..4].copy_from_slice(&value.to_le_bytes());
+        hostile[HEADER + 4 * 300..][..4].copy_from_slice(&value.to_le_bytes());
         assert_eq!(check_result(&layout, 0, &hostile), Err(CodecError::NotFinite { element: 300 }));
         assert!(decode_result(&hostile, &mut out).is_err() && grid.advance(0, &hostile).is_err());
     }

@@ -1,6 +1,6 @@
 //! Seeded numbers: SplitMix64 (Steele, Lea, Flood 2014), and micro-batches made of them.
 
-use traind_averaging::{Grid, NotFinite};
+use traind_averaging::{Grid, NotFinite, Totals};
 
 /// A generator whose seed is printed, so that a failure can be run again with `TRAIND_TEST_SEED`.
 pub(crate) struct Seeded(u64);
@@ -64,6 +64,6 @@ impl MicroBatch {
     }
 
     pub(crate) fn quantise(&self, grid: &Grid, part: u32) -> Result<Vec<u8>, NotFinite> {
-        grid.quantise(part, &self.gradient, self.samples, self.loss_sum)
+        grid.quantise(part, &self.gradient, &Totals::of(self.samples, self.loss_sum))
     }
 }

@@ -5,6 +5,8 @@ use std::io::Read;
 use flate2::read::GzDecoder;
 use thiserror::Error;
 
+use super::{fingerprint::Fingerprint, normalisation::Normalisation};
+
 const EMBEDDED: &[u8] = include_bytes!("../../data/digits.csv.gz");
 /// Lines of the file.
 const SAMPLES: usize = 1_797;
@@ -15,7 +17,7 @@ const SCALE: usize = 4;
 /// Rows and columns of an image as the model sees it.
 const SIDE_SCALED: usize = SIDE * SCALE;
 const GREY_MAX: u8 = 16;
-const CLASSES: u8 = 10;
+const DIGITS: u8 = 10;
 /// Longest text that decompression may give, in bytes; the file holds 264 KB.
 const TEXT_BYTES_MAX: u64 = 1 << 20;
 /// Every fifth sample is held out for the test.
@@ -42,6 +44,9 @@ pub(crate) enum DigitsError {
 }
 
 impl Digits {
+    /// The digits 0 to 9.
+    pub(crate) const CLASSES: usize = DIGITS as usize;
+
     /// Decompresses and checks the embedded file.
     pub(crate) fn load() -> Result<Self, DigitsError> {
         Self::parse(EMBEDDED)
@@ -66,7 +71,7 @@ impl Digits {
     fn push(&mut self, line: &str) -> Option<()> {
         let values: Vec<u8> = line.split(',').map(|value| value.parse().ok()).collect::<Option<_>>()?;
         let (label, pixels) = values.split_last()?;
-        if pixels.len() != SIDE * SIDE || *label >= CLASSES || pixels.iter().any(|pixel| *pixel > GREY_MAX) {
+        if pixels.len() != SIDE * SIDE || *label >= DIGITS || pixels.iter().any(|pixel| *pixel > GREY_MAX) {
             return None;
         }
         self.pixels.extend_from_slice(pixels);
@@ -91,6 +96,28 @@ impl Digits {
 
     fn ids(&self, wanted: impl Fn(usize) -> bool) -> Vec<u32> {
         (0u32..).take(self.labels.len()).filter(|index| wanted(*index as usize)).collect()
+    }
+
+    /// What [`Self::append_image`] does to the values of the file.
+    pub(crate) fn normalisation() -> Normalisation {
+        Normalisation {
+            divide_by: f64::from(GREY_MAX),
+            mean: f64::from(MEAN),
+            deviation: f64::from(DEVIATION),
+            repeat: SCALE as u32,
+        }
+    }
+
+    /// Memory that the images and labels take.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.pixels.capacity() + self.labels.capacity()) as u64
+    }
+
+    /// Adds all that decides the samples.
+    pub(crate) fn describe(&self, fingerprint: &mut Fingerprint) {
+        fingerprint.number(HELD_OUT_EVERY as u64);
+        fingerprint.bytes(&self.pixels);
+        fingerprint.bytes(&self.labels);
     }
 
     /// The digit of a sample.

@@ -10,7 +10,7 @@ const STEP: f64 = 1e-5;
 const TOLERANCE: f64 = 1e-8;
 
 /// Numbers in [-1, 1) in the given shape, as an f64 tensor.
-pub(super) fn input(shape: &[usize], stream: u64) -> Tensor {
+pub(crate) fn input(shape: &[usize], stream: u64) -> Tensor {
     let mut values = vec![0f32; shape.iter().product()];
     CounterRng::new(11, Purpose::Initialisation, stream).fill_uniform(1.0, &mut values);
     let values: Vec<f64> = values.into_iter().map(f64::from).collect();
@@ -19,7 +19,7 @@ pub(super) fn input(shape: &[usize], stream: u64) -> Tensor {
 
 /// Fails unless the gradient of `sum(layer(inputs) * weights)`, for random weights, equals central differences in every
 /// element of every input.
-pub(super) fn assert_gradients(inputs: &[Tensor], layer: impl Fn(&[Tensor]) -> Result<Tensor>) {
+pub(crate) fn assert_gradients(inputs: &[Tensor], layer: impl Fn(&[Tensor]) -> Result<Tensor>) {
     let variables: Vec<Var> = inputs.iter().map(|tensor| Var::from_tensor(tensor).unwrap()).collect();
     let tracked: Vec<Tensor> = variables.iter().map(|variable| variable.as_tensor().clone()).collect();
     let output = layer(&tracked).unwrap();

@@ -8,7 +8,7 @@
 mod conv2d;
 mod cross_entropy;
 #[cfg(test)]
-mod finite_differences;
+pub(crate) mod finite_differences;
 mod linear;
 mod matrix;
 mod max_pool2d;

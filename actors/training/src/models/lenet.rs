@@ -4,7 +4,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{ParameterDeclaration, Parameters};
+use super::{ParameterDeclaration, Parameters, layer};
 use crate::layers::{conv2d, linear, max_pool2d, relu};
 
 const KERNEL: usize = 5;
@@ -12,35 +12,47 @@ const KERNEL: usize = 5;
 const CHANNELS: [usize; 3] = [1, 6, 16];
 /// What is left of 32×32 after two convolutions and two poolings: 16 channels of 5×5.
 const FEATURES: usize = CHANNELS[2] * 5 * 5;
-/// Widths of the fully connected layers; the last is the number of classes.
-const WIDTHS: [usize; 4] = [FEATURES, 120, 84, 10];
+/// Widths of the fully connected layers but the last, which has as many outputs as there are classes.
+const WIDTHS: [usize; 3] = [FEATURES, 120, 84];
+/// Rows and columns of the images it was made for.
+const SIDE: usize = 32;
+/// Smaller images that get a border, as the digits of MNIST did in the paper.
+const SIDE_SMALLER: usize = 28;
 
-pub(super) fn declarations() -> Vec<ParameterDeclaration> {
+/// What it takes, for people.
+pub(super) const TAKES: &str = "images of 1×32×32 or 1×28×28";
+
+/// How many pixels of border an image needs on each side; `None` for images that it does not take.
+pub(super) fn border(image_shape: [usize; 3]) -> Option<usize> {
+    match image_shape {
+        [1, SIDE, SIDE] => Some(0),
+        [1, SIDE_SMALLER, SIDE_SMALLER] => Some((SIDE - SIDE_SMALLER) / 2),
+        _ => None,
+    }
+}
+
+pub(super) fn declarations(classes: usize) -> Vec<ParameterDeclaration> {
     let convolution = |input: usize| vec![CHANNELS[input + 1], CHANNELS[input], KERNEL, KERNEL];
-    let full = |input: usize| vec![WIDTHS[input + 1], WIDTHS[input]];
     [
-        layer("conv1.weight", "conv1.bias", convolution(0)),
-        layer("conv2.weight", "conv2.bias", convolution(1)),
-        layer("fc1.weight", "fc1.bias", full(0)),
-        layer("fc2.weight", "fc2.bias", full(1)),
-        layer("fc3.weight", "fc3.bias", full(2)),
+        layer("conv1", convolution(0)),
+        layer("conv2", convolution(1)),
+        layer("fc1", vec![WIDTHS[1], WIDTHS[0]]),
+        layer("fc2", vec![WIDTHS[2], WIDTHS[1]]),
+        layer("fc3", vec![classes, WIDTHS[2]]),
     ]
     .concat()
 }
 
-/// PyTorch's default for both kinds of layer: `kaiming_uniform(a = √5)`, which is uniform within ±1/√fan_in, for the
-/// weight and the bias. The square root and the division are exactly rounded by IEEE 754.
-fn layer(weight: &'static str, bias: &'static str, shape: Vec<usize>) -> Vec<ParameterDeclaration> {
-    let fan_in: usize = shape[1..].iter().product();
-    let bound = 1.0 / (fan_in as f32).sqrt();
-    let outputs = shape[0];
-    vec![
-        ParameterDeclaration { name: weight, shape, bound },
-        ParameterDeclaration { name: bias, shape: vec![outputs], bound },
-    ]
+/// Numbers that a sample's forward and backward pass hold. The most are the convolutions' unfolded inputs, one at a time,
+/// and, for each plane before pooling, its values and gradients before and after ReLU.
+pub(super) fn activation_elements() -> u64 {
+    let [after_first, after_second] = [28 * 28, 10 * 10];
+    let unfolded = KERNEL * KERNEL * CHANNELS[0] * after_first;
+    let planes = CHANNELS[1] * after_first + CHANNELS[2] * after_second;
+    (SIDE * SIDE + unfolded + 4 * planes) as u64
 }
 
-/// `images` `[samples, 1, 32, 32]` to logits `[samples, 10]`.
+/// `images` `[samples, 1, 32, 32]` to logits `[samples, classes]`.
 pub(super) fn forward(parameters: &Parameters<'_>, images: &Tensor) -> Result<Tensor> {
     let weight_and_bias = |layer: &str| -> Result<(&Tensor, &Tensor)> {
         Ok((parameters.get(&format!("{layer}.weight"))?, parameters.get(&format!("{layer}.bias"))?))

@@ -1,6 +1,8 @@
 //! Between candle's tensors and the flat vector.
 
-use candle_core::{Device, Result, Storage, Tensor, Var, backprop::GradStore};
+use candle_core::{
+    CpuStorage, Device, InplaceOp1, Layout, Result, Storage, Tensor, Var, backprop::GradStore,
+};
 
 use crate::{parameter_layout::ParameterLayout, training_error::TrainingError};
 
@@ -10,12 +12,30 @@ pub(super) fn variables(layout: &ParameterLayout, flat: &[f32]) -> Result<Vec<Va
     places.map(|place| Var::from_slice(&flat[place.range()], place.shape.as_slice(), &Device::Cpu)).collect()
 }
 
-/// Gives the variables the values of `flat`.
+/// Gives the variables the values of `flat`, in the memory that they have.
 pub(super) fn assign(layout: &ParameterLayout, flat: &[f32], variables: &[Var]) -> Result<()> {
     for (place, variable) in layout.places().iter().zip(variables) {
-        variable.set(&Tensor::from_slice(&flat[place.range()], place.shape.as_slice(), &Device::Cpu)?)?;
+        variable.inplace_op1(&Assignment(&flat[place.range()]))?;
     }
     Ok(())
+}
+
+struct Assignment<'a>(&'a [f32]);
+
+impl InplaceOp1 for Assignment<'_> {
+    fn name(&self) -> &'static str {
+        "assignment"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        match (storage, layout.contiguous_offsets()) {
+            (CpuStorage::F32(values), Some((start, end))) if end - start == self.0.len() => {
+                values[start..end].copy_from_slice(self.0);
+                Ok(())
+            }
+            _ => candle_core::bail!("{} values for a variable of shape {:?}", self.0.len(), layout.shape()),
+        }
+    }
 }
 
 /// Writes the gradient of each variable to its place in `out`.
@@ -61,8 +81,11 @@ mod tests {
     use crate::models::ParameterDeclaration;
 
     fn layout() -> ParameterLayout {
-        let declaration =
-            |name, shape: &[usize]| ParameterDeclaration { name, shape: shape.to_vec(), bound: 1.0 };
+        let declaration = |name: &str, shape: &[usize]| ParameterDeclaration {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            bound: 1.0,
+        };
         ParameterLayout::new(&[declaration("b", &[2]), declaration("a", &[2, 2]), declaration("c", &[1])])
     }
 

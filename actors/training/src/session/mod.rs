@@ -1,33 +1,37 @@
 //! A session trains one job on one thread.
 
+mod batch;
+mod evaluate;
 mod flat;
+mod inference;
+mod initial;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Tensor, Var};
 
+use self::{batch::Border, initial::initial_state};
+pub(crate) use self::{evaluate::EVALUATION_SAMPLES, initial::state_at_start};
 use crate::{
-    counter_rng::{CounterRng, Purpose},
-    data::{Digits, SampleOrder},
-    evaluation::Evaluation,
+    data::{self, DataSet, SampleOrder},
+    data_facts::DataFacts,
     layers::{cross_entropy_losses, cross_entropy_sum},
     models::Parameters,
+    optimiser::{Moving, NotFinite, update},
     parameter_layout::ParameterLayout,
-    sgd::Sgd,
-    spec::{DataSpec, JobSpec, OptimiserSpec},
-    state::{State, encoded_bytes, fingerprint},
+    spec::JobSpec,
+    state::{State, encoded_bytes},
     training_error::TrainingError,
 };
-
-/// Samples that are evaluated at once: enough to fill a matrix product, few enough for any memory.
-const EVALUATION_SAMPLES: usize = 64;
 
 /// The state of one job and all that is needed to move it on. Sessions of equal jobs that applied equal gradients are
 /// equal bit by bit, in every process of one numeric class.
 pub struct Session {
     spec: JobSpec,
     layout: ParameterLayout,
-    data: Digits,
+    data: DataSet,
+    facts: DataFacts,
+    border: Border,
     order: SampleOrder,
-    sgd: Sgd,
+    held_out: Vec<u32>,
     state: State,
     /// The parameters of `state` as candle's variables.
     variables: Vec<Var>,
@@ -42,37 +46,40 @@ pub struct MicrobatchOutcome {
     pub samples: u32,
 }
 
-/// Images `[samples, channels, height, width]` and their classes.
-struct Batch {
-    images: Tensor,
-    labels: Vec<u32>,
+/// What an update did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AppliedUpdate {
+    /// Euclidean norm of the mean gradient, before any clipping. The same bits on every machine.
+    pub gradient_norm: f64,
+    /// The learning rate that the schedule gave.
+    pub learning_rate: f64,
 }
 
 impl Session {
-    /// The job at step 0: parameters from the seed, no momentum. Computes one sample's gradient to see that every parameter
+    /// The job at step 0: parameters from the seed, moments zero. Computes one sample's gradient to see that every parameter
     /// gets one.
     ///
     /// # Errors
-    /// An unknown device, a broken data set, parameters without a gradient.
+    /// An unknown device, a broken data set, a model that does not take its images, parameters without a gradient.
     pub fn start(spec: &JobSpec, device: &str) -> Result<Self, TrainingError> {
         if device != "cpu" {
             return Err(TrainingError::UnknownDevice { device: device.to_owned() });
         }
-        let data = match spec.data {
-            DataSpec::Digits => Digits::load()
-                .map_err(|source| TrainingError::DataSet { name: "digits", source: Box::new(source) })?,
-        };
-        let layout = ParameterLayout::new(&spec.model.declarations());
-        let state = initial_state(spec, &layout);
+        let data = data::open(&spec.data)?;
+        let facts = data.facts();
+        let declarations = spec.model.declarations(&facts)?;
+        let layout = ParameterLayout::new(&declarations);
+        let state = initial_state(spec, &declarations, &layout);
         let variables =
             flat::variables(&layout, &state.parameters).map_err(TrainingError::compute("variables"))?;
-        let OptimiserSpec::Sgd { .. } = spec.optimiser;
         let mut session = Self {
+            border: Border { width: spec.model.border(&facts)?, value: facts.black },
             order: SampleOrder::new(spec.seed, data.training()),
-            sgd: Sgd::new(&spec.optimiser),
+            held_out: data.held_out(),
             spec: spec.clone(),
             layout,
             data,
+            facts,
             state,
             variables,
         };
@@ -96,6 +103,18 @@ impl Session {
     #[must_use]
     pub fn parameters(&self) -> &[f32] {
         &self.state.parameters
+    }
+
+    /// Length of [`Self::state`], in bytes.
+    #[must_use]
+    pub fn state_bytes(&self) -> u64 {
+        encoded_bytes(self.layout.elements(), self.spec.optimiser.moments()) as u64
+    }
+
+    /// The shape and size of the data set.
+    #[must_use]
+    pub fn data_facts(&self) -> &DataFacts {
+        &self.facts
     }
 
     /// Samples that an epoch of the data has.
@@ -137,28 +156,32 @@ impl Session {
     /// One optimiser update with the mean gradient of the global batch, of the layout's length; the step grows by one.
     ///
     /// # Errors
-    /// A wrong length; [`TrainingError::NotFinite`] if the gradient, or a parameter or velocity after the update, is
-    /// not finite. The state is then unchanged.
-    pub fn apply(&mut self, mean_gradient: &[f32]) -> Result<(), TrainingError> {
+    /// A wrong length; [`TrainingError::NotFinite`] if the gradient, or a parameter or moment after the update, is not
+    /// finite. The state is then unchanged.
+    pub fn apply(&mut self, mean_gradient: &[f32]) -> Result<AppliedUpdate, TrainingError> {
         self.check_length("mean gradient", mean_gradient.len())?;
         let step = self.state.step;
-        let not_finite =
-            |what| TrainingError::NotFinite { what, step, microbatch: None, samples: Vec::new() };
-        if let Some(index) = first_not_finite(mean_gradient) {
-            return Err(not_finite(format!("mean gradient of {}", self.name_at(index))));
-        }
-        let State { parameters, velocities, .. } = &mut self.state;
-        if let Err(index) = self.sgd.update(parameters, velocities, mean_gradient) {
-            return Err(not_finite(format!("update of {}", self.name_at(index))));
-        }
+        let learning_rate = self.spec.learning_rate_at(step);
+        let State { parameters, moments, moderate, .. } = &mut self.state;
+        let moving = Moving { parameters, moments, moderate };
+        let gradient_norm = update(&self.spec.optimiser, learning_rate, step, moving, mean_gradient)
+            .map_err(|not_finite| {
+                let what = match not_finite {
+                    NotFinite::Gradient { index } => format!("mean gradient of {}", self.name_at(index)),
+                    NotFinite::Update { index } => format!("update of {}", self.name_at(index)),
+                };
+                TrainingError::NotFinite { what, step, microbatch: None, samples: Vec::new() }
+            })?;
         self.state.step += 1;
-        self.assign_variables()
+        self.assign_variables()?;
+        Ok(AppliedUpdate { gradient_norm, learning_rate })
     }
 
-    /// Everything that decides the future: header, step, parameters, momentum. Equal states have equal bytes.
+    /// Everything that decides the future: header, step, parameters, moments. Equal states have equal bytes.
     #[must_use]
     pub fn state(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(encoded_bytes(self.layout.elements()));
+        let mut bytes =
+            Vec::with_capacity(encoded_bytes(self.layout.elements(), self.spec.optimiser.moments()));
         self.state.encode(|piece| bytes.extend_from_slice(piece));
         bytes
     }
@@ -168,7 +191,8 @@ impl Session {
     /// # Errors
     /// [`TrainingError::Restore`] if the bytes are malformed or another job's. The state is then unchanged.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<(), TrainingError> {
-        self.state = State::decode(bytes, self.state.fingerprint, self.layout.elements())
+        let moments = self.spec.optimiser.moments();
+        self.state = State::decode(bytes, self.state.fingerprint, self.layout.elements(), moments)
             .map_err(TrainingError::Restore)?;
         self.assign_variables()
     }
@@ -178,28 +202,6 @@ impl Session {
         self.state.encode(|piece| {
             hasher.update(piece);
         });
-    }
-
-    /// Loss and accuracy on the held-out samples at the current state.
-    ///
-    /// # Errors
-    /// [`TrainingError::Compute`] if the tensor library fails. A loss that is not finite is reported as it is.
-    pub fn evaluate(&mut self) -> Result<Evaluation, TrainingError> {
-        let parameters: Vec<Tensor> = self.variables.iter().map(Var::as_detached_tensor).collect();
-        let mut evaluation = Evaluation { correct: 0, total: 0, loss_mean: 0.0 };
-        let mut loss_sum = 0.0;
-        for samples in self.data.held_out().chunks(EVALUATION_SAMPLES) {
-            let (logits, labels) = self.logits(&parameters, samples)?;
-            let losses =
-                cross_entropy_losses(&logits, &labels).map_err(TrainingError::compute("held-out loss"))?;
-            loss_sum += losses.iter().sum::<f64>();
-            let rows = logits.to_vec2::<f32>().map_err(TrainingError::compute("held-out logits"))?;
-            let correct = rows.iter().zip(&labels).filter(|(row, label)| first_largest(row) == **label);
-            evaluation.correct += correct.count() as u64;
-            evaluation.total += samples.len() as u64;
-        }
-        evaluation.loss_mean = loss_sum / evaluation.total as f64;
-        Ok(evaluation)
     }
 
     /// The ids of a micro-batch's samples: a pure function of the job's seed and batch, the step and the micro-batch.
@@ -232,20 +234,11 @@ impl Session {
     }
 
     fn logits(&self, parameters: &[Tensor], samples: &[u32]) -> Result<(Tensor, Vec<u32>), TrainingError> {
-        let Batch { images, labels } = self.batch(samples).map_err(TrainingError::compute("batch"))?;
+        let images = self.images(samples).map_err(TrainingError::compute("batch"))?;
         let parameters = Parameters::new(&self.layout, parameters);
         let logits = self.spec.model.forward(&parameters, &images);
+        let labels = samples.iter().map(|sample| self.data.label(*sample)).collect();
         Ok((logits.map_err(TrainingError::compute("forward pass"))?, labels))
-    }
-
-    fn batch(&self, samples: &[u32]) -> candle_core::Result<Batch> {
-        let [channels, height, width] = Digits::image_shape();
-        let mut pixels = Vec::with_capacity(samples.len() * channels * height * width);
-        for sample in samples {
-            self.data.append_image(*sample, &mut pixels);
-        }
-        let images = Tensor::from_vec(pixels, (samples.len(), channels, height, width), &Device::Cpu)?;
-        Ok(Batch { images, labels: samples.iter().map(|sample| self.data.label(*sample)).collect() })
     }
 
     fn assign_variables(&self) -> Result<(), TrainingError> {
@@ -263,39 +256,6 @@ impl Session {
     }
 }
 
-/// Step 0: each parameter from its own stream of random numbers, named by its name, so that it does not depend on the
-/// others.
-fn initial_state(spec: &JobSpec, layout: &ParameterLayout) -> State {
-    let mut parameters = vec![0.0; layout.elements()];
-    for declaration in spec.model.declarations() {
-        let place = layout.places().iter().find(|place| place.name == declaration.name);
-        let place = place.expect("the layout is made from the same declarations");
-        let stream = stream_of(declaration.name);
-        CounterRng::new(spec.seed, Purpose::Initialisation, stream)
-            .fill_uniform(declaration.bound, &mut parameters[place.range()]);
-    }
-    let velocities = vec![0.0; layout.elements()];
-    State { fingerprint: fingerprint(spec), step: 0, parameters, velocities }
-}
-
-/// The first eight bytes of the name's BLAKE3.
-fn stream_of(name: &str) -> u64 {
-    let hash = blake3::hash(name.as_bytes());
-    let first = hash.as_bytes().first_chunk().expect("a BLAKE3 hash has 32 bytes");
-    u64::from_le_bytes(*first)
-}
-
 fn first_not_finite(values: &[f32]) -> Option<usize> {
     values.iter().position(|value| !value.is_finite())
-}
-
-/// Index of the largest value, the first of equal ones.
-fn first_largest(values: &[f32]) -> u32 {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (index, value) in (0u32..).zip(values) {
-        if *value > best.1 {
-            best = (index, *value);
-        }
-    }
-    best.0
 }

@@ -6,6 +6,11 @@ use serde::Serialize;
 use toml::de::DeTable;
 
 use super::{
+    data_spec::DataSpec,
+    evaluation_spec::EvaluationSpec,
+    model_spec::ModelSpec,
+    optimiser_spec::OptimiserSpec,
+    schedule_spec::ScheduleSpec,
     spec_error::{Problem, SpecError},
     table_reader::{TableReader, line_of},
 };
@@ -27,8 +32,19 @@ const CHECKPOINTS_KEPT: Range<u32> = 1..1001;
 /// Nodes of a job: more than micro-batches would have nothing to do.
 const NODES: Range<u32> = 1..1025;
 
-const ROOT_KEYS: [&str; 9] =
-    ["name", "seed", "steps", "model", "data", "batch", "optimiser", "checkpoint", "nodes"];
+const ROOT_KEYS: [&str; 11] = [
+    "name",
+    "seed",
+    "steps",
+    "model",
+    "data",
+    "batch",
+    "optimiser",
+    "schedule",
+    "evaluation",
+    "checkpoint",
+    "nodes",
+];
 
 /// A checked job description.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -47,26 +63,14 @@ pub struct JobSpec {
     pub batch: BatchSpec,
     /// How a mean gradient changes the parameters.
     pub optimiser: OptimiserSpec,
+    /// How the learning rate changes with the steps.
+    pub schedule: ScheduleSpec,
+    /// When the model is tested.
+    pub evaluation: EvaluationSpec,
     /// When the state is saved.
     pub checkpoint: CheckpointSpec,
     /// How many nodes may take part.
     pub nodes: NodesSpec,
-}
-
-/// The models this program knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ModelSpec {
-    /// LeNet-5 with ReLU and max pooling: 1×32×32 images, 10 classes.
-    Lenet,
-}
-
-/// The data sets this program knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DataSpec {
-    /// 1,797 handwritten digits, embedded, scaled to 1×32×32.
-    Digits,
 }
 
 /// The global batch: `micro_batches × micro_batch_size` samples a step, whatever the number of nodes.
@@ -76,21 +80,6 @@ pub struct BatchSpec {
     pub micro_batches: u32,
     /// Samples of a micro-batch, 1 to 4096. Default 8.
     pub micro_batch_size: u32,
-}
-
-/// Optimisers and their constants.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum OptimiserSpec {
-    /// Stochastic gradient descent with momentum, as PyTorch defines it.
-    Sgd {
-        /// Finite and above 0. Default 0.02.
-        learning_rate: f64,
-        /// From 0 to below 1. Default 0.9.
-        momentum: f64,
-        /// From 0 to 1, added to the gradient times the parameter. Default 0.
-        weight_decay: f64,
-    },
 }
 
 /// When the state is saved and how long it is kept.
@@ -132,24 +121,19 @@ impl JobSpec {
             whole_text(at, Problem::Syntax(error.message().to_owned()))
         })?;
         let root = TableReader::root(text, table.get_ref(), &ROOT_KEYS)?;
+        let name = root.string("name", parse_name, "1 to 64 characters of a-z, 0-9 and -", None)?;
+        let seed = root.integer("seed", SEEDS, Some(0))?;
+        let steps = root.integer("steps", STEPS, None)?;
         Ok(Self {
-            name: root.string("name", parse_name, "1 to 64 characters of a-z, 0-9 and -", None)?,
-            seed: root.integer("seed", SEEDS, Some(0))?,
-            steps: root.integer("steps", STEPS, None)?,
-            model: root.string(
-                "model",
-                |name| (name == "lenet").then_some(ModelSpec::Lenet),
-                "\"lenet\"",
-                None,
-            )?,
-            data: root.string(
-                "data",
-                |name| (name == "digits").then_some(DataSpec::Digits),
-                "\"digits\"",
-                None,
-            )?,
+            name,
+            seed,
+            steps,
+            model: ModelSpec::read(&root)?,
+            data: DataSpec::read(&root)?,
             batch: BatchSpec::read(&root)?,
             optimiser: OptimiserSpec::read(&root)?,
+            schedule: ScheduleSpec::read(&root, steps)?,
+            evaluation: EvaluationSpec::read(&root)?,
             checkpoint: CheckpointSpec::read(&root)?,
             nodes: NodesSpec::read(&root)?,
         })
@@ -159,6 +143,13 @@ impl JobSpec {
     #[must_use]
     pub fn batch_samples(&self) -> u64 {
         u64::from(self.batch.micro_batches) * u64::from(self.batch.micro_batch_size)
+    }
+
+    /// The learning rate of the update that follows `step` updates: the optimiser's, times the schedule's factor. A pure
+    /// function with the same bits on every machine.
+    #[must_use]
+    pub fn learning_rate_at(&self, step: u64) -> f64 {
+        self.optimiser.learning_rate() * self.schedule.factor_at(step, self.steps)
     }
 }
 
@@ -173,30 +164,6 @@ impl BatchSpec {
         Ok(Self {
             micro_batches: table.integer_u32("micro_batches", MICRO_BATCHES, 12)?,
             micro_batch_size: table.integer_u32("micro_batch_size", MICRO_BATCH_SIZES, 8)?,
-        })
-    }
-}
-
-impl OptimiserSpec {
-    fn read(root: &TableReader<'_>) -> Result<Self, SpecError> {
-        let table = root.section("optimiser", &["kind", "learning_rate", "momentum", "weight_decay"])?;
-        table.string("kind", |kind| (kind == "sgd").then_some(()), "\"sgd\"", Some(()))?;
-        // The update computes in f32: the learning rate must be a normal number there too.
-        let is_rate = |rate: f64| (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&rate);
-        Ok(Self::Sgd {
-            learning_rate: table.number("learning_rate", is_rate, "a finite number above 0", 0.02)?,
-            momentum: table.number(
-                "momentum",
-                |momentum| (0.0..1.0).contains(&momentum) && (momentum as f32) < 1.0,
-                "a number from 0 to below 1",
-                0.9,
-            )?,
-            weight_decay: table.number(
-                "weight_decay",
-                |decay| (0.0..=1.0).contains(&decay),
-                "a number from 0 to 1",
-                0.0,
-            )?,
         })
     }
 }

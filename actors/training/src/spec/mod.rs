@@ -1,6 +1,11 @@
-//! What a job is: the text that people write and its checked form.
+//! What a job is: the text that people write and its checked form. One file per section that has grown.
 
+mod data_spec;
+mod evaluation_spec;
 mod job_spec;
+mod model_spec;
+mod optimiser_spec;
+mod schedule_spec;
 mod spec_error;
 mod table_reader;
 #[cfg(test)]
@@ -8,6 +13,11 @@ mod tests;
 
 pub(crate) use self::job_spec::STEPS;
 pub use self::{
-    job_spec::{BatchSpec, CheckpointSpec, DataSpec, JobSpec, ModelSpec, NodesSpec, OptimiserSpec},
+    data_spec::{CsvSpec, DataSpec, LabelColumn},
+    evaluation_spec::EvaluationSpec,
+    job_spec::{BatchSpec, CheckpointSpec, JobSpec, NodesSpec},
+    model_spec::ModelSpec,
+    optimiser_spec::OptimiserSpec,
+    schedule_spec::ScheduleSpec,
     spec_error::{Problem, SpecError},
 };

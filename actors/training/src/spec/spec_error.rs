@@ -33,6 +33,13 @@ pub enum Problem {
     WrongType(&'static str),
     /// A value that is not allowed; the value.
     NotAllowed(String),
+    /// A key that other kinds of this section have.
+    OfAnotherKind {
+        /// The kind that the section has.
+        kind: &'static str,
+        /// The kinds that have this key.
+        owners: Vec<&'static str>,
+    },
 }
 
 impl fmt::Display for SpecError {
@@ -48,6 +55,10 @@ impl fmt::Display for SpecError {
             Problem::Missing => write!(formatter, "`{key}` is missing")?,
             Problem::WrongType(found) => write!(formatter, "`{key}` is of type {found}")?,
             Problem::NotAllowed(value) => write!(formatter, "`{key}` is {value}")?,
+            Problem::OfAnotherKind { kind, owners } => {
+                let owners: Vec<String> = owners.iter().map(|owner| format!("{owner:?}")).collect();
+                write!(formatter, "`{key}` belongs to kind {}, not to {kind:?}", owners.join(" and "))?;
+            }
         }
         write!(formatter, " (allowed: {allowed})")
     }

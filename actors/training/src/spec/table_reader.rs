@@ -21,6 +21,12 @@ pub(super) struct TableReader<'a> {
     table: Option<&'a DeTable<'a>>,
 }
 
+/// One form of a section: its name, and the keys that not every form has.
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    pub(super) keys: &'static [&'static str],
+}
+
 impl<'a> TableReader<'a> {
     /// The whole file; a key that is not in `known` is refused.
     pub(super) fn root(
@@ -48,6 +54,42 @@ impl<'a> TableReader<'a> {
         Ok(reader)
     }
 
+    /// The section under `key` that has one of several forms, and the name of that form: a table whose key `kind` names it,
+    /// or the name alone, which is short for a table with nothing else in it. A key of another form is refused.
+    pub(super) fn section_of_kind(
+        &self,
+        key: &'static str,
+        common: &[&'static str],
+        kinds: &[Kind],
+        default: Option<&'static str>,
+    ) -> Result<(Self, &'static str), SpecError> {
+        let names: Vec<String> = kinds.iter().map(|kind| format!("{:?}", kind.name)).collect();
+        let names = names.join(", ");
+        let parse = |name: &str| kinds.iter().map(|kind| kind.name).find(|kind| *kind == name);
+        let mut known = [&["kind"][..], common].concat();
+        for key in kinds.iter().flat_map(|kind| kind.keys) {
+            if !known.contains(key) {
+                known.push(*key);
+            }
+        }
+        let table = match self.get(key) {
+            None if default.is_none() => return Err(self.missing(key, &names)),
+            Some(value) if matches!(value.get_ref(), DeValue::String(_)) => {
+                let kind = self.string(key, parse, &names, None)?;
+                let nothing = Self { text: self.text, path: key, start: value.span().start, table: None };
+                return Ok((nothing, kind));
+            }
+            Some(value) if !matches!(value.get_ref(), DeValue::Table(_)) => {
+                let allowed = format!("{names}, or a table");
+                return Err(self.wrong_type(key, value.span(), value.get_ref(), &allowed));
+            }
+            _ => self.section(key, &known)?,
+        };
+        let kind = table.string("kind", parse, &names, default)?;
+        table.refuse_keys_of_others(common, kinds, kind)?;
+        Ok((table, kind))
+    }
+
     /// A whole number in `range`.
     pub(super) fn integer(
         &self,
@@ -59,12 +101,54 @@ impl<'a> TableReader<'a> {
         let Some(value) = self.get(key) else {
             return default.ok_or_else(|| self.missing(key, &allowed));
         };
-        let DeValue::Integer(integer) = value.get_ref() else {
+        self.integer_of(key, value, &range, &allowed)
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&self, key: &str, default: bool) -> Result<bool, SpecError> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        match value.get_ref() {
+            DeValue::Boolean(boolean) => Ok(*boolean),
+            other => Err(self.wrong_type(key, value.span(), other, "true or false")),
+        }
+    }
+
+    /// A list of whole numbers, each in `range`, as many as `lengths` allows; `None` where the key is absent.
+    pub(super) fn integers(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        lengths: Range<usize>,
+    ) -> Result<Option<Vec<u64>>, SpecError> {
+        let (shortest, longest) = (lengths.start, lengths.end - 1);
+        let count =
+            if shortest == longest { shortest.to_string() } else { format!("{shortest} to {longest}") };
+        let allowed = format!("a list of {count} whole numbers from {} to {}", range.start, range.end - 1);
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let DeValue::Array(array) = value.get_ref() else {
             return Err(self.wrong_type(key, value.span(), value.get_ref(), &allowed));
+        };
+        if !lengths.contains(&array.len()) {
+            let found = format!("a list of {}", array.len());
+            return Err(self.not_allowed(key, value.span(), found, &allowed));
+        }
+        let numbers = array.iter().map(|value| self.integer_of(key, value, &range, &allowed));
+        numbers.collect::<Result<_, _>>().map(Some)
+    }
+
+    fn integer_of(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        range: &Range<u64>,
+        allowed: &str,
+    ) -> Result<u64, SpecError> {
+        let DeValue::Integer(integer) = value.get_ref() else {
+            return Err(self.wrong_type(key, value.span(), value.get_ref(), allowed));
         };
         match u64::from_str_radix(integer.as_str(), integer.radix()) {
             Ok(number) if range.contains(&number) => Ok(number),
-            _ => Err(self.not_allowed(key, value.span(), integer.to_string(), &allowed)),
+            _ => Err(self.not_allowed(key, value.span(), integer.to_string(), allowed)),
         }
     }
 
@@ -142,6 +226,23 @@ impl<'a> TableReader<'a> {
             problem: Problem::UnknownKey { meant },
             allowed: known.join(", "),
         })
+    }
+
+    fn refuse_keys_of_others(
+        &self,
+        common: &[&'static str],
+        kinds: &[Kind],
+        kind: &'static str,
+    ) -> Result<(), SpecError> {
+        let own: Vec<&str> =
+            kinds.iter().filter(|other| other.name == kind).flat_map(|own| own.keys).copied().collect();
+        let allowed = [&["kind"][..], common, &own].concat();
+        let keys = self.table.into_iter().flat_map(DeTable::keys);
+        let foreign = keys.filter(|key| !allowed.contains(&key.get_ref().as_ref()));
+        let Some(key) = foreign.min_by_key(|key| key.span().start) else { return Ok(()) };
+        let owners = kinds.iter().filter(|other| other.keys.contains(&key.get_ref().as_ref()));
+        let problem = Problem::OfAnotherKind { kind, owners: owners.map(|owner| owner.name).collect() };
+        Err(self.error(key.get_ref(), key.span().start, problem, &allowed.join(", ")))
     }
 
     fn missing(&self, key: &str, allowed: &str) -> SpecError {

@@ -1,7 +1,8 @@
 //! Job files, good and bad.
 
 use super::{
-    BatchSpec, CheckpointSpec, DataSpec, JobSpec, ModelSpec, NodesSpec, OptimiserSpec, Problem, SpecError,
+    BatchSpec, CheckpointSpec, DataSpec, EvaluationSpec, JobSpec, ModelSpec, NodesSpec, OptimiserSpec,
+    Problem, ScheduleSpec, SpecError,
 };
 
 const EVERY_KEY: &str = r#"name = "lenet-digits"
@@ -17,9 +18,14 @@ kind = "sgd"
 learning_rate = 0.01
 momentum = 0.5
 weight_decay = 0.001
+clip_norm = 2
+[schedule]
+warmup_steps = 10
 [checkpoint]
 every_steps = 20
 keep = 5
+[evaluation]
+every_steps = 7
 [nodes]
 min = 2
 max = 4
@@ -52,7 +58,14 @@ fn every_key_is_read() {
             model: ModelSpec::Lenet,
             data: DataSpec::Digits,
             batch: BatchSpec { micro_batches: 6, micro_batch_size: 16 },
-            optimiser: OptimiserSpec::Sgd { learning_rate: 0.01, momentum: 0.5, weight_decay: 0.001 },
+            optimiser: OptimiserSpec::Sgd {
+                learning_rate: 0.01,
+                momentum: 0.5,
+                weight_decay: 0.001,
+                clip_norm: 2.0
+            },
+            schedule: ScheduleSpec::Constant { warmup_steps: 10 },
+            evaluation: EvaluationSpec { every_steps: 7 },
             checkpoint: CheckpointSpec { every_steps: 20, keep: 5 },
             nodes: NodesSpec { min: 2, max: 4 },
         }
@@ -65,14 +78,164 @@ fn four_keys_suffice() {
     let spec = JobSpec::parse(REQUIRED_KEYS).unwrap();
     assert_eq!(spec.seed, 0);
     assert_eq!(spec.batch, BatchSpec { micro_batches: 12, micro_batch_size: 8 });
-    assert_eq!(spec.optimiser, OptimiserSpec::Sgd { learning_rate: 0.02, momentum: 0.9, weight_decay: 0.0 });
+    assert_eq!(
+        spec.optimiser,
+        OptimiserSpec::Sgd { learning_rate: 0.02, momentum: 0.9, weight_decay: 0.0, clip_norm: 0.0 }
+    );
+    assert_eq!(spec.schedule, ScheduleSpec::Constant { warmup_steps: 0 });
+    assert_eq!(spec.evaluation, EvaluationSpec { every_steps: 0 });
     assert_eq!(spec.checkpoint, CheckpointSpec { every_steps: 50, keep: 3 });
     assert_eq!(spec.nodes, NodesSpec { min: 1, max: 16 });
 }
 
+/// A job with these lines after the required keys but the model.
+fn with(model: &str, more: &str) -> String {
+    format!("name = \"a\"\nsteps = 100\ndata = \"digits\"\n{model}\n{more}\n")
+}
+
+#[test]
+fn models_are_named_or_described() {
+    let mlp = |hidden: &[usize]| ModelSpec::Mlp { hidden: hidden.to_vec() };
+    for (text, model) in [
+        ("model = \"mlp\"", mlp(&[256])),
+        ("model = { kind = \"mlp\" }", mlp(&[256])),
+        ("[model]\nkind = \"mlp\"\nhidden = [1, 65536, 3]", mlp(&[1, 65_536, 3])),
+        ("[model]\nkind = \"lenet\"", ModelSpec::Lenet),
+    ] {
+        assert_eq!(JobSpec::parse(&with(text, "")).unwrap().model, model, "{text}");
+    }
+}
+
+#[test]
+fn every_kind_of_optimiser_and_schedule_is_read() {
+    let spec = JobSpec::parse(&with("model = \"mlp\"", "[optimiser]\nkind = \"adamw\"")).unwrap();
+    let adamw = OptimiserSpec::Adamw {
+        learning_rate: 0.001,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        weight_decay: 0.01,
+        clip_norm: 0.0,
+    };
+    assert_eq!(spec.optimiser, adamw);
+    let more = "optimiser = \"adamw\"\nschedule = \"linear\"";
+    let spec = JobSpec::parse(&with("model = \"mlp\"", more)).unwrap();
+    assert_eq!(spec.optimiser, adamw);
+    assert_eq!(spec.schedule, ScheduleSpec::Linear { warmup_steps: 0, final_factor: 0.0 });
+    let more = "[schedule]\nkind = \"cosine\"\nwarmup_steps = 100\nfinal_factor = 1\n[optimiser]\nkind = \"adamw\"\n\
+                learning_rate = 0.5\nbeta1 = 0\nbeta2 = 0.5\nepsilon = 1\nweight_decay = 0\nclip_norm = 0.25";
+    let spec = JobSpec::parse(&with("model = \"mlp\"", more)).unwrap();
+    assert_eq!(spec.schedule, ScheduleSpec::Cosine { warmup_steps: 100, final_factor: 1.0 });
+    let OptimiserSpec::Adamw {
+        learning_rate: 0.5,
+        beta1: 0.0,
+        beta2: 0.5,
+        epsilon: 1.0,
+        weight_decay: 0.0,
+        ..
+    } = spec.optimiser
+    else {
+        panic!("{spec:?}")
+    };
+    assert_eq!(
+        (spec.optimiser.clip_norm(), spec.learning_rate_at(0), spec.learning_rate_at(99)),
+        (0.25, 0.005, 0.5)
+    );
+}
+
+#[test]
+fn a_key_of_another_kind_is_refused_with_its_owner() {
+    for (section, line, expected) in [
+        (
+            "[optimiser]\nkind = \"adamw\"\nmomentum = 0.9",
+            6,
+            "`optimiser.momentum` belongs to kind \"sgd\", not to \"adamw\" (allowed: kind, learning_rate, \
+             weight_decay, clip_norm, beta1, beta2, epsilon)",
+        ),
+        (
+            "[optimiser]\nbeta2 = 0.9",
+            5,
+            "`optimiser.beta2` belongs to kind \"adamw\", not to \"sgd\" (allowed: kind, learning_rate, \
+             weight_decay, clip_norm, momentum)",
+        ),
+        (
+            "[schedule]\nwarmup_steps = 1\nfinal_factor = 0.5",
+            6,
+            "`schedule.final_factor` belongs to kind \"linear\" and \"cosine\", not to \"constant\" (allowed: kind, \
+             warmup_steps)",
+        ),
+        (
+            "[model]\nkind = \"lenet\"\nhidden = [3]",
+            6,
+            "`model.hidden` belongs to kind \"mlp\", not to \"lenet\" (allowed: kind)",
+        ),
+    ] {
+        let model = if section.starts_with("[model]") { "" } else { "model = \"mlp\"\n" };
+        let line = if model.is_empty() { line } else { line + 1 };
+        let keys = format!("name = \"a\"\nsteps = 100\ndata = \"digits\"\n{model}");
+        assert_eq!(error(&format!("{keys}{section}\n")).to_string(), format!("line {line}: {expected}"));
+    }
+}
+
+#[test]
+fn mistakes_in_models_optimisers_and_schedules_are_refused_with_line_and_key() {
+    for (section, key) in [
+        ("[model]\nkind = \"gpt\"", "model.kind"),
+        ("[model]\nkind = \"mlp\"\nhidden = []", "model.hidden"),
+        ("[model]\nkind = \"mlp\"\nhidden = [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", "model.hidden"),
+        ("[model]\nkind = \"mlp\"\nhidden = [3, 0]", "model.hidden"),
+        ("[model]\nkind = \"mlp\"\nhidden = [65537]", "model.hidden"),
+        ("[optimiser]\nkind = \"adam\"", "optimiser.kind"),
+        ("[optimiser]\nclip_norm = -1", "optimiser.clip_norm"),
+        ("[optimiser]\nclip_norm = inf", "optimiser.clip_norm"),
+        ("[optimiser]\nkind = \"adamw\"\nbeta1 = 1", "optimiser.beta1"),
+        ("[optimiser]\nkind = \"adamw\"\nbeta2 = 0.99999999999", "optimiser.beta2"),
+        ("[optimiser]\nkind = \"adamw\"\nbeta2 = -0.1", "optimiser.beta2"),
+        ("[optimiser]\nkind = \"adamw\"\nepsilon = 0", "optimiser.epsilon"),
+        ("[optimiser]\nkind = \"adamw\"\nepsilon = 1.5", "optimiser.epsilon"),
+        ("[schedule]\nkind = \"step\"", "schedule.kind"),
+        ("[schedule]\nwarmup_steps = 101", "schedule.warmup_steps"),
+        ("[schedule]\nwarmup_steps = -1", "schedule.warmup_steps"),
+        ("[schedule]\nkind = \"cosine\"\nfinal_factor = 1.01", "schedule.final_factor"),
+        ("[evaluation]\nevery_steps = 1000000001", "evaluation.every_steps"),
+    ] {
+        let model = if section.starts_with("[model]") { "colon = 1" } else { "model = \"mlp\"" };
+        let text = with(model, section).replace("colon = 1\n", "\n");
+        let found = error(&text);
+        assert!(matches!(found.problem, Problem::NotAllowed(_)), "{section}: {found}");
+        assert_eq!((found.key.as_str(), found.line), (key, 4 + section.lines().count()), "{section}");
+    }
+    let found = error(&with("model = \"mlp\"", "[schedule]\nwarmup_steps = 101"));
+    assert_eq!(
+        found.to_string(),
+        "line 6: `schedule.warmup_steps` is 101 (allowed: at most steps, which is 100)"
+    );
+    for (section, meant) in [
+        ("[model]\nkind = \"mlp\"\nhiden = [3]", "model.hidden"),
+        ("[optimiser]\nbeta_2 = 0.9", "optimiser.beta2"),
+        ("[schedule]\nwarm_up_steps = 3", "schedule.warmup_steps"),
+        ("[evaluation]\nevery_step = 3", "evaluation.every_steps"),
+    ] {
+        let problem = Problem::UnknownKey { meant: Some(meant.to_owned()) };
+        let model = if section.starts_with("[model]") { "" } else { "model = \"mlp\"" };
+        assert_eq!(error(&with(model, section)).problem, problem, "{section}");
+    }
+    let found = error(&with("model = 3", ""));
+    assert_eq!(
+        found.to_string(),
+        "line 4: `model` is of type integer (allowed: \"lenet\", \"mlp\", or a table)"
+    );
+    let found = error(&with("model = { kind = \"mlp\", hidden = 3 }", ""));
+    assert_eq!((found.problem, found.line), (Problem::WrongType("integer"), 4));
+}
+
 #[test]
 fn what_is_written_reads_back() {
-    for text in [EVERY_KEY, REQUIRED_KEYS] {
+    let mlp = with(
+        "[model]\nkind = \"mlp\"\nhidden = [8, 9]",
+        "[optimiser]\nkind = \"adamw\"\nclip_norm = 0.1\n[schedule]\nkind = \"linear\"\nfinal_factor = 0.3",
+    );
+    for text in [EVERY_KEY, REQUIRED_KEYS, &mlp] {
         let spec = JobSpec::parse(text).unwrap();
         assert_eq!(JobSpec::parse(&toml::to_string(&spec).unwrap()), Ok(spec));
     }

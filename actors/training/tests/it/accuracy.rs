@@ -16,5 +16,5 @@ fn lenet_reads_at_least_96_of_100_held_out_digits() {
     println!("loss {loss:.5}, held out {after:?}, accuracy {:.4}", after.accuracy());
     assert_eq!(session.step(), spec.steps);
     assert!(after.accuracy() >= 0.96, "{after:?}");
-    assert!(after.loss_mean < before.loss_mean && loss < 0.1, "loss {loss}, {after:?}");
+    assert!(after.loss_mean() < before.loss_mean() && loss < 0.1, "loss {loss}, {after:?}");
 }

@@ -39,7 +39,8 @@ fn the_seed_decides_the_first_state_and_nothing_else_does() -> Result<(), Traini
     let other = Session::start(&other, "cpu")?;
     let differing = first.parameters().iter().zip(other.parameters()).filter(|(a, b)| a != b).count();
     assert!(differing > first.layout().elements() * 9 / 10, "{differing}");
-    assert_eq!(state_bytes(&job(10)), first.state().len() as u64);
+    assert_eq!(first.state_bytes(), first.state().len() as u64);
+    assert_eq!(state_bytes(&job(10), first.data_facts())?, first.state_bytes());
     Ok(())
 }
 

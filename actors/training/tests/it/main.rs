@@ -4,8 +4,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod accuracy;
+mod csv_files;
 mod determinism;
+mod evaluation;
+mod export;
+mod fixtures;
 mod gradient;
+mod idx_files;
+mod import;
 mod reference;
 mod refusals;
 mod sample_order;

@@ -2,7 +2,7 @@
 
 use traind_training::{Session, TrainingError};
 
-use crate::{job, train};
+use crate::{job, job_with, train};
 
 const HEADER_BYTES: usize = 60;
 
@@ -32,7 +32,7 @@ fn a_loss_that_is_not_finite_names_step_micro_batch_and_samples() {
     }
     let text = format!("the loss is not finite at step 0, micro-batch 2, samples {expected:?}");
     assert_eq!(error.to_string(), text);
-    assert!(!session.evaluate().unwrap().loss_mean.is_finite());
+    assert!(!session.evaluate().unwrap().loss_mean().is_finite());
 }
 
 #[test]
@@ -84,4 +84,21 @@ fn a_session_can_move_to_another_thread() {
         session.gradient(0, &mut gradient).unwrap()
     });
     assert_eq!(there.join().unwrap().samples, 8);
+}
+
+/// AdamW's squares of gradients overflow long before the gradients do.
+#[test]
+fn an_update_of_adamw_that_overflows_leaves_the_state_as_it_was() {
+    let spec = job_with(4, "optimiser = \"adamw\"\n");
+    let mut session = Session::start(&spec, "cpu").unwrap();
+    train(&mut session, &spec, 2);
+    let before = session.state();
+    let fc2 = session.layout().places().iter().find(|place| place.name == "fc2.weight").unwrap().offset;
+    let mut gradient = vec![0.5f32; session.layout().elements()];
+    gradient[fc2] = 1e30;
+    let error = session.apply(&gradient).unwrap_err().to_string();
+    assert_eq!(error, "the update of fc2.weight is not finite at step 2");
+    assert!(session.state() == before, "a refused update left traces");
+    gradient[fc2] = 1.0;
+    session.apply(&gradient).unwrap();
 }

@@ -1,8 +1,8 @@
 //! States continue, and bytes that are none are refused.
 
-use traind_training::{Session, StateError, TrainingError};
+use traind_training::{JobSpec, Session, StateError, TrainingError};
 
-use crate::{job, job_with, train};
+use crate::{job, job_with, mean_gradient, train};
 
 /// Magic, version, fingerprint, step, elements.
 const HEADER_BYTES: usize = 8 + 4 + 32 + 8 + 8;
@@ -51,6 +51,49 @@ fn the_digest_is_that_of_the_bytes() -> Result<(), TrainingError> {
     train(&mut session, &spec, 1);
     assert_eq!(digest(&session), blake3::hash(&session.state()));
     assert_ne!(digest(&session), before);
+    Ok(())
+}
+
+const MODELS: [&str; 2] = ["model = \"lenet\"", "model = { kind = \"mlp\", hidden = [20, 10] }"];
+const OPTIMISERS: [&str; 2] = ["kind = \"sgd\"", "kind = \"adamw\""];
+
+/// Every model with every optimiser, with warm-up, decay and clipping: 20 steps are 10 and 10 more in a fresh session.
+#[test]
+fn every_optimiser_resumes_in_the_middle_of_a_schedule() -> Result<(), TrainingError> {
+    for (model, optimiser) in MODELS.iter().flat_map(|model| OPTIMISERS.map(|optimiser| (*model, optimiser)))
+    {
+        let text = format!(
+            "name = \"resume\"\nseed = 9\nsteps = 20\ndata = \"digits\"\n{model}\n\
+             [batch]\nmicro_batches = 2\nmicro_batch_size = 5\n[optimiser]\n{optimiser}\nclip_norm = 0.2\n\
+             [schedule]\nkind = \"cosine\"\nwarmup_steps = 6\n"
+        );
+        let spec = JobSpec::parse(&text).unwrap();
+        let mut straight = Session::start(&spec, "cpu")?;
+        let (mut clipped, mut rates) = (0, Vec::new());
+        for _ in 0..20 {
+            let (gradient, _) = mean_gradient(&mut straight, &spec);
+            let update = straight.apply(&gradient)?;
+            let norm = gradient.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+            assert!((update.gradient_norm - norm).abs() < 1e-9 * norm, "{norm}, {update:?}");
+            clipped += usize::from(update.gradient_norm > 0.2);
+            rates.push(update.learning_rate);
+        }
+        assert!(clipped > 0, "{model}, {optimiser}: nothing was clipped");
+        assert!(rates.iter().enumerate().all(|(step, rate)| *rate == spec.learning_rate_at(step as u64)));
+        assert!(rates[0] < rates[5] && rates[5] > rates[19], "{rates:?}");
+
+        let mut first = Session::start(&spec, "cpu")?;
+        train(&mut first, &spec, 10);
+        let saved = first.state();
+        assert_eq!(saved.len() as u64, first.state_bytes());
+        drop(first);
+        let mut second = Session::start(&spec, "cpu")?;
+        second.restore(&saved)?;
+        assert!(second.state() == saved, "{model}, {optimiser}: the restored state differs");
+        train(&mut second, &spec, 10);
+        assert!(second.state() == straight.state(), "{model}, {optimiser}: the resumed session differs");
+        assert_eq!(digest(&second), digest(&straight));
+    }
     Ok(())
 }
 
@@ -118,10 +161,23 @@ fn only_what_decides_numbers_makes_another_job() -> Result<(), TrainingError> {
         job_with(4, "[optimiser]\nlearning_rate = 0.03\n"),
         job_with(4, "[optimiser]\nmomentum = 0.8\n"),
         job_with(4, "[optimiser]\nweight_decay = 0.1\n"),
+        job_with(4, "[optimiser]\nclip_norm = 0.1\n"),
+        job_with(4, "optimiser = \"adamw\"\n"),
+        job_with(4, "[schedule]\nwarmup_steps = 1\n"),
+        job_with(4, "schedule = \"linear\"\n"),
     ];
     for other in others {
         let mut session = Session::start(&other, "cpu")?;
         assert_eq!(refusal(&mut session, &bytes), StateError::AnotherJob);
     }
+    Ok(())
+}
+
+/// The same step of a longer job has another learning rate.
+#[test]
+fn a_schedule_that_is_stretched_over_more_steps_makes_another_job() -> Result<(), TrainingError> {
+    let bytes = Session::start(&job_with(4, "schedule = \"cosine\"\n"), "cpu")?.state();
+    let mut longer = Session::start(&job_with(5, "schedule = \"cosine\"\n"), "cpu")?;
+    assert_eq!(refusal(&mut longer, &bytes), StateError::AnotherJob);
     Ok(())
 }

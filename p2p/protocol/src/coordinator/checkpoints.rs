@@ -27,8 +27,8 @@ impl JobReports {
         state: (u64, Chain, Digest),
         bytes: u64,
     ) {
-        // The state of step 0 is the seed's: nobody needs a checkpoint of it.
-        if state.0 == 0 {
+        // The state of step 0 is the seed's unless it was imported: nobody needs a checkpoint of it.
+        if state.0 == 0 && !self.is_imported {
             return;
         }
         let fresh = || PendingCheckpoint { first_at: now, bytes, holders: BTreeSet::new() };
@@ -41,7 +41,7 @@ impl JobReports {
     /// One chain has one digest: a checkpoint that differs from the recorded one of its step shows a broken node.
     fn name_differing_checkpoints(&mut self, job: &JobRecord) {
         let differs = |state: &(u64, Chain, Digest), pending: &PendingCheckpoint| {
-            job.checkpoints.iter().find(|entry| {
+            job.origins().find(|entry| {
                 entry.step == state.0
                     && (entry.chain, entry.digest, entry.bytes) != (state.1, state.2, pending.bytes)
             })
@@ -74,10 +74,11 @@ impl Coordinator {
         let Some(reports) = &mut self.reports else { return };
         let is_known = |state: &(u64, Chain, Digest), pending: &PendingCheckpoint| {
             let keep = job.plan.checkpoint_keep as usize;
-            let outdated = job.checkpoints.len() >= keep
+            let outdated = state.0 > 0
+                && job.checkpoints.len() >= keep
                 && job.checkpoints.first().is_some_and(|oldest| state.0 < oldest.step);
             outdated
-                || job.checkpoints.iter().any(|entry| {
+                || job.origins().any(|entry| {
                     (entry.step, entry.chain, entry.digest) == *state
                         && pending.holders.is_subset(&entry.holders)
                 })
@@ -105,7 +106,7 @@ impl Coordinator {
             if step > job.committed_to().0 && !self.commit_stable(pass, job) {
                 continue;
             }
-            let recorded = job.checkpoints.iter().find(|entry| entry.step == step);
+            let recorded = job.origins().find(|entry| entry.step == step);
             let key = ProposalKey::Checkpoint(job.id, step, recorded.map_or(0, |entry| entry.holders.len()));
             if self.proposals.is_due(pass.now, key) {
                 let entry = CheckpointEntry { step, chain, digest, bytes, holders };

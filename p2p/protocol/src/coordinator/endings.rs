@@ -35,7 +35,8 @@ impl Coordinator {
         if reports.stable.0 < step {
             reports.set_stable(step, state.chain, view.epoch);
         }
-        let loss = reports.loss_at(step).unwrap_or(f64::NAN);
+        let loss = reports.point_at(step).map_or(f64::NAN, |point| point.loss);
+        self.decide_evaluations(pass, job);
         self.decide_checkpoints(pass, job, view, true);
         if self.commit_stable(pass, job) {
             let FinishedState { chain, digest, test_correct, test_total } = state;

@@ -1,37 +1,22 @@
-//! Views that found a lineage: the first of a job, and the one after all members with the state were lost.
+//! Views that found a lineage, and when that is done for a running job: all members with the state were lost.
 
 use std::collections::BTreeMap;
 
 use super::input_output::CoordinatorOutput;
-use super::limits::{FOUNDING_GRACE_MS, ORIGIN_GRACE_MS, SILENCE_GRACE_MS};
+use super::limits::{DATA_CHECK_MS_MAX, FOUNDING_GRACE_MS, ORIGIN_GRACE_MS, SILENCE_GRACE_MS};
 use super::liveness::Fate;
 use super::machine::{Coordinator, Pass};
 use super::plan_view::{FoundingFacts, plan_founding_view};
 use super::proposals::ProposalKey;
-use crate::ids::{Boot, Epoch, Incarnation, Life, Millis, NodeId};
+use super::starts::{newest_holders, waits_for_check};
+use crate::ids::{Boot, Incarnation, Life, Millis, NodeId};
 use crate::ledger::{JobRecord, LedgerCommand};
 use crate::view::{Origin, View};
 
-type Usable = BTreeMap<NodeId, (Boot, Millis)>;
+/// Nodes with the process that is connected, and since when.
+pub(super) type Usable = BTreeMap<NodeId, (Boot, Millis)>;
 
 impl Coordinator {
-    /// Starts the next job of the queue that has enough nodes.
-    pub(super) fn decide_start(&mut self, pass: &mut Pass<'_>) {
-        let usable = self.liveness.usable(pass.ledger);
-        let Some(job) = pass.ledger.next_job(usable.len()) else { return };
-        let facts = FoundingFacts {
-            job: job.id,
-            plan: &job.plan,
-            incarnation: Incarnation(1),
-            epoch: Epoch(1),
-            origin: Origin::Seed,
-            lives: by_seat(pass, &usable),
-        };
-        let members = usable.len().min(job.plan.members_max());
-        let reason = format!("started on {members} of {} nodes", usable.len());
-        self.propose_founding(pass, &facts, reason, 0);
-    }
-
     /// No member of `view` that has the state is left. Waits a little for nodes to come back, then founds the next
     /// lineage from the best checkpoint.
     pub(super) fn decide_founding(&mut self, pass: &mut Pass<'_>, job: &JobRecord, view: &View) {
@@ -42,11 +27,11 @@ impl Coordinator {
             _ => self.elected_at.unwrap_or(pass.now),
         };
         self.lineage_lost = Some((job.id, view.epoch, lost));
-        let usable = self.liveness.usable(pass.ledger);
+        let (usable, unknown) = self.founders(job, &self.liveness.able(pass.ledger));
         let missing: Vec<String> = view
             .members
             .iter()
-            .filter(|member| !usable.contains_key(&member.node))
+            .filter(|member| !usable.contains_key(&member.node) && !unknown.contains(&member.node))
             .map(|member| member.node.friendly_name())
             .collect();
         let may_be_ahead = view.members.iter().any(|member| {
@@ -61,16 +46,16 @@ impl Coordinator {
             self.wait(pass, what, lost, Some(grace_end));
             return;
         }
+        let check_end = lost.plus(DATA_CHECK_MS_MAX);
+        if !unknown.is_empty() && pass.now < check_end {
+            self.wait(pass, waits_for_check(&unknown), lost, Some(check_end));
+            return;
+        }
         let origin_grace_end = lost.plus(ORIGIN_GRACE_MS);
         let Some((origin, holders)) = choose_origin(job, &usable, pass.now >= origin_grace_end) else {
-            let newest = job.checkpoints.last();
-            let names: Vec<String> =
-                newest.iter().flat_map(|entry| &entry.holders).map(NodeId::friendly_name).collect();
-            let what = format!(
-                "all members died: waits for a holder of the checkpoint of step {} ({})",
-                newest.map_or(0, |entry| entry.step),
-                names.join(", ")
-            );
+            let (step, names) = newest_holders(job);
+            let what =
+                format!("all members died: waits for a holder of the checkpoint of step {step} ({names})");
             let until = Some(origin_grace_end).filter(|end| pass.now < *end);
             self.wait(pass, what, lost, until);
             return;
@@ -87,7 +72,7 @@ impl Coordinator {
         self.propose_founding(pass, &facts, founding_reason(&origin, stable), stable);
     }
 
-    fn propose_founding(
+    pub(super) fn propose_founding(
         &mut self,
         pass: &mut Pass<'_>,
         facts: &FoundingFacts<'_>,
@@ -112,12 +97,12 @@ pub(super) fn by_seat(pass: &Pass<'_>, nodes: &Usable) -> Vec<Life> {
 }
 
 /// Where a new lineage starts, and on which nodes: the newest checkpoint, an older one only if `older_too`, the seed
-/// only if there is none at all.
-fn choose_origin(job: &JobRecord, usable: &Usable, older_too: bool) -> Option<(Origin, Usable)> {
-    if job.checkpoints.is_empty() {
-        return Some((Origin::Seed, usable.clone()));
+/// only if there is none at all. `None` without a node there.
+pub(super) fn choose_origin(job: &JobRecord, usable: &Usable, older_too: bool) -> Option<(Origin, Usable)> {
+    if job.origins().next().is_none() {
+        return Some((Origin::Seed, usable.clone())).filter(|_| !usable.is_empty());
     }
-    let candidates = job.checkpoints.iter().rev().take(if older_too { usize::MAX } else { 1 });
+    let candidates = job.origins().take(if older_too { usize::MAX } else { 1 });
     candidates
         .map(|entry| {
             let mut holders = usable.clone();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::ids::{Boot, NodeId, SeatId};
 use crate::ledger::LedgerCommand;
-use crate::wire::control::{ControlMessage, Progress, Registration, Report};
+use crate::wire::control::{ControlMessage, JobCheck, Progress, Registration, Report};
 
 /// What a coordinator knows from the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,13 @@ pub enum CoordinatorInput {
         /// Its word.
         report: Report,
     },
+    /// A node told whether it has a job's data.
+    JobChecked {
+        /// The node, authenticated.
+        from: NodeId,
+        /// Its word.
+        check: JobCheck,
+    },
     /// Progress heard from the coordinator while this node is not. What it says of the past is gone on only if
     /// someone remembers it.
     ProgressHeard {
@@ -96,5 +103,10 @@ pub enum CoordinatorOutput {
         voters: BTreeSet<SeatId>,
         /// Seats that shall only follow.
         learners: BTreeSet<SeatId>,
+    },
+    /// Hand the lead of the consensus group to this voter. Asked for again until this node leads no more.
+    TransferLeadership {
+        /// A voter that is caught up.
+        to: SeatId,
     },
 }

@@ -34,6 +34,17 @@ pub const SILENCE_GRACE_MS: u64 = 10_000;
 /// So long the holders of the newest checkpoint are waited for before an older one is taken, ms.
 pub const ORIGIN_GRACE_MS: u64 = 3_000;
 
+/// So long the holders of the newest checkpoint of a job that was halted in order are waited for before an older one is
+/// taken, ms: the machine that has it may be starting anew.
+pub const RESUME_ORIGIN_GRACE_MS: u64 = 60_000;
+
+/// When a halted job's last state is on record once, the other members get so long to write it too, ms: who holds it can
+/// go on at once later.
+pub const HALT_HOLDERS_MS: u64 = 5_000;
+
+/// Micro-batches of one step that fail within this time go elsewhere in one view, ms: a handful of micro-batches.
+pub const FAILURE_BATCH_MS: u64 = 100;
+
 /// Nodes that register within this time join in one view, ms: a view change costs about one round trip.
 pub const JOIN_BATCH_MS: u64 = 100;
 
@@ -60,6 +71,16 @@ pub const APPLIED_HISTORY_MAX: usize = 64;
 
 /// Chains of stable steps remembered, to compare checkpoints with: writing one may take so many steps.
 pub const STABLE_CHAINS_MAX: usize = 4096;
+
+/// Words of nodes on the data of jobs that are remembered: 64 nodes on the next 64 jobs, 3 MiB if all complain at length.
+pub const CHECKS_MAX: usize = 4096;
+
+/// A node that is here and does not say whether it has a job's data is waited for so long, ms, then the others start
+/// and it joins later: what it takes to read 300 GB.
+pub const DATA_CHECK_MS_MAX: u64 = 600_000;
+
+/// Evaluations of stable steps that wait to be recorded.
+pub const EVALUATIONS_PENDING_MAX: usize = 64;
 
 /// Work counters remembered, by process, the dead ones included.
 pub const WORK_ENTRIES_MAX: usize = 4 * crate::ledger::limits::NODES_MAX;

@@ -100,6 +100,13 @@ impl Liveness {
             .collect()
     }
 
+    /// Those of them that may get work.
+    pub(super) fn able(&self, ledger: &Ledger) -> BTreeMap<NodeId, (Boot, Millis)> {
+        let mut able = self.usable(ledger);
+        able.retain(|node, _| ledger.takes_work(*node));
+        able
+    }
+
     /// What is known of `life`.
     pub(super) fn fate(&self, ledger: &Ledger, life: Life) -> Fate {
         if self.boot(life.node).is_some_and(|boot| boot != life.boot)

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::data_checks::DataChecks;
 use super::input_output::{CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
 use super::liveness::{Liveness, Loss};
 use super::progress::ProgressState;
 use super::proposals::{ProposalKey, Proposals};
 use super::reports::JobReports;
 use super::seats::SeatsSeen;
+use super::starts::Starts;
 use super::views::Admissions;
 use super::why::Wait;
 use crate::ids::{Epoch, JobId, Life, Millis, NodeId};
@@ -30,6 +32,12 @@ pub struct Coordinator {
     /// Reports on views that the ledger does not show yet, at most [`super::limits::REPORTS_EARLY_MAX`], the newest.
     pub(super) reports_early: VecDeque<(NodeId, Report)>,
     pub(super) admissions: Admissions,
+    /// What nodes found where the data of the jobs should be.
+    pub(super) checks: DataChecks,
+    /// Jobs that are about to leave the queue.
+    pub(super) starts: Starts,
+    /// Nodes that are here and may not take part in the running job, and why.
+    pub(super) kept_out: Vec<(NodeId, String)>,
     /// The view of a job whose members with the state are all lost, and since when.
     pub(super) lineage_lost: Option<(JobId, Epoch, Millis)>,
     /// A live member with the state was seen since the election.
@@ -74,6 +82,9 @@ impl Coordinator {
             reports: None,
             reports_early: VecDeque::new(),
             admissions: Admissions::default(),
+            checks: DataChecks::default(),
+            starts: Starts::default(),
+            kept_out: Vec::new(),
             lineage_lost: None,
             lineage_was_alive: false,
             progress: ProgressState::default(),
@@ -101,6 +112,7 @@ impl Coordinator {
             }
             CoordinatorInput::Register { from, registration } => self.register(from, registration),
             CoordinatorInput::Report { from, report } => self.hold(from, report),
+            CoordinatorInput::JobChecked { from, check } => self.checks.note(ledger, from, check),
             CoordinatorInput::ProgressHeard { progress } => {
                 if self.elected_at.is_none() {
                     self.progress.latest = Some(progress);
@@ -113,7 +125,8 @@ impl Coordinator {
                 }
                 self.seats = Some(seen);
             }
-            CoordinatorInput::LedgerChanged | CoordinatorInput::Tick => {}
+            CoordinatorInput::LedgerChanged => self.checks.prune(ledger),
+            CoordinatorInput::Tick => {}
         }
         self.deadline = None;
         if self.elected_at.is_some() {
@@ -149,6 +162,9 @@ impl Coordinator {
         self.reports = None;
         self.reports_early.clear();
         self.admissions = Admissions::default();
+        self.checks = DataChecks::default();
+        self.starts = Starts::default();
+        self.kept_out.clear();
         self.lineage_lost = None;
         self.lineage_was_alive = false;
         self.waits.clear();
@@ -157,6 +173,7 @@ impl Coordinator {
     fn pass(&mut self, now: Millis, ledger: &Ledger, out: &mut Vec<CoordinatorOutput>) {
         let mut pass = Pass { now, ledger, out, steps_proposed: None, wake: None };
         self.waits.clear();
+        self.starts.waits.clear();
         self.proposals.begin_pass();
         if self.rejections_seen != ledger.rejections_total {
             self.rejections_seen = ledger.rejections_total;
@@ -164,6 +181,7 @@ impl Coordinator {
         }
         self.decide_registrations(&mut pass);
         self.decide_seats(&mut pass);
+        self.decide_refusals(&mut pass);
         self.decide_job(&mut pass);
         self.decide_progress(&mut pass);
         self.proposals.end_pass();
@@ -181,6 +199,7 @@ impl Coordinator {
         }
         let Some((job, view)) = running.and_then(|job| Some((job, job.view.as_ref()?))) else {
             self.admissions = Admissions::default();
+            self.kept_out.clear();
             self.decide_start(pass);
             return;
         };
@@ -188,13 +207,15 @@ impl Coordinator {
             self.reports.as_ref().is_some_and(|reports| reports.incarnation == view.incarnation);
         if !same_lineage {
             if let Some(reports) = &self.reports {
-                self.progress.latest = Some(reports.word(view.epoch));
+                self.progress.latest = Some(reports.word(view.epoch, &self.kept_out));
             }
             self.reports = Some(JobReports::new(pass.now, job, view, self.progress.latest.as_ref()));
             self.progress.is_due = true;
         }
         self.read_reports(pass, job.id, view);
         self.propose_synced(pass, job);
+        self.note_kept_out(pass, job, view);
+        self.decide_evaluations(pass, job);
         if self.decide_failures(pass, job) || self.decide_finish(pass, job, view) {
             return;
         }

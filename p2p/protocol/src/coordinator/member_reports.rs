@@ -12,8 +12,6 @@ pub(super) struct AppliedStep {
     pub(super) epoch: Epoch,
     /// Chain of the state.
     pub(super) chain: Chain,
-    /// Mean loss of the step before it, if the member applied that step itself.
-    pub(super) loss: Option<f64>,
 }
 
 /// A member and the latest states that it had, by steps applied.
@@ -52,7 +50,6 @@ impl MemberReports {
                 return false;
             }
             known.epoch = known.epoch.max(applied.epoch);
-            known.loss = known.loss.or(applied.loss);
             return true;
         }
         self.applied.insert(step, applied);

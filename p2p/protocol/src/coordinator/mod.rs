@@ -6,9 +6,14 @@
 //! time of retry.
 
 mod checkpoints;
+mod data_checks;
+mod drain_state;
+mod drains;
 mod endings;
+mod evaluations;
 mod failures;
 mod founding;
+mod halts;
 mod input_output;
 mod leases;
 pub mod limits;
@@ -23,9 +28,11 @@ mod registrations;
 mod report_intake;
 mod reports;
 mod seats;
+mod starts;
 mod views;
 mod why;
 
+pub use drain_state::{DrainFacts, DrainState, drain_state};
 pub use input_output::{CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
 pub use machine::Coordinator;
 pub use plan_seats::{SeatFacts, SeatPlan, council_size, plan_seats};

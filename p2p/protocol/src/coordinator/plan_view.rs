@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::drains::has_work;
 use super::leases::{avoid, equal_leases, rendezvous_owners, split_leases};
 use crate::ids::{Epoch, Incarnation, JobId, Life, NodeId};
 use crate::ledger::JobPlan;
@@ -18,8 +19,12 @@ pub struct ViewChangeFacts<'a> {
     pub synced: &'a BTreeSet<(Life, Epoch)>,
     /// Members of `previous` that stay.
     pub staying: Vec<Member>,
-    /// Lives to be admitted, in order of preference; those beyond the job's limit stay spares.
+    /// Lives to be admitted, no more than the job has room for.
     pub joining: Vec<Life>,
+    /// Members that get no work, because they drain.
+    pub idle: BTreeSet<NodeId>,
+    /// Members stop at the border of a step. Work stays where it is.
+    pub halt: bool,
     /// Micro-batches and the nodes that must not compute them if others can.
     pub avoided: Vec<(u32, NodeId)>,
 }
@@ -43,29 +48,39 @@ pub struct FoundingFacts<'a> {
 
 /// The view after `facts.previous`, or `None` if nobody who stays has the state (continuity).
 ///
-/// Members with the state share leases and parts; a joiner has none before it is synced. While nobody is idle only the
+/// Members with the state share leases and parts; a joiner has none before it is synced, and none who drains. While nobody is idle only the
 /// ranges of those who left are handed out, so that within a step the ranges of live members do not change.
 #[must_use]
 pub fn plan_next_view(facts: &ViewChangeFacts<'_>) -> Option<View> {
     let (members, workers, leases) = plan_leases(facts)?;
     let owners = rendezvous_owners(facts.plan.parts, &members, &workers);
-    Some(View { epoch: facts.previous.epoch.next(), members, leases, owners, ..*facts.previous })
+    let halt = facts.halt;
+    Some(View { epoch: facts.previous.epoch.next(), members, leases, owners, halt, ..*facts.previous })
 }
 
 /// Members of the next view, the positions of those that share the work, and who gets which micro-batch. Much cheaper
 /// than the owners.
 pub(super) fn plan_leases(facts: &ViewChangeFacts<'_>) -> Option<(Vec<Member>, Vec<u16>, Vec<u16>)> {
     let epoch = facts.previous.epoch.next();
-    let room = facts.plan.members_max().saturating_sub(facts.staying.len());
-    let joining = facts.joining.iter().take(room);
     let mut members = facts.staying.clone();
-    members.extend(joining.map(|life| Member { node: life.node, boot: life.boot, tenure: epoch }));
+    members.extend(facts.joining.iter().map(|life| Member {
+        node: life.node,
+        boot: life.boot,
+        tenure: epoch,
+    }));
     members.sort_unstable();
-    let workers: Vec<u16> = (0u16..)
-        .zip(&members)
-        .filter(|(_, member)| facts.synced.contains(&(member.life(), member.tenure)))
-        .map(|(position, _)| position)
-        .collect();
+    let has_state = |member: &Member| facts.synced.contains(&(member.life(), member.tenure));
+    let positions = |may_work: &dyn Fn(&Member) -> bool| -> Vec<u16> {
+        let able = (0u16..).zip(&members).filter(|(_, member)| has_state(member) && may_work(member));
+        able.map(|(position, _)| position).collect()
+    };
+    let mut workers = positions(&|member| match facts.halt {
+        true => has_work(facts.previous, member),
+        false => !facts.idle.contains(&member.node),
+    });
+    if workers.is_empty() {
+        workers = positions(&|_| true);
+    }
     if workers.is_empty() {
         return None;
     }
@@ -99,5 +114,6 @@ pub fn plan_founding_view(facts: &FoundingFacts<'_>) -> Option<View> {
         leases: equal_leases(facts.plan.microbatches, &workers),
         owners: rendezvous_owners(facts.plan.parts, &members, &workers),
         members,
+        halt: false,
     })
 }

@@ -4,7 +4,7 @@ use super::input_output::CoordinatorOutput;
 use super::limits::PROGRESS_INTERVAL_MS;
 use super::machine::{Coordinator, Pass};
 use super::reports::JobReports;
-use crate::ids::{Epoch, JobId, Millis};
+use crate::ids::{Epoch, JobId, Millis, NodeId};
 use crate::ledger::JobStatus;
 use crate::wire::control::{ControlMessage, Progress};
 
@@ -38,17 +38,17 @@ impl Coordinator {
         }
         let epoch = pass.ledger.running_job().and_then(|job| job.view.as_ref()).map(|view| view.epoch);
         if let (Some(reports), Some(epoch)) = (&self.reports, epoch) {
-            let word = reports.word(epoch);
+            let word = reports.word(epoch, &self.kept_out);
             self.tell(pass, word);
         }
     }
 
-    /// The last word on a job that has ended, at once.
+    /// The last word on a job that has ended or halted, at once.
     pub(super) fn tell_end(&mut self, pass: &mut Pass<'_>) {
         let Some(reports) = self.reports.take() else { return };
         let Some(job) = pass.ledger.jobs.get(&reports.job) else { return };
-        let epoch = job.view.as_ref().map_or(Epoch(0), |view| view.epoch);
-        let mut word = reports.word(epoch);
+        let (epoch, _) = job.newest_epoch();
+        let mut word = reports.word(epoch, &[]);
         if let (JobStatus::Done, Some(result)) = (&job.status, &job.result) {
             word.stable_step = result.step;
         }
@@ -64,15 +64,16 @@ impl Coordinator {
 }
 
 impl JobReports {
-    /// The progress message of a job in view `epoch`.
-    pub(super) fn word(&self, epoch: Epoch) -> Progress {
+    /// The progress message of a job in view `epoch`, which `kept_out` may not enter.
+    pub(super) fn word(&self, epoch: Epoch, kept_out: &[(NodeId, String)]) -> Progress {
         Progress {
             job: self.job,
             incarnation: self.incarnation,
             epoch,
             stable_step: self.stable_told(),
-            losses: self.losses.iter().map(|(step, loss)| (*step, *loss)).collect(),
+            points: self.points.range(..=self.stable_told()).map(|(_, point)| *point).collect(),
             work: self.work.iter().map(|((node, boot), (work, _))| (*node, *boot, *work)).collect(),
+            kept_out: kept_out.to_vec(),
         }
     }
 }

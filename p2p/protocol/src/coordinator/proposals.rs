@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::limits::{PROPOSAL_RETRY_MS, REJECTION_RETRY_MS};
-use crate::ids::{Boot, Epoch, JobId, Life, Millis, NodeId};
+use crate::ids::{Boot, Epoch, JobId, Life, Millis, NodeId, SeatId};
 
 /// Names a proposal together with what the ledger showed when it was made, so that the next change of the same thing
 /// is another proposal.
@@ -18,7 +18,11 @@ pub(super) enum ProposalKey {
     Checkpoint(JobId, u64, usize),
     Failure(JobId, u64, u32),
     End(JobId),
+    Refuse(JobId),
+    Halt(JobId, Epoch),
+    Evaluation(JobId, u64),
     Seats,
+    Transfer(SeatId),
 }
 
 #[derive(Clone, Copy, Debug)]

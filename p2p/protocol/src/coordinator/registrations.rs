@@ -11,8 +11,10 @@ use crate::wire::control::{ControlMessage, Registration};
 
 impl Coordinator {
     pub(super) fn register(&mut self, from: NodeId, mut registration: Registration) {
-        cut(&mut registration.numeric_class, NODE_TEXT_BYTES_MAX);
-        cut(&mut registration.device, NODE_TEXT_BYTES_MAX);
+        let Registration { numeric_class, device, version, .. } = &mut registration;
+        for text in [numeric_class, device, version] {
+            cut(text, NODE_TEXT_BYTES_MAX);
+        }
         let has_room = self.registrations.len() < REGISTRATIONS_PENDING_MAX;
         if from != self.me && (has_room || self.registrations.contains_key(&from)) {
             self.registrations.insert(from, registration);

@@ -3,13 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::checkpoints::PendingCheckpoint;
+use super::drains::IdleSteps;
 use super::failures::PendingFailure;
-use super::limits::{STABLE_CHAINS_MAX, WORK_ENTRIES_MAX};
+use super::halts::HaltedState;
+use super::limits::{EVALUATIONS_PENDING_MAX, STABLE_CHAINS_MAX, WORK_ENTRIES_MAX};
 use super::member_reports::{AppliedStep, MemberReports};
 use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, Life, Millis, NodeId};
 use crate::ledger::JobRecord;
 use crate::view::View;
-use crate::wire::control::{PROGRESS_LOSSES_MAX, Progress, Report, ReportEvent, WorkCounters};
+use crate::wire::control::{
+    EvaluationTotals, PROGRESS_POINTS_MAX, Progress, Report, ReportEvent, StepPoint, WorkCounters,
+};
 
 /// A member's word on its final state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,20 +42,31 @@ pub(super) struct JobReports {
     pub(super) stable: (u64, Chain, Epoch),
     /// Chains after earlier stable steps, at most [`STABLE_CHAINS_MAX`].
     chains: BTreeMap<u64, Chain>,
-    /// Losses of the latest stable steps, at most [`PROGRESS_LOSSES_MAX`].
-    pub(super) losses: BTreeMap<u64, f64>,
+    /// The latest stable steps in figures, at most [`PROGRESS_POINTS_MAX`].
+    pub(super) points: BTreeMap<u64, StepPoint>,
+    /// Evaluations of stable steps that the ledger does not show yet, at most [`EVALUATIONS_PENDING_MAX`], the newest.
+    pub(super) evaluations: BTreeMap<u64, EvaluationTotals>,
     /// Stable steps by the former coordinator's last word: what was told is not taken back.
     stable_heard: u64,
     /// Counters by process with the time of the last word.
     pub(super) work: BTreeMap<(NodeId, Boot), (WorkCounters, Millis)>,
     pub(super) checkpoints: BTreeMap<(u64, Chain, Digest), PendingCheckpoint>,
+    /// Whether step 0 was imported: then its state is worth a checkpoint.
+    pub(super) is_imported: bool,
+    /// Where members stopped, by their word in the newest view.
+    pub(super) halted: BTreeMap<NodeId, HaltedState>,
+    /// The step at which the job halted, and when the ledger first showed a checkpoint of it.
+    pub(super) halt_recorded: Option<(u64, Millis)>,
+    pub(super) idle_steps: IdleSteps,
     pub(super) failures: BTreeMap<(u64, u32), PendingFailure>,
+    /// The view in which micro-batches failed, and since when.
+    pub(super) failed_since: Option<(Epoch, Millis)>,
     /// Two members with different chains after the same step: a broken node. Nothing is stable any more.
     pub(super) divergence: Option<String>,
 }
 
 impl JobReports {
-    /// Starts from the ledger; `heard` is the former coordinator's last word, for losses and counters.
+    /// Starts from the ledger; `heard` is the former coordinator's last word, for figures and counters.
     pub(super) fn new(now: Millis, job: &JobRecord, view: &View, heard: Option<&Progress>) -> Self {
         let (step, chain) = job.committed_to();
         let epoch = job.committed.last().map_or(view.founding_epoch, |range| range.epoch);
@@ -65,20 +80,30 @@ impl JobReports {
             finished: BTreeMap::new(),
             stable: (step, chain, epoch),
             chains: BTreeMap::from([(step, chain)]),
-            losses: BTreeMap::new(),
+            points: BTreeMap::new(),
+            evaluations: BTreeMap::new(),
             stable_heard: 0,
             work: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
+            is_imported: job.initial.is_some(),
+            halted: BTreeMap::new(),
+            halt_recorded: None,
+            idle_steps: IdleSteps::default(),
             failures: BTreeMap::new(),
+            failed_since: None,
             divergence: None,
         };
         if let Some(heard) = heard.filter(|heard| heard.job == job.id) {
             reports.work =
                 heard.work.iter().map(|(node, boot, work)| ((*node, *boot), (*work, now))).collect();
-            if heard.incarnation == view.incarnation {
+            let same_lineage = heard.incarnation == view.incarnation;
+            if same_lineage {
                 reports.stable_heard = heard.stable_step.min(job.plan.steps);
-                reports.losses = heard.losses.iter().copied().take(PROGRESS_LOSSES_MAX).collect();
             }
+            // Another lineage starts at the committed step: what was before it is its past too.
+            let kept = heard.points.iter().filter(|point| same_lineage || point.step <= step);
+            let kept = kept.map(|point| (point.step, *point)).take(PROGRESS_POINTS_MAX);
+            reports.points = kept.collect();
         }
         reports
     }
@@ -88,6 +113,8 @@ impl JobReports {
         if self.epoch == view.epoch {
             return false;
         }
+        self.idle_steps.enter(self.epoch, view);
+        self.halted.clear();
         self.epoch = view.epoch;
         let is_member =
             |life: Life, tenure: Epoch| view.member(life).is_some_and(|member| member.tenure == tenure);
@@ -115,13 +142,37 @@ impl JobReports {
         match report.event {
             ReportEvent::Synced { step, chain } => {
                 self.synced.insert((life, tenure));
-                self.applied(now, view, from, step, AppliedStep { epoch, chain, loss: None });
+                self.applied(now, view, from, step, AppliedStep { epoch, chain });
             }
-            ReportEvent::Applied { step, chain, loss, work } => {
+            ReportEvent::Applied { step, chain, point, work } => {
                 self.synced.insert((life, tenure));
                 self.count_work(now, life, work);
-                let loss = Some(loss).filter(|loss| loss.is_finite());
-                self.applied(now, view, from, step, AppliedStep { epoch, chain, loss });
+                if epoch == view.epoch {
+                    self.idle_steps.applied(view, member, step);
+                }
+                // All members have the same figures. They are shown once their step is stable.
+                if let Some(point) = point.filter(|point| point.step <= step && point.loss.is_finite()) {
+                    self.points.insert(point.step, point);
+                    if self.points.len() > 2 * PROGRESS_POINTS_MAX {
+                        self.points.pop_last();
+                    }
+                }
+                self.applied(now, view, from, step, AppliedStep { epoch, chain });
+            }
+            ReportEvent::Evaluated { step, totals, .. } => {
+                if totals.loss.is_finite() {
+                    self.evaluations.insert(step, totals);
+                    if self.evaluations.len() > 2 * EVALUATIONS_PENDING_MAX {
+                        self.evaluations.pop_last();
+                    }
+                }
+            }
+            ReportEvent::Halted { step, chain, digest } => {
+                self.synced.insert((life, tenure));
+                if view.halt && epoch == view.epoch && step <= self.steps {
+                    self.halted.insert(from, HaltedState { step, chain, digest });
+                }
+                self.applied(now, view, from, step, AppliedStep { epoch, chain });
             }
             ReportEvent::CheckpointWritten { step, chain, digest, bytes } => {
                 self.checkpoint_written(now, from, (step, chain, digest), bytes);
@@ -189,23 +240,18 @@ impl JobReports {
     /// Everything up to `step` is stable.
     pub(super) fn set_stable(&mut self, step: u64, chain: Chain, epoch: Epoch) {
         let known = self.members.values().flat_map(|member| member.applied.range(self.stable.0 + 1..=step));
-        let mut passed: BTreeMap<u64, (Chain, Option<f64>)> = BTreeMap::new();
         for (step, applied) in known {
-            let entry = passed.entry(*step).or_insert((applied.chain, None));
-            entry.1 = entry.1.or(applied.loss);
+            self.chains.entry(*step).or_insert(applied.chain);
         }
-        passed.entry(step).or_insert((chain, None));
-        for (step, (chain, loss)) in passed {
-            self.chains.insert(step, chain);
-            if let Some(loss) = loss {
-                self.losses.insert(step, loss);
-            }
-        }
+        self.chains.insert(step, chain);
         while self.chains.len() > STABLE_CHAINS_MAX {
             self.chains.pop_first();
         }
-        while self.losses.len() > PROGRESS_LOSSES_MAX {
-            self.losses.pop_first();
+        while self.points.len() > PROGRESS_POINTS_MAX {
+            self.points.pop_first();
+        }
+        while self.evaluations.len() > EVALUATIONS_PENDING_MAX {
+            self.evaluations.pop_first();
         }
         self.stable = (step, chain, epoch);
         self.failures.retain(|(failed, _), _| *failed >= step);
@@ -232,12 +278,9 @@ impl JobReports {
         self.stable.0.max(self.stable_heard)
     }
 
-    /// The loss of the last step, from any member.
-    pub(super) fn loss_at(&self, step: u64) -> Option<f64> {
-        self.losses
-            .get(&step)
-            .copied()
-            .or_else(|| self.members.values().find_map(|member| member.applied.get(&step)?.loss))
+    /// The figures of a step, from any member.
+    pub(super) fn point_at(&self, step: u64) -> Option<StepPoint> {
+        self.points.get(&step).copied()
     }
 
     fn count_work(&mut self, now: Millis, life: Life, work: WorkCounters) {

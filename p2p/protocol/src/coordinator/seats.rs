@@ -36,12 +36,25 @@ impl Coordinator {
             lost_at: gone
                 .map(|record| (record.seat, self.liveness.lost_at(record.node).unwrap_or(elected_at)))
                 .collect(),
+            draining: pass
+                .ledger
+                .nodes
+                .values()
+                .filter(|record| !record.takes_work())
+                .map(|record| record.seat)
+                .collect(),
             voters: seen.voters.clone(),
             caught_up: seen.caught_up.clone(),
         };
         let plan = plan_seats(pass.now, &facts);
         if let Some(deadline) = plan.deadline {
             pass.wake_at(deadline);
+        }
+        if let Some(to) = plan.successor {
+            if self.proposals.is_due(pass.now, ProposalKey::Transfer(to)) {
+                pass.out.push(CoordinatorOutput::TransferLeadership { to });
+            }
+            return;
         }
         let as_planned = plan.voters == seen.voters && plan.learners == seen.learners;
         if !as_planned && self.proposals.is_due(pass.now, ProposalKey::Seats) {

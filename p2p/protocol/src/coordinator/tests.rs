@@ -1,6 +1,9 @@
+mod checks;
 mod cluster;
+mod drains;
 mod founding;
 mod jobs;
+mod pauses;
 mod plans;
 mod random;
 mod views;

@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::data_checks::Verdict;
+use super::drains::{drain_reason, has_work, without_work};
 use super::founding::by_seat;
 use super::input_output::CoordinatorOutput;
-use super::limits::{JOIN_BATCH_MS, JOINER_RETRY_MS, JOINER_SYNC_MS_MAX, UNSEEN_GRACE_MS};
+use super::limits::{FAILURE_BATCH_MS, JOIN_BATCH_MS, JOINER_RETRY_MS, JOINER_SYNC_MS_MAX, UNSEEN_GRACE_MS};
 use super::liveness::Fate;
 use super::machine::{Coordinator, Pass};
 use super::plan_view::{ViewChangeFacts, plan_leases, plan_next_view};
 use super::proposals::ProposalKey;
+use super::starts::waits_for_check;
 use crate::ids::{Epoch, Life, Millis, NodeId};
-use crate::ledger::{JobRecord, LedgerCommand};
+use crate::ledger::{JobRecord, Ledger, LedgerCommand};
 use crate::view::{Member, View};
 
 /// Nodes that come and go.
@@ -28,7 +31,7 @@ impl Coordinator {
     /// Proposes the next view if anything calls for one. Nothing is proposed while the only members with the state are
     /// such that nobody knows whether they live.
     pub(super) fn decide_view(&mut self, pass: &mut Pass<'_>, job: &JobRecord, view: &View) {
-        let (staying, mut reasons) = self.staying(pass, job, view);
+        let (mut staying, mut reasons) = self.staying(pass, job, view);
         if !staying.iter().any(|member| job.is_synced(member)) {
             self.decide_founding(pass, job, view);
             return;
@@ -42,22 +45,111 @@ impl Coordinator {
         self.lineage_lost = None;
         self.lineage_was_alive = true;
         let joinable = self.joinable(pass, job, &staying);
-        let is_joining = |node: NodeId| joinable.iter().any(|life| life.node == node);
-        let avoided: Vec<(u32, NodeId)> =
-            job.failed_microbatches.iter().map(|failure| (failure.microbatch, failure.node)).collect();
+        let halt = self.why_halt(pass, job, &staying, &joinable);
+        if halt.is_some() && view.halt && reasons.is_empty() && self.decide_halt(pass, job, view) {
+            return;
+        }
+        match &halt {
+            // Nobody waits for a state on its way: it is fetched again later.
+            Some(_) => staying.retain(|member| job.is_synced(member)),
+            None => self.let_go(pass, job, view, &mut staying, &mut reasons),
+        }
+        match &halt {
+            Some(why) if !view.halt => reasons.push(why.clone()),
+            None if view.halt => reasons.push("goes on, nothing calls for a halt any more".to_owned()),
+            _ => {}
+        }
+        let idle = if halt.is_some() { BTreeSet::new() } else { without_work(pass.ledger, job, &staying) };
         let mut facts = ViewChangeFacts {
             plan: &job.plan,
             previous: view,
             synced: &job.synced,
             staying,
             joining: Vec::new(),
-            avoided,
+            idle,
+            halt: halt.is_some(),
+            avoided: job.failed_microbatches.iter().map(|known| (known.microbatch, known.node)).collect(),
         };
-        let newly = newly_working(&facts);
-        reasons.extend(
-            newly.iter().map(|node| format!("{} has the state and takes work", node.friendly_name())),
-        );
-        for failure in job.failed_microbatches.iter().filter(|failure| failure.epoch == view.epoch) {
+        reasons.extend(self.work_moves(pass, job, &facts, reasons.is_empty()));
+        // A joiner holds up the next steps, and those who drain wait for two of them.
+        let drains = facts.staying.iter().any(|member| facts.idle.contains(&member.node));
+        if halt.is_none()
+            && !drains
+            && (!reasons.is_empty() || self.joiners_are_due(pass, job, &facts.staying, &joinable))
+        {
+            let room = job.plan.members_max().saturating_sub(counted(pass.ledger, &facts.staying));
+            facts.joining = joinable.iter().copied().take(room).collect();
+            let came_back = |node: NodeId| view.member_on(node).is_some();
+            for life in &facts.joining {
+                let verb = if came_back(life.node) { "came back" } else { "joined" };
+                reasons.push(format!("{} {verb}", life.node.friendly_name()));
+            }
+        }
+        if !reasons.is_empty() {
+            self.propose_view(pass, job, &facts, reasons.join("; "));
+        }
+    }
+
+    fn propose_view(
+        &mut self,
+        pass: &mut Pass<'_>,
+        job: &JobRecord,
+        facts: &ViewChangeFacts<'_>,
+        reason: String,
+    ) {
+        self.commit_stable(pass, job);
+        if !self.proposals.is_due(pass.now, ProposalKey::View(job.id, facts.previous.epoch.next())) {
+            return;
+        }
+        if let Some(view) = plan_next_view(facts) {
+            let stable_step = self.reports.as_ref().map_or(0, |reports| reports.stable.0);
+            pass.out.push(CoordinatorOutput::Propose(LedgerCommand::CommitView {
+                view,
+                reason,
+                stable_step,
+            }));
+        }
+    }
+
+    /// Why work moves between members that stay, in words: somebody got the state, drains, or failed. Failures are
+    /// collected for a moment if they alone call for a view.
+    fn work_moves(
+        &mut self,
+        pass: &mut Pass<'_>,
+        job: &JobRecord,
+        facts: &ViewChangeFacts<'_>,
+        is_alone: bool,
+    ) -> Vec<String> {
+        let view = facts.previous;
+        let mut reasons: Vec<String> = newly_working(facts)
+            .iter()
+            .map(|node| format!("{} has the state and takes work", node.friendly_name()))
+            .collect();
+        for member in &facts.staying {
+            if facts.idle.contains(&member.node) && has_work(view, member) {
+                let why = drain_reason(pass.ledger, member.node);
+                reasons.push(format!("{} drains{why}: others take its work", member.node.friendly_name()));
+            }
+        }
+        let failed: Vec<_> =
+            job.failed_microbatches.iter().filter(|failure| failure.epoch == view.epoch).collect();
+        if failed.is_empty() {
+            return reasons;
+        }
+        let since = match self.reports.as_ref().and_then(|reports| reports.failed_since) {
+            Some((epoch, since)) if epoch == view.epoch => since,
+            _ => pass.now,
+        };
+        if let Some(reports) = &mut self.reports {
+            reports.failed_since = Some((view.epoch, since));
+        }
+        let until = since.plus(FAILURE_BATCH_MS);
+        if is_alone && reasons.is_empty() && pass.now < until {
+            let what = format!("{} failed micro-batches are about to move", failed.len());
+            self.wait(pass, what, since, Some(until));
+            return reasons;
+        }
+        for failure in failed {
             reasons.push(format!(
                 "micro-batch {} of step {} failed on {}: {}",
                 failure.microbatch,
@@ -66,27 +158,22 @@ impl Coordinator {
                 failure.reason
             ));
         }
-        if !reasons.is_empty() || self.joiners_are_due(pass, job, &facts.staying, &joinable) {
-            let room = job.plan.members_max().saturating_sub(facts.staying.len());
-            facts.joining = joinable.iter().copied().take(room).collect();
-        }
-        let came_back = |node: NodeId| view.member_on(node).is_some() && is_joining(node);
-        for life in &facts.joining {
-            let verb = if came_back(life.node) { "came back" } else { "joined" };
-            reasons.push(format!("{} {verb}", life.node.friendly_name()));
-        }
-        if reasons.is_empty() {
-            return;
-        }
-        self.commit_stable(pass, job);
-        if !self.proposals.is_due(pass.now, ProposalKey::View(job.id, view.epoch.next())) {
-            return;
-        }
-        if let Some(next) = plan_next_view(&facts) {
-            let stable_step = self.reports.as_ref().map_or(0, |reports| reports.stable.0);
-            let command = LedgerCommand::CommitView { view: next, reason: reasons.join("; "), stable_step };
-            pass.out.push(CoordinatorOutput::Propose(command));
-        }
+        reasons
+    }
+
+    /// Takes note of nodes that would join if they had the job's data.
+    pub(super) fn note_kept_out(&mut self, pass: &Pass<'_>, job: &JobRecord, view: &View) {
+        let outside = self.liveness.able(pass.ledger).into_iter();
+        let outside =
+            outside.filter(|(node, (boot, _))| view.member(Life { node: *node, boot: *boot }).is_none());
+        let kept_out: Vec<(NodeId, String)> = outside
+            .filter_map(|(node, (boot, _))| match self.checks.verdict(job, node, boot) {
+                Verdict::Unusable(reason) => Some((node, reason)),
+                Verdict::Same | Verdict::Unknown => None,
+            })
+            .collect();
+        self.progress.is_due |= kept_out != self.kept_out;
+        self.kept_out = kept_out;
     }
 
     /// Members of `view` that stay, and in words why each of the others does not.
@@ -142,12 +229,26 @@ impl Coordinator {
             self.wait(pass, what, since, Some(until));
         }
         let is_ending = self.reports.as_ref().is_some_and(|reports| !reports.finished.is_empty());
-        let mut outside = self.liveness.usable(pass.ledger);
+        let mut outside = self.liveness.able(pass.ledger);
         outside.retain(|node, _| {
             staying.iter().all(|member| member.node != *node) && !self.admissions.refused.contains_key(node)
         });
-        let has_room = staying.len() < job.plan.members_max();
-        let lives = if is_ending || !has_room { Vec::new() } else { by_seat(pass, &outside) };
+        if is_ending || counted(pass.ledger, staying) >= job.plan.members_max() {
+            outside.clear();
+        }
+        let mut unknown: Vec<(NodeId, Millis)> = Vec::new();
+        outside.retain(|node, (boot, since)| match self.checks.verdict(job, *node, *boot) {
+            Verdict::Same => true,
+            Verdict::Unusable(_) => false,
+            Verdict::Unknown => {
+                unknown.push((*node, *since));
+                false
+            }
+        });
+        for (node, since) in unknown {
+            self.wait(pass, waits_for_check(&[node]), since, None);
+        }
+        let lives = by_seat(pass, &outside);
         self.admissions.joinable.retain(|life, _| lives.contains(life));
         for life in &lives {
             self.admissions.joinable.entry(*life).or_insert(now);
@@ -195,4 +296,9 @@ fn newly_working(facts: &ViewChangeFacts<'_>) -> Vec<NodeId> {
     let Some((members, _, leases)) = plan_leases(facts) else { return Vec::new() };
     let works = |member: &Member| leases.iter().any(|position| members[usize::from(*position)] == *member);
     idle.into_iter().filter(|member| works(member)).map(|member| member.node).collect()
+}
+
+/// Members that count towards the job's limit: those that drain stay a while beside their successors.
+fn counted(ledger: &Ledger, members: &[Member]) -> usize {
+    members.iter().filter(|member| ledger.takes_work(member.node)).count()
 }

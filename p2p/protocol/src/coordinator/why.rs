@@ -16,6 +16,10 @@ pub(super) struct Wait {
 }
 
 impl Wait {
+    pub(super) fn new(what: String, since: Millis, until: Option<Millis>) -> Self {
+        Self { what, since, until }
+    }
+
     fn words(&self, now: Millis) -> String {
         let seconds = |ms: u64| format!("{}.{} s", ms / 1000, ms % 1000 / 100);
         let end = self.until.map_or("no timer ends this".to_owned(), |until| {
@@ -46,14 +50,27 @@ impl Coordinator {
         match &record.status {
             JobStatus::Queued => {
                 let live: BTreeSet<NodeId> = self.liveness.usable(ledger).into_keys().collect();
-                let reason = ledger.job_queue_reason(job, &live);
-                vec![reason.unwrap_or_else(|| "starts now".to_owned())]
+                vec![self.queue_reason(ledger, job, &live)]
             }
             JobStatus::Running if self.elected_at.is_some() => self.why_running(record),
             JobStatus::Running => vec!["runs; only the coordinator knows what it waits for".to_owned()],
+            JobStatus::Paused { by } => vec![format!("was paused on {}", by.friendly_name())],
+            JobStatus::Refused { by, reason } => {
+                vec![format!("was refused: {} cannot use its data: {reason}", by.friendly_name())]
+            }
             JobStatus::Done => vec!["is done".to_owned()],
             JobStatus::Failed { reason } => vec![format!("failed: {reason}")],
             JobStatus::Cancelled { by } => vec![format!("was cancelled on {}", by.friendly_name())],
+        }
+    }
+
+    fn queue_reason(&self, ledger: &Ledger, job: JobId, live: &BTreeSet<NodeId>) -> String {
+        // What this coordinator waits for comes before what the ledger says of the order of the queue.
+        match (ledger.job_queue_reason(job, live), self.starts.waits.get(&job)) {
+            (_, Some(wait)) if ledger.running_job().is_none() => wait.words(self.now),
+            (Some(reason), _) => reason,
+            (None, _) if self.elected_at.is_some() => "starts now".to_owned(),
+            (None, _) => "is next; only the coordinator knows what it still waits for".to_owned(),
         }
     }
 
@@ -63,7 +80,13 @@ impl Coordinator {
             return vec!["waits for the first reports of its members".to_owned()];
         };
         sentences.extend(reports.divergence.clone());
+        let kept_out = self.kept_out.iter();
+        sentences
+            .extend(kept_out.map(|(node, reason)| format!("{} is kept out: {reason}", node.friendly_name())));
         sentences.extend(self.waits.iter().map(|wait| wait.words(self.now)));
+        if job.view.as_ref().is_some_and(|view| view.halt) {
+            return sentences;
+        }
         let furthest = reports.members.values().filter_map(|member| member.step()).max();
         let furthest = furthest.unwrap_or(0).max(reports.stable.0);
         if furthest >= job.plan.steps {

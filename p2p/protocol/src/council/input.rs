@@ -29,6 +29,13 @@ pub enum CouncilInput {
         /// Seats that should learn. A seat in both sets votes.
         learners: BTreeSet<SeatId>,
     },
+    /// Hand leadership to this seat. Only the leader listens, and only if the seat is another voter that answers and has
+    /// nearly all of the log; otherwise nothing happens. Until it leads, proposals are dropped; if it does not within
+    /// an election timeout, this seat goes on leading and may be asked again.
+    TransferLeadership {
+        /// Who is to lead.
+        to: SeatId,
+    },
     /// Messages to this seat may have been lost.
     Unreachable(SeatId),
     /// Evidence that the process of this seat is dead: connection reset and redial refused. If it led, its lease

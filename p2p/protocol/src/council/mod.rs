@@ -188,6 +188,7 @@ impl<R: Replicated> Council<R> {
             CouncilInput::Message { from, bytes } => self.receive(from, &bytes, out),
             CouncilInput::Propose(command) => self.propose(command, out),
             CouncilInput::ChangeSeats { voters, learners } => self.aim_at(voters, learners),
+            CouncilInput::TransferLeadership { to } => self.hand_over_to(to),
             CouncilInput::Unreachable(seat) => self.note_unreachable(seat),
             CouncilInput::PeerDied(seat) => self.note_death(seat),
         }

@@ -104,6 +104,15 @@ impl<R: Replicated> Council<R> {
         let _ = self.node.propose_conf_change(Vec::new(), change);
     }
 
+    /// Lets `seat` campaign once it has the whole log. One that cannot vote for itself or does not answer would only cost
+    /// the time in which no proposal is taken.
+    pub(super) fn hand_over_to(&mut self, seat: SeatId) {
+        let is_voter = self.conf_state().voters.contains(&seat.0);
+        if seat != self.seat && is_voter && self.is_caught_up(seat) {
+            self.node.transfer_leader(seat.0);
+        }
+    }
+
     /// Whether a configuration change is in the log and not finished. May be said a little too long.
     #[must_use]
     pub fn is_changing_seats(&self) -> bool {

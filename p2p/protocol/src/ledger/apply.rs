@@ -1,12 +1,11 @@
-//! Applying commands: nodes, and jobs from submission to end. Views and steps are in files of their own.
+//! Applying commands: jobs from submission to end. Nodes, halts, views and steps are in files of their own.
 
 use super::limits::{
-    ENDED_JOBS_BYTES_MAX, JOB_NAME_BYTES_MAX, JOBS_MAX, NODE_TEXT_BYTES_MAX, NODES_MAX, OPEN_JOBS_BYTES_MAX,
-    REASON_BYTES_MAX, SPEC_BYTES_MAX, cut,
+    ENDED_JOBS_BYTES_MAX, JOB_NAME_BYTES_MAX, JOBS_MAX, OPEN_JOBS_BYTES_MAX, REASON_BYTES_MAX,
+    SPEC_BYTES_MAX, cut,
 };
-use super::{JobPlan, JobRecord, JobResult, JobStatus, Ledger, LedgerCommand, NodeRecord, Rejected};
-use crate::ids::{JobId, NodeId, SeatId};
-use crate::wire::control::Registration;
+use super::{CheckpointEntry, JobPlan, JobRecord, JobResult, JobStatus, Ledger, LedgerCommand, Rejected};
+use crate::ids::{JobId, NodeId};
 use crate::wire::encode;
 
 impl Ledger {
@@ -18,8 +17,19 @@ impl Ledger {
         match command {
             LedgerCommand::RegisterNode { node, registration } => self.register(index, node, registration),
             LedgerCommand::ForgetNode { node } => self.forget(node),
-            LedgerCommand::SubmitJob { id, name, spec_toml, plan, by } => {
-                self.submit(id, name, spec_toml, plan, by)
+            LedgerCommand::SubmitJob { id, name, spec_toml, plan, data_digest, initial, by } => {
+                self.submit(index, Submission { id, name, spec_toml, plan, data_digest, initial, by })
+            }
+            LedgerCommand::PauseJob { job, by } => self.pause(job, by),
+            LedgerCommand::ResumeJob { job, by: _ } => self.resume(job),
+            LedgerCommand::CommitHalt { job, epoch, step, chain } => {
+                self.commit_halt(job, epoch, step, chain)
+            }
+            LedgerCommand::RefuseJob { job, by, reason } => self.refuse(job, by, reason),
+            LedgerCommand::DrainNode { node, by, reason, until } => self.drain(node, by, reason, until),
+            LedgerCommand::UndrainNode { node, by: _ } => self.undrain(node),
+            LedgerCommand::RecordEvaluation { job, step, totals } => {
+                self.record_evaluation(job, step, totals)
             }
             LedgerCommand::CancelJob { job, by } => self.end_open(job, JobStatus::Cancelled { by }),
             LedgerCommand::FailJob { job, mut reason } => {
@@ -53,56 +63,12 @@ impl Ledger {
         if record.status == JobStatus::Running { Ok(record) } else { Err(Rejected::JobNotRunning { job }) }
     }
 
-    fn register(&mut self, index: u64, node: NodeId, registration: Registration) -> Result<(), Rejected> {
-        let Registration { boot, mut numeric_class, mut device } = registration;
-        cut(&mut numeric_class, NODE_TEXT_BYTES_MAX);
-        cut(&mut device, NODE_TEXT_BYTES_MAX);
-        let seat = match self.nodes.get(&node) {
-            Some(record) if record.boot == boot => return Ok(()),
-            Some(record) => record.seat,
-            None if self.nodes.len() >= NODES_MAX => {
-                return Err(Rejected::LimitReached { what: "nodes", max: NODES_MAX });
-            }
-            None => {
-                self.seats_given += 1;
-                SeatId(self.seats_given)
-            }
-        };
-        let record = NodeRecord { node, seat, boot, numeric_class, device, registered_index: index };
-        self.nodes.insert(node, record);
-        Ok(())
-    }
-
-    fn forget(&mut self, node: NodeId) -> Result<(), Rejected> {
-        if !self.nodes.contains_key(&node) {
-            return Err(Rejected::NodeNotRegistered { node });
+    fn submit(&mut self, index: u64, submission: Submission) -> Result<(), Rejected> {
+        if let Some(known) = self.jobs.get(&submission.id) {
+            let same = submission.is_of(known);
+            return if same { Ok(()) } else { Err(Rejected::JobIdTaken { job: submission.id }) };
         }
-        let view = self.running_job().and_then(|job| job.view.as_ref());
-        if view.is_some_and(|view| view.member_on(node).is_some()) {
-            return Err(Rejected::NodeInUse { node });
-        }
-        self.nodes.remove(&node);
-        for job in self.jobs.values_mut() {
-            for entry in &mut job.checkpoints {
-                entry.holders.remove(&node);
-            }
-            job.checkpoints.retain(|entry| !entry.holders.is_empty());
-        }
-        Ok(())
-    }
-
-    fn submit(
-        &mut self,
-        id: JobId,
-        name: String,
-        spec_toml: String,
-        plan: JobPlan,
-        submitted_by: NodeId,
-    ) -> Result<(), Rejected> {
-        if let Some(known) = self.jobs.get(&id) {
-            let same = known.name == name && known.spec_toml == spec_toml && known.plan == plan;
-            return if same { Ok(()) } else { Err(Rejected::JobIdTaken { job: id }) };
-        }
+        let Submission { id, name, spec_toml, plan, data_digest, initial, by } = submission;
         if let Some(what) = plan.violation() {
             return Err(Rejected::PlanInvalid { what });
         }
@@ -113,6 +79,9 @@ impl Ledger {
             if bytes > max {
                 return Err(Rejected::LimitReached { what, max });
             }
+        }
+        if let Some(entry) = &initial {
+            self.check_initial(&plan, entry, by)?;
         }
         let open = self.jobs.values().filter(|job| !job.has_ended());
         let (count, bytes) = open.fold((0, name.len() + spec_toml.len()), |(count, bytes), job| {
@@ -133,9 +102,13 @@ impl Ledger {
             name,
             spec_toml,
             plan,
-            submitted_by,
+            data_digest,
+            initial,
+            submitted_by: by,
+            submitted_index: index,
             order: self.jobs_submitted,
             status: JobStatus::Queued,
+            pausing: None,
             view: None,
             epochs: 0,
             view_changes: Vec::new(),
@@ -143,6 +116,7 @@ impl Ledger {
             committed: Vec::new(),
             checkpoints: Vec::new(),
             failed_microbatches: Vec::new(),
+            evaluations: Vec::new(),
             result: None,
         };
         self.jobs.insert(id, record);
@@ -150,12 +124,27 @@ impl Ledger {
         Ok(())
     }
 
-    fn end_open(&mut self, job: JobId, status: JobStatus) -> Result<(), Rejected> {
+    fn check_initial(&self, plan: &JobPlan, entry: &CheckpointEntry, by: NodeId) -> Result<(), Rejected> {
+        let refuse = |what| Err(Rejected::InitialRefused { what });
+        if !self.nodes.contains_key(&by) {
+            return Err(Rejected::NodeNotRegistered { node: by });
+        }
+        if (entry.step, entry.chain) != (0, plan.genesis) {
+            return refuse("it is not that of step 0");
+        }
+        if entry.holders.len() != 1 || !entry.holders.contains(&by) {
+            return refuse("its holder is not the submitting node");
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_open(&mut self, job: JobId, status: JobStatus) -> Result<(), Rejected> {
         let record = self.job_mut(job)?;
         if record.has_ended() {
             return Err(Rejected::JobEnded { job });
         }
         record.status = status;
+        record.pausing = None;
         self.forget_ended_jobs();
         Ok(())
     }
@@ -167,6 +156,7 @@ impl Ledger {
             return Err(Rejected::ResultRefused);
         }
         record.status = JobStatus::Done;
+        record.pausing = None;
         record.result = Some(result);
         self.forget_ended_jobs();
         Ok(())
@@ -189,5 +179,26 @@ impl Ledger {
             self.jobs.remove(&id);
             bytes -= job_bytes;
         }
+    }
+}
+
+/// The fields of [`LedgerCommand::SubmitJob`].
+struct Submission {
+    id: JobId,
+    name: String,
+    spec_toml: String,
+    plan: JobPlan,
+    data_digest: [u8; 32],
+    initial: Option<CheckpointEntry>,
+    by: NodeId,
+}
+
+impl Submission {
+    /// Whether `job` came from the same submission. Holders of the imported state change later.
+    fn is_of(&self, job: &JobRecord) -> bool {
+        let state = |entry: &CheckpointEntry| (entry.step, entry.chain, entry.digest, entry.bytes);
+        (&job.name, &job.spec_toml, &job.plan, &job.data_digest)
+            == (&self.name, &self.spec_toml, &self.plan, &self.data_digest)
+            && job.initial.as_ref().map(state) == self.initial.as_ref().map(state)
     }
 }

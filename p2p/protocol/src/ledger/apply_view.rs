@@ -1,8 +1,8 @@
 //! Committing views: V1, the shape of a view, and the continuity rule.
 
-use super::limits::{REASON_BYTES_MAX, cut};
+use super::limits::{REASON_BYTES_MAX, STARTED_JOBS_MAX, cut};
 use super::{JobRecord, JobStatus, Ledger, Rejected, ViewChange};
-use crate::ids::{Epoch, Incarnation, JobId, Life};
+use crate::ids::{Epoch, JobId, Life};
 use crate::view::{Member, Origin, View};
 
 impl Ledger {
@@ -20,10 +20,16 @@ impl Ledger {
                     return Err(Rejected::AnotherJobRuns { running: running.id });
                 }
             }
+            JobStatus::Paused { .. } => return Err(Rejected::JobNotRunning { job: view.job }),
             _ => return Err(Rejected::JobEnded { job: view.job }),
+        }
+        if !job.has_run() && self.is_full_of_started_jobs() {
+            let (what, max) = ("jobs that ran and have not ended", STARTED_JOBS_MAX);
+            return Err(Rejected::LimitReached { what, max });
         }
         check_epoch(job, &view)?;
         check_shape(job, &view)?;
+        self.check_members_max(job, &view)?;
         for member in &view.members {
             let registered = self.nodes.get(&member.node);
             if registered.is_none_or(|record| record.boot != member.boot) {
@@ -68,6 +74,15 @@ impl Ledger {
         Ok(())
     }
 
+    /// No more members than the job allows. Those that drain do not count: they stay a while beside their successors.
+    fn check_members_max(&self, job: &JobRecord, view: &View) -> Result<(), Rejected> {
+        let working = view.members.iter().filter(|member| self.takes_work(member.node)).count();
+        if working > job.plan.members_max() {
+            return Err(Rejected::ViewMalformed { what: "more members than the job allows" });
+        }
+        Ok(())
+    }
+
     pub(super) fn record_synced(&mut self, job: JobId, life: Life, tenure: Epoch) -> Result<(), Rejected> {
         let record = self.running_mut(job)?;
         let member = record.view.as_ref().and_then(|view| view.member(life));
@@ -81,10 +96,7 @@ impl Ledger {
 
 /// V1: the epoch is the next one, and so is the lineage if it is another.
 fn check_epoch(job: &JobRecord, view: &View) -> Result<(), Rejected> {
-    let (epoch, incarnation) = job
-        .view
-        .as_ref()
-        .map_or((Epoch(0), Incarnation(0)), |previous| (previous.epoch, previous.incarnation));
+    let (epoch, incarnation) = job.newest_epoch();
     if view.epoch != epoch.next() {
         return Err(Rejected::EpochNotNext { expected: epoch.next(), found: view.epoch });
     }
@@ -108,8 +120,8 @@ fn check_shape(job: &JobRecord, view: &View) -> Result<(), Rejected> {
     if view.owners.len() != job.plan.parts as usize {
         return refuse("owners do not cover the parts");
     }
-    if view.members.len() > job.plan.members_max() {
-        return refuse("more members than the job allows");
+    if view.halt && view.members.iter().any(|member| member.tenure == view.epoch) {
+        return refuse("it halts and admits a member");
     }
     // Liveness: nobody waits for work of a member that is still fetching the state.
     let is_new = |position: &u16| view.members[usize::from(*position)].tenure == view.epoch;
@@ -126,13 +138,11 @@ fn check_origin(job: &JobRecord, view: &View) -> Result<(), Rejected> {
         return refuse("a founder has an older tenure");
     }
     match view.origin {
-        Origin::Seed if job.checkpoints.is_empty() => Ok(()),
+        Origin::Seed if job.origins().next().is_none() => Ok(()),
         Origin::Seed => refuse("starts from the seed although there are checkpoints"),
         Origin::Checkpoint { step, chain, digest } => {
-            let entry = job
-                .checkpoints
-                .iter()
-                .find(|entry| (entry.step, entry.chain, entry.digest) == (step, chain, digest));
+            let entry =
+                job.origins().find(|entry| (entry.step, entry.chain, entry.digest) == (step, chain, digest));
             match entry {
                 None => refuse("starts from a checkpoint that is not in the ledger"),
                 Some(entry) if view.members.iter().any(|member| !entry.holders.contains(&member.node)) => {

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::job_plan::JobPlan;
 use super::job_record::{CheckpointEntry, JobResult};
 use super::limits::LEDGER_COMMAND_BYTES_MAX;
+use super::node_record::DrainUntil;
 use crate::ids::{Chain, Epoch, JobId, Life, NodeId};
 use crate::view::View;
-use crate::wire::control::Registration;
+use crate::wire::control::{EvaluationTotals, Registration};
 use crate::wire::{DecodeError, decode, encode};
 
 /// A change of the ledger. Each is checked when it is applied, whoever proposed it.
@@ -35,6 +36,10 @@ pub enum LedgerCommand {
         spec_toml: String,
         /// Its figures.
         plan: JobPlan,
+        /// Digest of its data as the submitting node found it.
+        data_digest: [u8; 32],
+        /// The state of step 0 that the submitting node imported; without one the seed makes it.
+        initial: Option<CheckpointEntry>,
         /// The node where it was submitted.
         by: NodeId,
     },
@@ -44,6 +49,68 @@ pub enum LedgerCommand {
         job: JobId,
         /// The node where that was asked for.
         by: NodeId,
+    },
+    /// Take a job out of the queue, or let a running one halt at the border of a step and then wait.
+    PauseJob {
+        /// The job.
+        job: JobId,
+        /// The node where that was asked for.
+        by: NodeId,
+    },
+    /// Put a paused job back into the queue, at its old place; one that is only about to pause goes on.
+    ResumeJob {
+        /// The job.
+        job: JobId,
+        /// The node where that was asked for.
+        by: NodeId,
+    },
+    /// All members of the newest view, which halts, have stopped at `step` and its state is on record. The job loses
+    /// its view: it is paused if that was asked for, and otherwise waits in the queue for nodes that can go on.
+    CommitHalt {
+        /// The job.
+        job: JobId,
+        /// The view that halts.
+        epoch: Epoch,
+        /// Steps applied, all committed.
+        step: u64,
+        /// Chain of that state.
+        chain: Chain,
+    },
+    /// A node cannot use the data of a job that never ran: end it.
+    RefuseJob {
+        /// The job.
+        job: JobId,
+        /// The node that noticed.
+        by: NodeId,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Take all work away from a node, so that nobody misses it when it is gone.
+    DrainNode {
+        /// The node.
+        node: NodeId,
+        /// The node where that was asked for.
+        by: NodeId,
+        /// Why, as `SIGTERM`.
+        reason: String,
+        /// What ends it.
+        until: DrainUntil,
+    },
+    /// Give the node work again.
+    UndrainNode {
+        /// The node.
+        node: NodeId,
+        /// The node where that was asked for.
+        by: NodeId,
+    },
+    /// What the held-out samples gave after a committed step.
+    RecordEvaluation {
+        /// The job.
+        job: JobId,
+        /// Steps applied.
+        step: u64,
+        /// The figures.
+        totals: EvaluationTotals,
     },
     /// Make `view` the newest one of its job.
     CommitView {
@@ -146,6 +213,13 @@ impl LedgerCommand {
             Self::ForgetNode { .. } => "forget node",
             Self::SubmitJob { .. } => "submit job",
             Self::CancelJob { .. } => "cancel job",
+            Self::PauseJob { .. } => "pause job",
+            Self::ResumeJob { .. } => "resume job",
+            Self::CommitHalt { .. } => "commit halt",
+            Self::RefuseJob { .. } => "refuse job",
+            Self::DrainNode { .. } => "drain node",
+            Self::UndrainNode { .. } => "undrain node",
+            Self::RecordEvaluation { .. } => "record evaluation",
             Self::CommitView { .. } => "commit view",
             Self::RecordSynced { .. } => "record synced",
             Self::CommitSteps { .. } => "commit steps",
@@ -161,10 +235,18 @@ impl LedgerCommand {
     #[must_use]
     pub fn job(&self) -> Option<JobId> {
         match self {
-            Self::RegisterNode { .. } | Self::ForgetNode { .. } => None,
+            Self::RegisterNode { .. }
+            | Self::ForgetNode { .. }
+            | Self::DrainNode { .. }
+            | Self::UndrainNode { .. } => None,
             Self::SubmitJob { id, .. } => Some(*id),
             Self::CommitView { view, .. } => Some(view.job),
             Self::CancelJob { job, .. }
+            | Self::PauseJob { job, .. }
+            | Self::ResumeJob { job, .. }
+            | Self::CommitHalt { job, .. }
+            | Self::RefuseJob { job, .. }
+            | Self::RecordEvaluation { job, .. }
             | Self::RecordSynced { job, .. }
             | Self::CommitSteps { job, .. }
             | Self::RecordCheckpoint { job, .. }

@@ -21,7 +21,8 @@ pub struct JobPlan {
     pub checkpoint_every: u64,
     /// Checkpoints to keep, the newest ones.
     pub checkpoint_keep: u32,
-    /// Nodes needed to start. A job that runs goes on with fewer.
+    /// Nodes with the data and not draining that are needed to start, and to go on after a pause or another halt. A job
+    /// that runs goes on with fewer.
     pub nodes_min: u32,
     /// Members of a view at most.
     pub nodes_max: u32,

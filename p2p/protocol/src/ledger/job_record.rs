@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::job_plan::JobPlan;
-use super::limits::{COMMITTED_RANGES_MAX, VIEW_CHANGES_MAX};
 use crate::ids::{Chain, Digest, Epoch, Incarnation, JobId, Life, NodeId};
-use crate::view::{Member, Origin, View};
+use crate::view::{Member, View};
+use crate::wire::control::EvaluationTotals;
 
 /// A job from its submission to its end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,27 +20,39 @@ pub struct JobRecord {
     pub spec_toml: String,
     /// Its figures.
     pub plan: JobPlan,
+    /// Digest of its data as the submitting node found it. Nodes that found other data do not take part.
+    pub data_digest: [u8; 32],
+    /// The imported state of step 0, if there is one; without it the seed makes that state.
+    pub initial: Option<CheckpointEntry>,
     /// The node where it was submitted.
     pub submitted_by: NodeId,
+    /// Index in the council's log of its submission: who registered later finds no fault with it.
+    pub submitted_index: u64,
     /// Its place in the queue, lower first.
     pub order: u64,
     /// Where it stands.
     pub status: JobStatus,
-    /// The newest committed view.
+    /// The node where a pause of the running job was asked for; it halts at the border of a step.
+    pub pausing: Option<NodeId>,
+    /// The newest committed view; none once the job has halted.
     pub view: Option<View>,
-    /// Views committed so far.
+    /// Views committed so far; the newest has this epoch.
     pub epochs: u64,
-    /// The newest view changes, oldest first, at most [`VIEW_CHANGES_MAX`].
+    /// The newest view changes, oldest first, at most [`super::limits::VIEW_CHANGES_MAX`].
     pub view_changes: Vec<ViewChange>,
     /// Members of the newest view that have the state, with the tenure in which they got it. Founders are here from
     /// the start: no step can pass them before they have loaded the origin, because every fold waits for their word.
     pub synced: BTreeSet<(Life, Epoch)>,
-    /// Committed steps, contiguous from step 0, oldest first, at most [`COMMITTED_RANGES_MAX`].
+    /// Committed steps, contiguous from step 0, oldest first, at most
+    /// [`super::limits::COMMITTED_RANGES_MAX`].
     pub committed: Vec<CommittedRange>,
     /// Checkpoints that can be restored, oldest first, at most `plan.checkpoint_keep`.
     pub checkpoints: Vec<CheckpointEntry>,
     /// Micro-batches of the step in progress that failed once.
     pub failed_microbatches: Vec<MicrobatchFailure>,
+    /// Evaluations of committed steps, oldest first, at most [`super::limits::EVALUATIONS_MAX`]: the newest, and of the
+    /// older ones as many as show the course.
+    pub evaluations: Vec<EvaluationEntry>,
     /// What came out, of a job that is done.
     pub result: Option<JobResult>,
 }
@@ -52,6 +64,11 @@ pub enum JobStatus {
     Queued,
     /// Has a view.
     Running,
+    /// Waits for a person to resume it.
+    Paused {
+        /// The node where the pause was asked for.
+        by: NodeId,
+    },
     /// Did all its steps.
     Done,
     /// Was given up.
@@ -63,6 +80,13 @@ pub enum JobStatus {
     Cancelled {
         /// The node where that was asked for.
         by: NodeId,
+    },
+    /// Never ran, because a node cannot use its data.
+    Refused {
+        /// The node that noticed.
+        by: NodeId,
+        /// What is wrong, in words.
+        reason: String,
     },
 }
 
@@ -127,6 +151,15 @@ pub struct MicrobatchFailure {
     pub epoch: Epoch,
 }
 
+/// What the held-out samples gave after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationEntry {
+    /// Steps applied.
+    pub step: u64,
+    /// The figures.
+    pub totals: EvaluationTotals,
+}
+
 /// What came out of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobResult {
@@ -148,7 +181,25 @@ impl JobRecord {
     /// Whether the job will never run again.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        !matches!(self.status, JobStatus::Queued | JobStatus::Running)
+        !matches!(self.status, JobStatus::Queued | JobStatus::Running | JobStatus::Paused { .. })
+    }
+
+    /// Whether it ever had a view.
+    #[must_use]
+    pub fn has_run(&self) -> bool {
+        self.epochs > 0
+    }
+
+    /// Epoch and lineage of the newest view, the one that was taken away included; zero before the first.
+    #[must_use]
+    pub fn newest_epoch(&self) -> (Epoch, Incarnation) {
+        let incarnation = self.view_changes.last().map_or(Incarnation(0), |change| change.incarnation);
+        (Epoch(self.epochs), incarnation)
+    }
+
+    /// Recorded states that a lineage can start from, newest first; none if it starts from the seed.
+    pub fn origins(&self) -> impl Iterator<Item = &CheckpointEntry> {
+        self.checkpoints.iter().rev().chain(&self.initial)
     }
 
     /// Steps committed so far and the chain after them.
@@ -169,45 +220,5 @@ impl JobRecord {
         self.failed_microbatches
             .iter()
             .find(|failure| failure.step == step && failure.microbatch == microbatch)
-    }
-
-    /// Adds a range behind the others; neighbours of one epoch become one.
-    pub(super) fn push_committed(&mut self, range: CommittedRange) {
-        match self.committed.last_mut() {
-            Some(last) if last.epoch == range.epoch => {
-                last.to_step = range.to_step;
-                last.chain = range.chain;
-            }
-            _ => self.committed.push(range),
-        }
-        if self.committed.len() > COMMITTED_RANGES_MAX {
-            let oldest = self.committed.remove(0);
-            self.committed[0].from_step = oldest.from_step;
-        }
-    }
-
-    /// Takes back to `origin` what is recorded beyond it: a new lineage starts there.
-    pub(super) fn return_to(&mut self, origin: &Origin) {
-        let (origin_step, origin_chain) = match origin {
-            Origin::Seed => (0, self.plan.genesis),
-            Origin::Checkpoint { step, chain, .. } => (*step, *chain),
-        };
-        self.committed.retain(|range| range.from_step < origin_step);
-        if let Some(last) = self.committed.last_mut()
-            && last.to_step > origin_step
-        {
-            last.to_step = origin_step;
-            last.chain = origin_chain;
-        }
-        self.checkpoints.retain(|entry| entry.step <= origin_step);
-        self.failed_microbatches.clear();
-    }
-
-    /// Adds a view to the history.
-    pub(super) fn push_view_change(&mut self, change: ViewChange) {
-        if self.view_changes.len() >= VIEW_CHANGES_MAX {
-            self.view_changes.remove(0);
-        }
-        self.view_changes.push(change);
     }
 }

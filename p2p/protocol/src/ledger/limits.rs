@@ -1,5 +1,6 @@
 //! Every limit of the ledger. Together they keep a snapshot below the longest control message (8 MiB): finished jobs
-//! 4 MiB, queued ones 2 MiB, the running one and the nodes less than 1 MiB.
+//! 3 MiB, names and specifications of the others 2 MiB, histories of those that halted 1 MiB; the running one, the nodes
+//! and the fixed figures of queued ones less than 2 MiB.
 
 /// Registered nodes: the largest swarm that one council follows; each has a seat in the consensus group.
 pub const NODES_MAX: usize = 64;
@@ -17,7 +18,15 @@ pub const JOB_NAME_BYTES_MAX: usize = 128;
 pub const OPEN_JOBS_BYTES_MAX: usize = 2 << 20;
 
 /// Encoded records of all jobs that have ended, bytes. The oldest are forgotten beyond it.
-pub const ENDED_JOBS_BYTES_MAX: usize = 4 << 20;
+pub const ENDED_JOBS_BYTES_MAX: usize = 3 << 20;
+
+/// Jobs that ran and have not ended: the running one and those that wait to go on. Each keeps its history. Beyond it
+/// no further job starts.
+pub const STARTED_JOBS_MAX: usize = 64;
+
+/// Encoded records, without name and specification, of jobs that ran and wait to go on, bytes. Beyond it the largest
+/// histories shrink to what is needed to go on and a sketch of the past.
+pub const HALTED_JOBS_BYTES_MAX: usize = 1 << 20;
 
 /// Micro-batches of a step: a view names the holder of each.
 pub const MICROBATCHES_MAX: u32 = 4096;
@@ -41,6 +50,12 @@ pub const VIEW_CHANGES_MAX: usize = 64;
 /// the older steps were committed, never that they were.
 pub const COMMITTED_RANGES_MAX: usize = 1024;
 
+/// Evaluations kept of a job. Beyond it some are dropped so that the rest show the whole course evenly.
+pub const EVALUATIONS_MAX: usize = 256;
+
+/// Evaluations kept of a halted job whose history had to shrink.
+pub const EVALUATIONS_SHRUNK_MAX: usize = 16;
+
 /// Failed micro-batches remembered within one step: one that fails twice ends the job, so a few are enough.
 pub const FAILED_MICROBATCHES_MAX: usize = 16;
 
@@ -50,7 +65,7 @@ pub const FAILED_SAMPLES_MAX: usize = 256;
 /// Longest reason kept in words, bytes; longer ones are cut.
 pub const REASON_BYTES_MAX: usize = 2048;
 
-/// Longest numeric class and device of a node, bytes each.
+/// Longest numeric class, device, version and reason of a drain of a node, bytes each.
 pub const NODE_TEXT_BYTES_MAX: usize = 256;
 
 /// Rejected commands remembered for those who proposed them, newest kept.

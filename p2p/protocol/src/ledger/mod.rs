@@ -5,8 +5,11 @@
 //! (a view keeps one synced member of the view before it).
 
 mod apply;
+mod apply_halt;
+mod apply_node;
 mod apply_view;
 mod command;
+mod job_history;
 mod job_plan;
 mod job_record;
 pub mod limits;
@@ -26,9 +29,10 @@ use crate::wire::{DecodeError, decode, encode};
 pub use command::LedgerCommand;
 pub use job_plan::JobPlan;
 pub use job_record::{
-    CheckpointEntry, CommittedRange, JobRecord, JobResult, JobStatus, MicrobatchFailure, ViewChange,
+    CheckpointEntry, CommittedRange, EvaluationEntry, JobRecord, JobResult, JobStatus, MicrobatchFailure,
+    ViewChange,
 };
-pub use node_record::NodeRecord;
+pub use node_record::{Drain, DrainUntil, NodeRecord};
 pub use rejected::{Rejected, Rejection};
 
 /// What the council replicates.
@@ -53,6 +57,31 @@ impl Ledger {
     #[must_use]
     pub fn seat_of(&self, node: NodeId) -> Option<SeatId> {
         self.nodes.get(&node).map(|record| record.seat)
+    }
+
+    /// Whether `node` is registered and may get work.
+    #[must_use]
+    pub fn takes_work(&self, node: NodeId) -> bool {
+        self.nodes.get(&node).is_some_and(NodeRecord::takes_work)
+    }
+
+    /// Whether `node` was here, in its present process, when `job` was submitted: then the job is refused if the node
+    /// cannot use its data. Who comes later is only kept out.
+    #[must_use]
+    pub fn may_refuse(&self, node: NodeId, job: &JobRecord) -> bool {
+        let registered = self.nodes.get(&node).map(|record| record.registered_index);
+        registered.is_some_and(|registered| registered <= job.submitted_index)
+    }
+
+    /// Jobs that have not ended and would lose their newest state with `node`, and the step of that state.
+    #[must_use]
+    pub fn held_alone(&self, node: NodeId) -> Vec<(JobId, u64)> {
+        let open = self.jobs.values().filter(|job| !job.has_ended());
+        let newest = open.filter_map(|job| Some((job.id, job.origins().next()?)));
+        newest
+            .filter(|(_, entry)| entry.holders.len() == 1 && entry.holders.contains(&node))
+            .map(|(job, entry)| (job, entry.step))
+            .collect()
     }
 
     /// The node in `seat`.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::limits::STARTED_JOBS_MAX;
 use super::{JobRecord, JobStatus, Ledger};
 use crate::ids::{JobId, NodeId};
 
@@ -20,28 +21,57 @@ impl Ledger {
         queued
     }
 
-    /// The job that starts on `nodes` nodes once none runs: the first in the queue that needs no more of them. One
-    /// that waits for nodes holds up nobody.
-    #[must_use]
-    pub fn next_job(&self, nodes: usize) -> Option<&JobRecord> {
-        self.queued_jobs().into_iter().find(|job| job.plan.nodes_min as usize <= nodes)
+    /// The queued jobs that could start on the nodes `live` once none runs, in their order. One that waits for nodes
+    /// holds up nobody.
+    pub fn startable_jobs(&self, live: &BTreeSet<NodeId>) -> impl Iterator<Item = &JobRecord> {
+        let able: BTreeSet<NodeId> = self.able(live);
+        self.queued_jobs().into_iter().filter(move |job| self.lacks(job, &able).is_none())
     }
 
-    /// What a queued job waits for while the nodes `live` are here; `None` if it is not queued or starts now.
+    /// What a queued job waits for while the nodes `live` are here; `None` if it is not queued or nothing that the
+    /// ledger knows of keeps it from starting.
     #[must_use]
     pub fn job_queue_reason(&self, job: JobId, live: &BTreeSet<NodeId>) -> Option<String> {
         let record = self.jobs.get(&job).filter(|record| record.status == JobStatus::Queued)?;
         if let Some(running) = self.running_job() {
             return Some(format!("waits for job {} ({}), which runs on all nodes", running.name, running.id));
         }
-        let here = live.iter().filter(|node| self.nodes.contains_key(node)).count();
-        let needed = record.plan.nodes_min as usize;
+        if let Some(lack) = self.lacks(record, &self.able(live)) {
+            return Some(lack);
+        }
+        let next = self.startable_jobs(live).next().filter(|next| next.id != job)?;
+        Some(format!("waits for job {} ({}), which is next", next.name, next.id))
+    }
+
+    /// Whether so many jobs ran and have not ended that no further one may start.
+    pub(super) fn is_full_of_started_jobs(&self) -> bool {
+        self.jobs.values().filter(|job| job.has_run() && !job.has_ended()).count() >= STARTED_JOBS_MAX
+    }
+
+    /// Those of `live` that are registered and may get work.
+    fn able(&self, live: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+        live.iter().copied().filter(|node| self.takes_work(*node)).collect()
+    }
+
+    /// What `job` lacks to start on the nodes `able`, in words.
+    fn lacks(&self, job: &JobRecord, able: &BTreeSet<NodeId>) -> Option<String> {
+        let (here, needed) = (able.len(), job.plan.nodes_min as usize);
         if here < needed {
             let (nodes, are) =
                 (if needed == 1 { "node" } else { "nodes" }, if here == 1 { "is" } else { "are" });
             return Some(format!("waits for {needed} {nodes}, {here} {are} here"));
         }
-        let next = self.next_job(here).filter(|next| next.id != job)?;
-        Some(format!("waits for job {} ({}), which is next", next.name, next.id))
+        if let Some(newest) = job.origins().next()
+            && job.origins().all(|entry| entry.holders.is_disjoint(able))
+        {
+            let names: Vec<String> = newest.holders.iter().map(NodeId::friendly_name).collect();
+            let (step, none) = (newest.step, "none is left".to_owned());
+            let names = if names.is_empty() { none } else { names.join(", ") };
+            return Some(format!("waits for a holder of the checkpoint of step {step} ({names})"));
+        }
+        if !job.has_run() && self.is_full_of_started_jobs() {
+            return Some(format!("waits for one of {STARTED_JOBS_MAX} jobs that halted to go on or end"));
+        }
+        None
     }
 }

@@ -1,8 +1,12 @@
 //! Committed steps, checkpoints, failed micro-batches.
 
 use super::limits::{FAILED_MICROBATCHES_MAX, FAILED_SAMPLES_MAX, REASON_BYTES_MAX, cut};
-use super::{CheckpointEntry, CommittedRange, Ledger, MicrobatchFailure, Rejected};
+use super::{
+    CheckpointEntry, CommittedRange, EvaluationEntry, JobRecord, JobStatus, Ledger, MicrobatchFailure,
+    Rejected,
+};
 use crate::ids::{Chain, Epoch, JobId, NodeId};
+use crate::wire::control::EvaluationTotals;
 
 impl Ledger {
     pub(super) fn commit_steps(
@@ -35,6 +39,9 @@ impl Ledger {
         let record = self.job_mut(job)?;
         let step = entry.step;
         let refuse = |what| Err(Rejected::CheckpointRefused { step, what });
+        if step == 0 {
+            return hold_initial(record, entry);
+        }
         let Some(range) =
             record.committed.iter().find(|range| range.from_step < step && step <= range.to_step)
         else {
@@ -72,6 +79,10 @@ impl Ledger {
         holder: Option<NodeId>,
     ) -> Result<(), Rejected> {
         let record = self.job_mut(job)?;
+        if let Some(initial) = record.initial.as_mut().filter(|_| step == 0) {
+            initial.holders.retain(|node| holder.is_some_and(|holder| holder != *node));
+            return Ok(());
+        }
         let Ok(position) = record.checkpoints.binary_search_by_key(&step, |known| known.step) else {
             return Err(Rejected::CheckpointRefused { step, what: "it is not in the ledger" });
         };
@@ -85,6 +96,24 @@ impl Ledger {
         if holders.is_empty() {
             record.checkpoints.remove(position);
         }
+        Ok(())
+    }
+
+    pub(super) fn record_evaluation(
+        &mut self,
+        job: JobId,
+        step: u64,
+        totals: EvaluationTotals,
+    ) -> Result<(), Rejected> {
+        let record = self.running_mut(job)?;
+        let newest = record.evaluations.last().map(|entry| entry.step);
+        if newest == Some(step) {
+            return Ok(());
+        }
+        if step > record.committed_to().0 || newest.is_some_and(|newest| step < newest) {
+            return Err(Rejected::EvaluationRefused { step });
+        }
+        record.push_evaluation(EvaluationEntry { step, totals });
         Ok(())
     }
 
@@ -115,5 +144,25 @@ impl Ledger {
         let epoch = record.view.as_ref().map_or(Epoch(0), |view| view.epoch);
         record.failed_microbatches.push(MicrobatchFailure { step, microbatch, samples, node, reason, epoch });
         Ok(())
+    }
+}
+
+/// Members of a job that started from an imported state may hold it too. A queued one has its first holder alone.
+fn hold_initial(record: &mut JobRecord, entry: CheckpointEntry) -> Result<(), Rejected> {
+    let refuse = |what| Err(Rejected::CheckpointRefused { step: 0, what });
+    if record.status != JobStatus::Running {
+        return refuse("the job is not running");
+    }
+    match &mut record.initial {
+        None => refuse("the seed makes it"),
+        Some(known)
+            if (known.chain, known.digest, known.bytes) != (entry.chain, entry.digest, entry.bytes) =>
+        {
+            refuse("another state was imported")
+        }
+        Some(known) => {
+            known.holders.extend(entry.holders);
+            Ok(())
+        }
     }
 }

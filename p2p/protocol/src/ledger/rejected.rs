@@ -32,6 +32,30 @@ pub enum Rejected {
         /// The job.
         job: JobId,
     },
+    /// The job ran already, so what it found out is worth more than one node's refusal.
+    #[error("job {job} has run: it is not refused")]
+    JobHasRun {
+        /// The job.
+        job: JobId,
+    },
+    /// Something is missing for the job to lose its view.
+    #[error("halt refused: {what}")]
+    HaltRefused {
+        /// What.
+        what: &'static str,
+    },
+    /// The figures are not of the newest committed steps.
+    #[error("evaluation after step {step} refused: it is not committed, or older than one on record")]
+    EvaluationRefused {
+        /// Steps applied.
+        step: u64,
+    },
+    /// The imported state contradicts the submission.
+    #[error("imported state refused: {what}")]
+    InitialRefused {
+        /// What does not fit.
+        what: &'static str,
+    },
     /// Jobs run one at a time.
     #[error("job {running} is running")]
     AnotherJobRuns {

@@ -46,7 +46,13 @@ pub(crate) fn plan() -> JobPlan {
 }
 
 pub(crate) fn registration(boot: u64) -> Registration {
-    Registration { boot: Boot(boot), numeric_class: "class".to_owned(), device: "cpu".to_owned() }
+    Registration {
+        boot: Boot(boot),
+        numeric_class: "class".to_owned(),
+        device: "cpu".to_owned(),
+        threads: 4,
+        version: "0.1.0".to_owned(),
+    }
 }
 
 pub(crate) fn register(number: u8, boot: u64) -> LedgerCommand {
@@ -55,8 +61,12 @@ pub(crate) fn register(number: u8, boot: u64) -> LedgerCommand {
 
 pub(crate) fn submit(number: u8, plan: JobPlan) -> LedgerCommand {
     let (name, spec_toml) = (format!("job-{number}"), "model = \"lenet\"".to_owned());
-    LedgerCommand::SubmitJob { id: job_id(number), name, spec_toml, plan, by: node(1) }
+    let (data_digest, initial) = (DATA, None);
+    LedgerCommand::SubmitJob { id: job_id(number), name, spec_toml, plan, data_digest, initial, by: node(1) }
 }
+
+/// Digest of the data of every job.
+pub(crate) const DATA: [u8; 32] = [9; 32];
 
 /// A view of job 1 whose leases and parts all belong to the member at `worker`.
 pub(crate) fn view(epoch: u64, founding: u64, members: Vec<Member>, worker: u16) -> View {
@@ -69,6 +79,7 @@ pub(crate) fn view(epoch: u64, founding: u64, members: Vec<Member>, worker: u16)
         members,
         leases: vec![worker; 12],
         owners: vec![worker; 16],
+        halt: false,
     }
 }
 

@@ -1,12 +1,16 @@
+mod any_order;
+mod drains;
+mod halts;
+
 use std::collections::BTreeSet;
 
 use super::testing::{
-    chain, checkpoint, commit, commit_steps, digest, job_id, life, member, node, plan, register,
+    DATA, chain, checkpoint, commit, commit_steps, digest, job_id, life, member, node, plan, register,
     registration, submit, view,
 };
 use super::*;
 use crate::ids::{Epoch, Incarnation, SeatId};
-use crate::view::Origin;
+use crate::view::{Origin, View};
 
 /// Three registered nodes and job 1.
 fn ledger() -> Ledger {
@@ -240,7 +244,7 @@ fn one_job_runs_and_the_others_say_what_they_wait_for() {
     assert_eq!(refused(&mut ledger, commit(second)), Rejected::AnotherJobRuns { running: job_id(1) });
     ledger.apply_command(8, LedgerCommand::CancelJob { job: job_id(1), by: node(2) }).unwrap();
     assert_eq!(reason(&ledger, 1, &all), None);
-    assert_eq!(ledger.next_job(3).unwrap().id, job_id(3));
+    assert_eq!(ledger.startable_jobs(&all).next().unwrap().id, job_id(3));
 }
 
 #[test]
@@ -274,19 +278,26 @@ fn full_of_nodes() -> Ledger {
         let registration = crate::wire::control::Registration {
             numeric_class: "c".repeat(1000),
             device: "d".repeat(1000),
+            version: "v".repeat(1000),
+            threads: u32::MAX,
             ..registration(u64::MAX)
         };
         let command = LedgerCommand::RegisterNode { node: node(number), registration };
         ledger.apply_command(u64::MAX, command).unwrap();
+        let (node, by, reason) = (node(number), node(1), "d".repeat(1000));
+        let drain = LedgerCommand::DrainNode { node, by, reason, until: DrainUntil::Undrain };
+        ledger.apply_command(0, drain).unwrap();
     }
     ledger
 }
 
-/// Runs a job that is as large as it may be, through `epochs` views, and fails it.
-fn run_large_job(ledger: &mut Ledger, id: JobId, epochs: u64) {
+/// Runs a job that is as large as it may be but for its specification, through `epochs` views.
+fn run_large_job(ledger: &mut Ledger, id: JobId, epochs: u64, spec_bytes: usize) -> View {
     let plan = JobPlan { microbatches: 4096, parts: 4096, nodes_max: 64, checkpoint_keep: 64, ..plan() };
-    let (name, spec_toml, by) = ("n".repeat(128), "x".repeat(limits::SPEC_BYTES_MAX), node(1));
-    ledger.apply_command(0, LedgerCommand::SubmitJob { id, name, spec_toml, plan, by }).unwrap();
+    let (name, spec_toml, by) = ("n".repeat(128), "x".repeat(spec_bytes), node(1));
+    let (data_digest, initial) = (DATA, None);
+    let submit = LedgerCommand::SubmitJob { id, name, spec_toml, plan, data_digest, initial, by };
+    ledger.apply_command(0, submit).unwrap();
     let mut view = view(1, 1, (0..64).map(|number| member(number, u64::MAX, 1)).collect(), 63);
     (view.job, view.leases, view.owners) = (id, vec![63; 4096], vec![63; 4096]);
     for epoch in 1..=epochs {
@@ -304,25 +315,51 @@ fn run_large_job(ledger: &mut Ledger, id: JobId, epochs: u64) {
         let entry = checkpoint(step, &all);
         ledger.apply_command(0, LedgerCommand::RecordCheckpoint { job: id, entry }).unwrap();
     }
-    ledger.apply_command(0, LedgerCommand::FailJob { job: id, reason: "r".repeat(9000) }).unwrap();
+    let totals = crate::wire::control::EvaluationTotals { correct: u64::MAX, total: u64::MAX, loss: 0.5 };
+    for step in 1..90 {
+        ledger.apply_command(0, LedgerCommand::RecordEvaluation { job: id, step, totals }).unwrap();
+    }
+    view
+}
+
+fn fail_large_job(ledger: &mut Ledger, job: JobId, epochs: u64) {
+    run_large_job(ledger, job, epochs, limits::SPEC_BYTES_MAX);
+    ledger.apply_command(0, LedgerCommand::FailJob { job, reason: "r".repeat(9000) }).unwrap();
+}
+
+fn halt_large_job(ledger: &mut Ledger, job: JobId) {
+    let mut view = run_large_job(ledger, job, 70, 1024);
+    ledger.apply_command(0, LedgerCommand::PauseJob { job, by: node(1) }).unwrap();
+    (view.epoch, view.halt) = (view.epoch.next(), true);
+    let epoch = view.epoch;
+    ledger.apply_command(0, commit(view)).unwrap();
+    let halt = LedgerCommand::CommitHalt { job, epoch, step: 89, chain: chain(89) };
+    ledger.apply_command(0, halt).unwrap();
+    assert_eq!(ledger.jobs[&job].origins().next().unwrap().step, 89, "what is needed to go on");
 }
 
 #[test]
 fn a_full_ledger_still_fits_into_a_control_message() {
     let mut ledger = full_of_nodes();
     for number in 0..60u8 {
-        run_large_job(&mut ledger, JobId([number; 8]), if number < 5 { 80 } else { 3 });
+        fail_large_job(&mut ledger, JobId([number; 8]), if number < 5 { 80 } else { 3 });
     }
     assert!(ledger.jobs.len() < 60, "the oldest are forgotten");
     assert!(!ledger.jobs.contains_key(&JobId([0; 8])) && ledger.jobs.contains_key(&JobId([59; 8])));
+    for number in 60..60 + limits::STARTED_JOBS_MAX as u8 - 1 {
+        halt_large_job(&mut ledger, JobId([number; 8]));
+    }
+    run_large_job(&mut ledger, JobId([250; 8]), 70, 1024);
     let mut refusals = 0;
-    for number in 100..200u8 {
+    for number in 130..230u8 {
         let (name, spec_toml, by) = (String::new(), "x".repeat(limits::SPEC_BYTES_MAX), node(1));
         let id = JobId([number; 8]);
-        let command = LedgerCommand::SubmitJob { id, name, spec_toml, plan: plan(), by };
+        let (data_digest, initial) = (DATA, None);
+        let command =
+            LedgerCommand::SubmitJob { id, name, spec_toml, plan: plan(), data_digest, initial, by };
         refusals += u32::from(ledger.apply_command(0, command).is_err());
     }
-    assert_eq!(refusals, 68, "32 specifications of 64 KiB wait at most");
+    assert_eq!(refusals, 70, "30 specifications of 64 KiB wait at most beside the others");
     let bytes = ledger.snapshot();
     assert!(bytes.len() < limits::LEDGER_SNAPSHOT_BYTES_MAX, "{} bytes", bytes.len());
     assert!(bytes.len() > 4 << 20, "the test is meant to fill the ledger, {} bytes", bytes.len());

@@ -25,11 +25,13 @@ impl<N: Numbers> SyncMachine<N> {
                 continue;
             }
             self.pull_results(&membership, out);
-            if !self.fold_parts(&membership, out) {
+            if !self.goes_on(&membership) || !self.fold_parts(&membership, out) {
                 break;
             }
         }
         self.compute_lease(&membership, out);
+        self.push_lease(out);
+        self.announce_halt(&membership, out);
     }
 
     fn apply(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
@@ -54,7 +56,10 @@ impl<N: Numbers> SyncMachine<N> {
         }
         self.fold_due = FoldDue::All;
         self.work.push_due = true;
-        self.compute(&membership.lease, out);
+        if self.plants(PlantedFault::LeaseTakenAtApply) && self.goes_on(membership) {
+            self.compute(&membership.lease, out);
+        }
+        self.compute_lease(membership, out);
         self.push_lease(out);
     }
 

@@ -129,6 +129,7 @@ fn check(body: &BodyHeader, payload_bytes: usize, limits: &SyncLimits) -> Result
     match body {
         BodyHeader::State { standing, .. } => {
             set_exists(&standing.computed)?;
+            set_exists(&standing.computing)?;
             require(standing.held.is_valid(limits.parts), "parts held")?;
             require(payload_bytes == 0, "payload of a state")
         }

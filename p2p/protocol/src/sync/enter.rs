@@ -53,6 +53,7 @@ impl<N: Numbers> SyncMachine<N> {
         if !(same_lineage && same_tenure) {
             self.begin_tenure(member, &membership, out);
         }
+        self.fix_halt_step();
         for &other in &membership.others {
             self.send_state(other, true, out);
         }

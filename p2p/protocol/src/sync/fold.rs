@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::io::{AlarmKind, SyncOutput};
 use super::machine::{Membership, SyncMachine};
-use super::message::SyncBody;
+use super::message::{Standing, SyncBody};
 use super::peers::Question;
 use super::planted::PlantedFault;
 use crate::ids::NodeId;
@@ -133,7 +133,7 @@ impl<N: Numbers> SyncMachine<N> {
         }
     }
 
-    /// Asks for exactly the sums that are missing, of whoever says it has computed them, else of the lease holder.
+    /// Asks for exactly the sums that are missing, each of its supplier.
     fn pull(&mut self, part: u32, missing: &IndexSet, membership: &Membership, out: &mut Vec<SyncOutput>) {
         let mut by_supplier: BTreeMap<NodeId, IndexSet> = BTreeMap::new();
         for microbatch in missing.minus(&self.work.computing).iter() {
@@ -155,18 +155,20 @@ impl<N: Numbers> SyncMachine<N> {
         }
     }
 
-    /// Who is to supply the contribution of `microbatch`.
+    /// Who is to supply the contribution of `microbatch`: whoever says that it has computed it, else whoever says that
+    /// it is computing it, else the holder of the lease.
     pub(super) fn supplier(&self, microbatch: u32, membership: &Membership) -> Option<NodeId> {
-        let has_computed = |node: &NodeId| {
+        let lease_holder = membership.view.lease_holder(microbatch);
+        let names = |node: &NodeId, set: fn(&Standing) -> &IndexSet| {
             self.peers.standing(*node).is_some_and(|standing| {
-                standing.synced && standing.step == self.step && standing.computed.contains(microbatch)
+                standing.synced && standing.step == self.step && set(standing).contains(microbatch)
             })
         };
-        let lease_holder = membership.view.lease_holder(microbatch);
-        if lease_holder.as_ref().is_some_and(has_computed) {
-            return lease_holder;
-        }
-        membership.others.iter().copied().find(has_computed).or(lease_holder)
+        let sets: [fn(&Standing) -> &IndexSet; 2] = [|told| &told.computed, |told| &told.computing];
+        let candidates = || lease_holder.iter().chain(&membership.others).copied();
+        let counted = if self.plants(PlantedFault::SupplierIgnoresComputing) { 1 } else { 2 };
+        let found = sets.into_iter().take(counted).find_map(|set| candidates().find(|node| names(node, set)));
+        found.or(lease_holder)
     }
 
     /// Whether a sum with all of `microbatches` was asked of `supplier` and has not come.

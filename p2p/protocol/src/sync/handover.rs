@@ -98,6 +98,7 @@ impl<N: Numbers> SyncMachine<N> {
     fn become_synced(&mut self, out: &mut Vec<SyncOutput>) {
         let Some(membership) = self.membership.clone() else { return };
         self.synced = true;
+        self.fix_halt_step();
         self.donor = None;
         self.fold_due = FoldDue::All;
         self.received.remove_before(self.step);

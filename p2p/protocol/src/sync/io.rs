@@ -153,6 +153,16 @@ pub enum SyncOutput {
         /// Chain of the final state.
         chain: Chain,
     },
+    /// The view halts, and all that any member had begun is applied: this life computes nothing more in it. Said once
+    /// in each view that halts, by every member that has the state; all of them name the same state.
+    Halted {
+        /// Epoch of the view.
+        epoch: Epoch,
+        /// Steps applied.
+        step: u64,
+        /// Chain of the state.
+        chain: Chain,
+    },
     /// Something that cannot happen among honest members on sound machines.
     Alarm {
         /// What.

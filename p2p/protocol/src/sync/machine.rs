@@ -55,6 +55,10 @@ pub struct SyncMachine<N> {
     pub(super) held: HeldMessages,
     /// Own parts that may have become ready.
     pub(super) fold_due: FoldDue,
+    /// What [`Standing::halt_step`] says of us.
+    pub(super) halt_step: u64,
+    /// Whether we have said that we stopped in this view.
+    pub(super) halted: bool,
     /// Latest epoch heard of.
     pub(super) epoch_heard: Epoch,
     pub(super) since: Millis,
@@ -82,6 +86,8 @@ impl<N: Numbers> SyncMachine<N> {
             peers: Peers::default(),
             held: HeldMessages::default(),
             fold_due: FoldDue::All,
+            halt_step: 0,
+            halted: false,
             epoch_heard: Epoch::default(),
             since: Millis::default(),
             planted: Planted::default(),
@@ -133,8 +139,13 @@ impl<N: Numbers> SyncMachine<N> {
     pub(super) fn standing(&self) -> Standing {
         let forgets = self.plants(PlantedFault::HeldForgotten);
         let held = if forgets { IndexSet::new() } else { self.held_parts() };
-        let computed = self.work.computed.clone();
-        Standing { synced: self.synced, step: self.step, chain: self.chain, held, computed }
+        let (computed, computing) = (self.work.computed.clone(), self.work.computing.clone());
+        let untold = self.plants(PlantedFault::ComputingUntold);
+        let computing = if untold { IndexSet::new() } else { computing };
+        let moves = self.plants(PlantedFault::HaltStepMoves);
+        let halt_step = if moves { self.step + 1 } else { self.halt_step };
+        let (synced, step, chain) = (self.synced, self.step, self.chain);
+        Standing { synced, step, chain, held, computed, computing, halt_step }
     }
 
     /// Parts of the step in progress whose result is held.

@@ -19,6 +19,11 @@ pub struct Standing {
     pub held: IndexSet,
     /// Micro-batches of the step in progress that it has computed.
     pub computed: IndexSet,
+    /// Those that it is computing: they are its to deliver, whoever has their lease now.
+    pub computing: IndexSet,
+    /// In a view that halts, the steps to be applied before its sender may stop: those that it had applied on entering
+    /// the view, and one more if it had begun anything of the next. The same in every state of an epoch.
+    pub halt_step: u64,
 }
 
 /// One message of the sync step, fenced by incarnation and epoch.

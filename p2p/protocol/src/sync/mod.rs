@@ -16,6 +16,7 @@
 //! | `fold` | when and from what a part is folded |
 //! | `apply` | progress: pull, fold, apply |
 //! | `handover` | how a joiner becomes synced |
+//! | `halt` | where a view that halts ends |
 //! | `message`, `codec` | what travels |
 //! | `status` | what is waited for |
 
@@ -23,6 +24,7 @@ mod apply;
 mod codec;
 mod enter;
 mod fold;
+mod halt;
 mod handover;
 mod held;
 mod io;

@@ -165,10 +165,12 @@ impl Peers {
 
 impl Peer {
     fn merge(&mut self, standing: &Standing) {
+        let halt_step = self.standing.as_ref().filter(|old| old.synced).map_or(0, |old| old.halt_step);
         match &mut self.standing {
             Some(old) if (old.synced, old.step) == (standing.synced, standing.step) => {
                 old.held.extend_from(&standing.held);
                 old.computed.extend_from(&standing.computed);
+                old.computing.extend_from(&standing.computing);
             }
             Some(old) if (old.synced, old.step) > (standing.synced, standing.step) => {}
             slot => {
@@ -177,11 +179,17 @@ impl Peer {
                 self.announced = IndexSet::new();
             }
         }
+        if let Some(now) = &mut self.standing {
+            now.halt_step = now.halt_step.max(halt_step);
+        }
     }
 
     fn merge_contribution(&mut self, step: u64, base: Chain, parts: &IndexSet) {
-        let (held, computed) = (IndexSet::new(), IndexSet::new());
-        self.merge(&Standing { synced: true, step, chain: base, held, computed });
+        let none = IndexSet::new;
+        let (held, computed, computing) = (none(), none(), none());
+        // It says nothing of a halt; what a state said of it stays.
+        let halt_step = 0;
+        self.merge(&Standing { synced: true, step, chain: base, held, computed, computing, halt_step });
         if self.standing.as_ref().is_some_and(|standing| standing.step == step) {
             self.announced.extend_from(parts);
         }

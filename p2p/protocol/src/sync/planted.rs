@@ -36,11 +36,27 @@ pub enum PlantedFault {
     SnapshotWithoutResults,
     /// A contribution counts as a state: no rule R2.
     ContributionCountsAsState,
+    /// What others are computing is computed by the new holder of the lease as well.
+    ComputingIgnored,
+    /// A state does not tell what is being computed.
+    ComputingUntold,
+    /// Owners ask the holder of the lease for what another says it is computing.
+    SupplierIgnoresComputing,
+    /// A member that begins a step computes all of its lease, whatever others have begun of it.
+    LeaseTakenAtApply,
+    /// A member sends its sums once all of its lease is computed, what others have begun of it too.
+    WholeLeaseAwaited,
+    /// The step at which a halt ends is reckoned anew in every state.
+    HaltStepMoves,
+    /// A halt ends at the furthest state, whatever is begun beyond it.
+    BegunForgotten,
+    /// A member that has halted computes.
+    HaltedComputes,
 }
 
 impl PlantedFault {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 23] = [
         Self::LaterEpochDropped,
         Self::HeldForgotten,
         Self::OldOwnerFolds,
@@ -56,6 +72,14 @@ impl PlantedFault {
         Self::JoinerStateTrusted,
         Self::SnapshotWithoutResults,
         Self::ContributionCountsAsState,
+        Self::ComputingIgnored,
+        Self::ComputingUntold,
+        Self::SupplierIgnoresComputing,
+        Self::LeaseTakenAtApply,
+        Self::WholeLeaseAwaited,
+        Self::HaltStepMoves,
+        Self::BegunForgotten,
+        Self::HaltedComputes,
     ];
 }
 

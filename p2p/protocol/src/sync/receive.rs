@@ -235,7 +235,8 @@ impl<N: Numbers> SyncMachine<N> {
         if !self.synced || !microbatches.is_valid(self.options.microbatches) {
             return;
         }
-        if step == self.step && self.results[part as usize].is_none() && step < self.options.steps {
+        let ends_here = self.halted || step >= self.options.steps;
+        if step == self.step && self.results[part as usize].is_none() && !ends_here {
             self.need_contribution(from, part, microbatches, out);
         } else {
             self.give_result(from, step, part, out);

@@ -54,6 +54,11 @@ pub enum SyncWait {
     Computing(IndexSet),
     /// Micro-batches that could not be computed here: they wait for a view that leases them to another.
     Failed(IndexSet),
+    /// The job is halted, and all that was begun is applied: a view that does not halt.
+    Halted {
+        /// Steps applied.
+        step: u64,
+    },
 }
 
 impl<N: Numbers> SyncMachine<N> {
@@ -90,6 +95,9 @@ impl<N: Numbers> SyncMachine<N> {
         }
         if self.step >= self.options.steps {
             return waits;
+        }
+        if self.halted {
+            return vec![SyncWait::Halted { step: self.step }];
         }
         for &other in &membership.others {
             match self.peers.standing(other) {

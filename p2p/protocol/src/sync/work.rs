@@ -64,25 +64,39 @@ impl<N: Numbers> SyncMachine<N> {
         }
     }
 
-    /// Starts early what will be asked of us: leased to us, and nobody says it is computed. Waits for all states first,
-    /// as a lease may have moved after it was computed.
+    /// Starts early what will be asked of us.
     pub(super) fn compute_lease(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
-        if self.step >= self.options.steps {
-            return;
+        let due = match self.lease_due(membership) {
+            Some(due) => due,
+            None if self.halted && self.plants(PlantedFault::HaltedComputes) => membership.lease.clone(),
+            None => return,
+        };
+        self.compute(&due, out);
+    }
+
+    /// What of our lease is ours to deliver in this step: what nobody else says it has begun. Waits for all states
+    /// first, as a lease may have moved after it was begun. `None` too where others are ahead or the view ends here.
+    fn lease_due(&self, membership: &Membership) -> Option<IndexSet> {
+        if !self.goes_on(membership) {
+            return None;
         }
-        let mut wanted = membership.lease.clone();
+        let mut due = membership.lease.clone();
         for &other in &membership.others {
-            match self.peers.standing(other) {
-                None => return,
-                Some(standing) if !standing.synced => {}
-                Some(standing) if standing.step > self.step => return,
-                Some(standing) if standing.step == self.step && standing.chain == self.chain => {
-                    wanted = wanted.minus(&standing.computed);
+            let standing = self.peers.standing(other)?;
+            if !standing.synced {
+                continue;
+            }
+            if standing.step > self.step {
+                return None;
+            }
+            if standing.step == self.step && standing.chain == self.chain {
+                due = due.minus(&standing.computed);
+                if !self.plants(PlantedFault::ComputingIgnored) {
+                    due = due.minus(&standing.computing);
                 }
-                Some(_) => {}
             }
         }
-        self.compute(&wanted, out);
+        Some(due)
     }
 
     pub(super) fn computed(
@@ -160,14 +174,16 @@ impl<N: Numbers> SyncMachine<N> {
         waiting
     }
 
-    /// Sends our sums to the owners once all of the lease is computed but what failed; an empty sum too, as it says
-    /// that we are in this step.
+    /// Sends our sums to the owners once all that is due of the lease is computed but what failed; an empty sum too, as
+    /// it says that we are in this step. What others have begun of our lease, owners ask of them.
     pub(super) fn push_lease(&mut self, out: &mut Vec<SyncOutput>) {
         let Some(membership) = self.membership.clone() else { return };
         if !self.work.push_due || !self.synced {
             return;
         }
-        let ready = membership.lease.minus(&self.work.failed);
+        let Some(due) = self.lease_due(&membership) else { return };
+        let due = if self.plants(PlantedFault::WholeLeaseAwaited) { membership.lease.clone() } else { due };
+        let ready = due.minus(&self.work.failed);
         if !ready.is_subset(&self.work.computed) {
             return;
         }

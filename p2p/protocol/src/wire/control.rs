@@ -38,6 +38,8 @@ pub enum ControlMessage {
     Report(Report),
     /// The coordinator tells everyone how far the running job is.
     Progress(Progress),
+    /// A node tells the coordinator whether it has a job's data.
+    JobChecked(JobCheck),
 }
 
 /// What the coordinator learns about a node when it registers.
@@ -49,6 +51,49 @@ pub struct Registration {
     pub numeric_class: String,
     /// Device it computes on, as `cpu` or `cuda:0`.
     pub device: String,
+    /// Threads that it computes with.
+    pub threads: u32,
+    /// Version of its program, as `0.1.0`.
+    pub version: String,
+}
+
+/// A fact that every node tells about each job that waits or runs, until the ledger shows that nobody needs it: what
+/// it found where the job's data should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobCheck {
+    /// The job.
+    pub job: JobId,
+    /// The process that looked.
+    pub boot: Boot,
+    /// Digest of the data, or in words what is wrong with it, at most [`CHECK_REASON_BYTES_MAX`].
+    pub outcome: Result<[u8; 32], String>,
+}
+
+/// Longest reason in a [`JobCheck`], bytes: a file, a line and what is wrong there. Longer ones are cut.
+pub const CHECK_REASON_BYTES_MAX: usize = 512;
+
+/// A training step in figures. All members have the same ones, bit for bit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepPoint {
+    /// Steps applied, this one included.
+    pub step: u64,
+    /// Mean loss of the step, from its exact sum.
+    pub loss: f64,
+    /// The learning rate that it was applied with.
+    pub learning_rate: f64,
+    /// Norm of the mean gradient before clipping.
+    pub gradient_norm: f64,
+}
+
+/// What the held-out samples gave, from exact sums over all members.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationTotals {
+    /// Right answers.
+    pub correct: u64,
+    /// Held-out samples.
+    pub total: u64,
+    /// Mean loss over them.
+    pub loss: f64,
 }
 
 /// A member's word on its own progress, fenced by (job, incarnation, epoch, boot).
@@ -82,10 +127,19 @@ pub enum ReportEvent {
         step: u64,
         /// Chain of the new state.
         chain: Chain,
-        /// Mean loss of the step, from its exact sum.
-        loss: f64,
+        /// The latest step whose figures are known, this one or an earlier one: the trainer applies behind.
+        point: Option<StepPoint>,
         /// What this process did for the job so far.
         work: WorkCounters,
+    },
+    /// Tested a state on the held-out samples. The totals are exact sums over all members, so one member's word is enough.
+    Evaluated {
+        /// Steps applied to that state.
+        step: u64,
+        /// Its chain.
+        chain: Chain,
+        /// The figures.
+        totals: EvaluationTotals,
     },
     /// Wrote a checkpoint of the state after `step` steps to its disk.
     CheckpointWritten {
@@ -97,6 +151,15 @@ pub enum ReportEvent {
         digest: Digest,
         /// Length of the state, bytes.
         bytes: u64,
+    },
+    /// Stopped in a view that halts. Said anew in each such view; the word of an earlier one counts for nothing.
+    Halted {
+        /// Steps applied.
+        step: u64,
+        /// Chain of that state.
+        chain: Chain,
+        /// Digest of that state.
+        digest: Digest,
     },
     /// Holds the final state.
     Finished {
@@ -148,11 +211,13 @@ pub struct Progress {
     pub epoch: Epoch,
     /// Stable steps: applied by every member of one view.
     pub stable_step: u64,
-    /// Mean losses of the latest stable steps, as (step, loss), oldest first, at most [`PROGRESS_LOSSES_MAX`].
-    pub losses: Vec<(u64, f64)>,
+    /// The latest stable steps in figures, oldest first, at most [`PROGRESS_POINTS_MAX`].
+    pub points: Vec<StepPoint>,
     /// Counters by process, the dead ones at their last word.
     pub work: Vec<(NodeId, Boot, WorkCounters)>,
+    /// Nodes that are here and may not take part, and why, at most one entry per registered node.
+    pub kept_out: Vec<(NodeId, String)>,
 }
 
-/// Losses in one [`Progress`]: about a second of quick steps, so that a follower that missed a few sees no gap.
-pub const PROGRESS_LOSSES_MAX: usize = 256;
+/// Steps in one [`Progress`]: about a second of quick ones, so that a follower that missed a few sees no gap.
+pub const PROGRESS_POINTS_MAX: usize = 256;

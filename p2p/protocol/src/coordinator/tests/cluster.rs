@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use crate::coordinator::{Coordinator, CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
-use crate::ids::{Boot, Epoch, Life, Millis, NodeId};
-use crate::ledger::testing::{chain, digest, job_id, node, registration, submit};
-use crate::ledger::{JobPlan, JobRecord, JobStatus, Ledger, LedgerCommand};
+use crate::ids::{Boot, Epoch, JobId, Life, Millis, NodeId};
+use crate::ledger::testing::{DATA, chain, digest, job_id, node, registration, submit};
+use crate::ledger::{DrainUntil, JobPlan, JobRecord, JobStatus, Ledger, LedgerCommand};
 use crate::replicated::Replicated;
 use crate::view::View;
-use crate::wire::control::{ControlMessage, Progress, Report, ReportEvent, WorkCounters};
+use crate::wire::control::{
+    ControlMessage, JobCheck, Progress, Report, ReportEvent, StepPoint, WorkCounters,
+};
 
 pub(super) struct Cluster {
     pub(super) coordinator: Coordinator,
@@ -21,6 +23,9 @@ pub(super) struct Cluster {
     pub(super) applied: Vec<LedgerCommand>,
     /// Everything but proposals.
     pub(super) out: Vec<CoordinatorOutput>,
+    /// Every node says at once that it has the data of every job.
+    pub(super) data_is_there: bool,
+    told: BTreeSet<(JobId, Life)>,
     index: u64,
 }
 
@@ -39,6 +44,8 @@ impl Cluster {
             proposals: Vec::new(),
             applied: Vec::new(),
             out: Vec::new(),
+            data_is_there: true,
+            told: BTreeSet::new(),
             index: 0,
         };
         cluster.input(CoordinatorInput::Elected { term: 1 });
@@ -57,6 +64,37 @@ impl Cluster {
     }
 
     pub(super) fn input(&mut self, input: CoordinatorInput) {
+        if matches!(input, CoordinatorInput::Elected { .. }) {
+            self.told.clear();
+        }
+        self.take(input);
+        while let Some(check) = self.next_check().filter(|_| self.data_is_there) {
+            self.take(check);
+        }
+    }
+
+    /// What a node has not yet told this coordinator about its data.
+    fn next_check(&mut self) -> Option<CoordinatorInput> {
+        let nodes = self.coordinator.liveness.usable(&self.ledger);
+        for job in self.ledger.jobs.values().filter(|job| !job.has_ended()) {
+            for (node, (boot, _)) in &nodes {
+                if self.told.insert((job.id, Life { node: *node, boot: *boot })) {
+                    let check = JobCheck { job: job.id, boot: *boot, outcome: Ok(DATA) };
+                    return Some(CoordinatorInput::JobChecked { from: *node, check });
+                }
+            }
+        }
+        None
+    }
+
+    /// The registered process of node `number` says this about the data of `job`.
+    pub(super) fn check(&mut self, number: u8, job: u8, outcome: Result<[u8; 32], &str>) {
+        let boot = self.ledger.nodes[&node(number)].boot;
+        let check = JobCheck { job: job_id(job), boot, outcome: outcome.map_err(str::to_owned) };
+        self.input(CoordinatorInput::JobChecked { from: node(number), check });
+    }
+
+    fn take(&mut self, input: CoordinatorInput) {
         let mut next = Some(input);
         let mut rounds = 0;
         while let Some(input) = next.take() {
@@ -200,6 +238,44 @@ impl Cluster {
         }
     }
 
+    /// Every member of the newest view stops after `step` and writes its state down.
+    pub(super) fn all_halt(&mut self, step: u64) {
+        for (number, _, _) in self.members() {
+            self.report(number, halted(step));
+        }
+        if self.job().view.is_some() {
+            self.all_write(step);
+        }
+    }
+
+    pub(super) fn pause(&mut self) {
+        self.apply(LedgerCommand::PauseJob { job: job_id(1), by: node(2) });
+    }
+
+    pub(super) fn resume(&mut self) {
+        self.apply(LedgerCommand::ResumeJob { job: job_id(1), by: node(2) });
+    }
+
+    /// A person drains node `number`.
+    pub(super) fn drain(&mut self, number: u8) {
+        self.drain_until(number, DrainUntil::Undrain);
+    }
+
+    /// The process of node `number` is told to end.
+    pub(super) fn terminate(&mut self, number: u8) {
+        let boot = self.ledger.nodes[&node(number)].boot;
+        self.drain_until(number, DrainUntil::Restart { boot });
+    }
+
+    fn drain_until(&mut self, number: u8, until: DrainUntil) {
+        let (node, by, reason) = (node(number), node(number), "maintenance".to_owned());
+        self.apply(LedgerCommand::DrainNode { node, by, reason, until });
+    }
+
+    pub(super) fn undrain(&mut self, number: u8) {
+        self.apply(LedgerCommand::UndrainNode { node: node(number), by: node(1) });
+    }
+
     pub(super) fn progress(&self) -> Vec<&Progress> {
         let messages = self.out.iter().filter_map(|output| match output {
             CoordinatorOutput::Broadcast(ControlMessage::Progress(progress)) => Some(progress),
@@ -219,7 +295,15 @@ impl Cluster {
 
 pub(super) fn applied(step: u64) -> ReportEvent {
     let work = WorkCounters { steps_applied: step, ..WorkCounters::default() };
-    ReportEvent::Applied { step, chain: chain(step), loss: 1.0 / step as f64, work }
+    ReportEvent::Applied { step, chain: chain(step), point: Some(point(step)), work }
+}
+
+pub(super) fn point(step: u64) -> StepPoint {
+    StepPoint { step, loss: 1.0 / step as f64, learning_rate: 0.1, gradient_norm: 2.0 }
+}
+
+pub(super) fn halted(step: u64) -> ReportEvent {
+    ReportEvent::Halted { step, chain: chain(step), digest: digest(step) }
 }
 
 pub(super) fn written(step: u64) -> ReportEvent {

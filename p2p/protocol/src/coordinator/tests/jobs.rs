@@ -1,12 +1,12 @@
 //! The queue, reports, progress, checkpoints and the end of a job.
 
-use super::cluster::{Cluster, applied, finished, fresh_coordinator, written};
+use super::cluster::{Cluster, applied, finished, fresh_coordinator, point, written};
 use crate::coordinator::CoordinatorInput;
 use crate::coordinator::limits::{CHECKPOINT_BATCH_MS, JOIN_BATCH_MS, PROGRESS_INTERVAL_MS};
 use crate::ids::{Boot, Epoch};
 use crate::ledger::testing::{chain, checkpoint, digest, job_id, node, plan, submit};
 use crate::ledger::{JobPlan, JobStatus, LedgerCommand};
-use crate::wire::control::{ReportEvent, WorkCounters};
+use crate::wire::control::{EvaluationTotals, ReportEvent, WorkCounters};
 
 fn short() -> JobPlan {
     JobPlan { steps: 3, ..plan() }
@@ -47,7 +47,7 @@ fn stable_is_what_all_members_of_the_newest_view_applied_in_it() {
     cluster.apply_step(3, 1);
     cluster.pass_ms(PROGRESS_INTERVAL_MS);
     let progress = cluster.coordinator.progress(job_id(1)).unwrap();
-    assert_eq!((progress.stable_step, progress.losses.clone()), (1, vec![(1, 1.0)]));
+    assert_eq!((progress.stable_step, progress.points.clone()), (1, vec![point(1)]));
     // Two say step 2 in this view, the third dies, the next view asks anew.
     cluster.apply_step(1, 2);
     cluster.lose(3, 1, true);
@@ -57,7 +57,7 @@ fn stable_is_what_all_members_of_the_newest_view_applied_in_it() {
     cluster.all_apply(3);
     cluster.pass_ms(PROGRESS_INTERVAL_MS);
     let progress = cluster.coordinator.progress(job_id(1)).unwrap();
-    assert_eq!((progress.stable_step, progress.losses.len(), progress.work.len()), (3, 3, 3));
+    assert_eq!((progress.stable_step, progress.points.len(), progress.work.len()), (3, 3, 3));
     let dead = progress.work.iter().find(|(dead, _, _)| *dead == node(3)).unwrap();
     assert_eq!(dead.2.steps_applied, 1, "the dead keep their last word");
 }
@@ -102,7 +102,10 @@ fn members_that_diverge_are_named_and_nothing_is_stable_any_more() {
     let mut cluster = Cluster::running(2, plan());
     cluster.apply_step(1, 1);
     let work = WorkCounters::default();
-    cluster.report(2, ReportEvent::Applied { step: 1, chain: chain(77), loss: 1.0, work });
+    cluster.report(
+        2,
+        ReportEvent::Applied { step: 1, chain: chain(77), point: Some(point(1)), work },
+    );
     cluster.report(2, applied(1));
     cluster.pass_ms(PROGRESS_INTERVAL_MS);
     assert_eq!(cluster.coordinator.progress(job_id(1)).unwrap().stable_step, 0);
@@ -250,7 +253,7 @@ fn a_new_coordinator_goes_on_from_the_ledger_and_what_members_say_again() {
     cluster.report(3, finished(3));
     assert_eq!(cluster.status(), &JobStatus::Done);
     let last = cluster.progress().last().cloned().cloned().unwrap();
-    assert_eq!(last.losses.len(), 3, "the losses of the former coordinator are not forgotten");
+    assert_eq!(last.points.len(), 3, "the losses of the former coordinator are not forgotten");
     assert_eq!(last.work.len(), 3);
     cluster.input(CoordinatorInput::Deposed);
     assert_eq!(cluster.coordinator.deadline(), None);
@@ -265,4 +268,36 @@ fn a_former_deposed_coordinator_proposes_nothing() {
     assert_eq!(cluster.view().epoch, Epoch(1));
     cluster.input(CoordinatorInput::Elected { term: 3 });
     assert_eq!(cluster.view().epoch, Epoch(2));
+}
+
+fn evaluated(step: u64, correct: u64) -> ReportEvent {
+    let ReportEvent::Applied { step, chain, point, work, .. } = applied(step) else { unreachable!() };
+    let evaluation = Some(EvaluationTotals { correct, total: 100, loss: 0.5 });
+    ReportEvent::Applied { step, chain, point, evaluation, work }
+}
+
+#[test]
+fn evaluations_are_recorded_once_their_step_is_stable_the_last_one_too() {
+    let mut cluster = Cluster::running(2, short());
+    let course = |cluster: &Cluster| -> Vec<(u64, u64)> {
+        cluster.job().evaluations.iter().map(|entry| (entry.step, entry.totals.correct)).collect()
+    };
+    cluster.report(1, evaluated(1, 60));
+    cluster.pass_ms(1_000);
+    assert!(course(&cluster).is_empty() && commits(&cluster) == 0);
+    cluster.report(2, evaluated(1, 60));
+    assert_eq!((course(&cluster), commits(&cluster)), (vec![(1, 60)], 1));
+    cluster.all_apply(2);
+    cluster.report(1, evaluated(2, 61));
+    assert_eq!(course(&cluster).len(), 1, "stable before it was said");
+    cluster.report(1, evaluated(3, 70));
+    cluster.report(1, finished(3));
+    cluster.is_council_stuck = true;
+    cluster.report(2, evaluated(3, 70));
+    cluster.report(2, finished(3));
+    cluster.unstick();
+    assert_eq!((course(&cluster), cluster.status()), (vec![(1, 60), (3, 70)], &JobStatus::Done));
+    assert_eq!(cluster.job().result.as_ref().unwrap().loss, 1.0 / 3.0);
+    let records = cluster.applied.iter().filter(|c| matches!(c, LedgerCommand::RecordEvaluation { .. }));
+    assert_eq!(records.count(), 2, "each once");
 }

@@ -48,12 +48,13 @@ fn seats_follow_the_living() {
             me: SeatId(1),
             registered: seats(&[1, 2, 3, 4, 5, 6, 7]),
             live: seats(live),
+            draining: BTreeSet::new(),
             lost_at: dead.iter().map(|(seat, ms)| (SeatId(*seat), Millis(NOW - ms))).collect(),
             voters: seats(voters),
             caught_up: seats(caught_up),
         };
         let plan = plan_seats(Millis(NOW), &facts);
-        assert_eq!(plan.voters, seats(wanted), "{facts:?}");
+        assert_eq!((plan.voters.clone(), plan.successor), (seats(wanted), None), "{facts:?}");
         let everyone: BTreeSet<SeatId> = plan.voters.union(&plan.learners).copied().collect();
         assert_eq!(everyone, seats(&[1, 2, 3, 4, 5, 6, 7]), "dead followers stay");
         assert!(plan.voters.is_disjoint(&plan.learners));
@@ -61,6 +62,80 @@ fn seats_follow_the_living() {
         assert_eq!(plan.deadline.is_some(), keeps_dead, "{facts:?}");
     }
     assert_eq!([0, 1, 2, 3, 4, 5, 64].map(council_size), [1, 1, 1, 3, 3, 5, 5]);
+}
+
+#[test]
+fn seats_leave_nodes_that_drain_and_the_coordinator_hands_over_first() {
+    // (draining, live, voters, caught up, wanted voters, successor); seat 1 is the coordinator, 1..=5 are registered.
+    type Row = (&'static [u64], &'static [u64], &'static [u64], &'static [u64], &'static [u64], Option<u64>);
+    let rows: [Row; 15] = [
+        // A follower that drains is not promoted.
+        (&[3], &[1, 2, 3], &[1], &[1, 2, 3], &[1], None),
+        (&[4], &[1, 2, 3, 4], &[1], &[1, 2, 3, 4], &[1, 2, 3], None),
+        // A voter that drains is replaced, at once where somebody can, and keeps its vote until then.
+        (&[3], &[1, 2, 3, 4], &[1, 2, 3], &[1, 2, 3, 4], &[1, 2, 4], None),
+        (&[3], &[1, 2, 3, 4], &[1, 2, 3], &[1, 2, 3], &[1, 2, 3], None),
+        (&[3], &[1, 2, 3], &[1, 2, 3], &[1, 2, 3], &[1], None),
+        (&[2], &[1, 2], &[1, 2], &[1, 2], &[1], None),
+        (&[2, 3], &[1, 2, 3, 4, 5], &[1, 2, 3], &[1, 2, 3, 4, 5], &[1, 4, 5], None),
+        // The coordinator hands over to a voter, and makes one if there is none.
+        (&[1], &[1, 2, 3], &[1, 2, 3], &[1, 2, 3], &[1, 2, 3], Some(2)),
+        (&[1, 2], &[1, 2, 3], &[1, 2, 3], &[1, 2, 3], &[1, 2, 3], Some(3)),
+        (&[1], &[1, 2], &[1], &[1, 2], &[1, 2], None),
+        (&[1], &[1, 2], &[1, 2], &[1, 2], &[1, 2], Some(2)),
+        // Nobody is far enough, or all drain: everything stays.
+        (&[1], &[1, 2], &[1], &[1], &[1], None),
+        (&[1, 2, 3], &[1, 2, 3], &[1, 2, 3], &[1, 2, 3], &[1, 2, 3], None),
+        (&[1, 2, 3], &[1, 2, 3], &[1], &[1, 2, 3], &[1], None),
+        // A dead voter's grace is not spent with less than a majority of the living.
+        (&[3], &[1, 3], &[1, 2, 3], &[1, 3], &[1, 2, 3], None),
+    ];
+    for (draining, live, voters, caught_up, wanted, successor) in rows {
+        let lost_at = BTreeMap::from([(SeatId(2), Millis(99_999)), (SeatId(4), Millis(0))]);
+        let facts = SeatFacts {
+            me: SeatId(1),
+            registered: seats(&[1, 2, 3, 4, 5]),
+            live: seats(live),
+            draining: seats(draining),
+            lost_at,
+            voters: seats(voters),
+            caught_up: seats(caught_up),
+        };
+        let plan = plan_seats(Millis(100_000), &facts);
+        assert_eq!(
+            (plan.voters.clone(), plan.successor),
+            (seats(wanted), successor.map(SeatId)),
+            "{facts:?}"
+        );
+        let everyone: BTreeSet<SeatId> = plan.voters.union(&plan.learners).copied().collect();
+        assert_eq!(everyone, facts.registered);
+    }
+}
+
+#[test]
+fn a_member_that_drains_gets_no_work_and_a_halt_moves_none() {
+    let plan = plan();
+    let view = founding(&plan, vec![life(1, 1), life(2, 1), life(3, 1)]);
+    let known = synced(&view.members);
+    let facts = |idle: &[u8], halt, staying: &[Member]| ViewChangeFacts {
+        plan: &plan,
+        previous: &view,
+        synced: &known,
+        staying: staying.to_vec(),
+        joining: Vec::new(),
+        avoided: Vec::new(),
+        idle: idle.iter().map(|number| node(*number)).collect(),
+        halt,
+    };
+    let drained = plan_next_view(&facts(&[2], false, &view.members)).unwrap();
+    assert_eq!(loads(&drained), [6, 0, 6]);
+    assert!(!drained.owners.contains(&1) && !drained.halt);
+    let halted = plan_next_view(&facts(&[], true, &view.members)).unwrap();
+    assert_eq!((&halted.leases, &halted.owners, halted.halt), (&view.leases, &view.owners, true));
+    // Halting on, the drained one stays without work, though it could do some.
+    let facts = ViewChangeFacts { previous: &drained, ..facts(&[], true, &drained.members) };
+    let halted = plan_next_view(&facts).unwrap();
+    assert_eq!((&halted.leases, &halted.owners), (&drained.leases, &drained.owners));
 }
 
 fn founding(plan: &JobPlan, lives: Vec<Life>) -> View {
@@ -85,7 +160,8 @@ fn next(
     joining: &[Life],
 ) -> View {
     let (staying, joining) = (staying.to_vec(), joining.to_vec());
-    let facts = ViewChangeFacts { plan, previous, synced, staying, joining, avoided: Vec::new() };
+    let (avoided, idle, halt) = (Vec::new(), BTreeSet::new(), false);
+    let facts = ViewChangeFacts { plan, previous, synced, staying, joining, avoided, idle, halt };
     plan_next_view(&facts).expect("somebody is synced")
 }
 
@@ -144,6 +220,8 @@ fn a_microbatch_that_failed_goes_elsewhere_if_there_is_an_elsewhere() {
         synced: &known,
         staying: staying.to_vec(),
         joining: Vec::new(),
+        idle: BTreeSet::new(),
+        halt: false,
         avoided: vec![(3, node(1)), (7, node(1))],
     };
     let moved = plan_next_view(&facts(&view.members)).unwrap();

@@ -1,20 +1,21 @@
-//! Seeded random runs: nodes die, return and fall silent, coordinators change, proposals are late or lost, and after
-//! every command the ledger is checked. At the end faults stop and every job must end.
+//! Seeded random runs: nodes die, return, drain and fall silent, data is missing, jobs are paused and resumed,
+//! coordinators change, proposals are late or lost, and after every command the ledger is checked. At the end faults
+//! stop and every job must end.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::cluster::{applied, failed, finished, fresh_coordinator, written};
 use crate::coordinator::{Coordinator, CoordinatorInput, CoordinatorOutput};
 use crate::ids::{Boot, Epoch, Incarnation, JobId, Life, Millis};
-use crate::ledger::testing::{chain, job_id, node, plan, registration, submit};
-use crate::ledger::{JobPlan, JobRecord, JobStatus, Ledger, LedgerCommand};
+use crate::ledger::testing::{DATA, chain, digest, job_id, node, plan, registration, submit};
+use crate::ledger::{DrainUntil, JobPlan, JobRecord, JobStatus, Ledger, LedgerCommand};
 use crate::replicated::Replicated;
 use crate::view::{Member, Origin, View};
-use crate::wire::control::{Report, ReportEvent};
+use crate::wire::control::{JobCheck, Report, ReportEvent};
 
 const NODES: u8 = 6;
 const SEEDS: u64 = 150;
-const ACTIONS: u32 = 400;
+const ACTIONS: u32 = 700;
 const STEPS: u64 = 60;
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
@@ -38,6 +39,9 @@ struct Seen {
     rejections: u64,
     done: u64,
     failed: u64,
+    refused: u64,
+    halts: u64,
+    drained: u64,
 }
 
 struct World {
@@ -56,6 +60,10 @@ struct World {
     /// Steps applied by each member that has the state.
     states: BTreeMap<(Life, Epoch, Incarnation), u64>,
     views: BTreeMap<(JobId, Incarnation, Epoch), View>,
+    /// Words on data that this coordinator has heard.
+    told: BTreeSet<(JobId, Life)>,
+    /// A node that cannot use the data of a job.
+    unusable: Option<(u8, JobId)>,
     seen: Seen,
 }
 
@@ -75,9 +83,15 @@ impl World {
             connected: BTreeSet::new(),
             states: BTreeMap::new(),
             views: BTreeMap::new(),
+            told: BTreeSet::new(),
+            unusable: seed.is_multiple_of(4).then(|| (1 + (seed % 6) as u8, job_id(1 + (seed % 3) as u8))),
             seen: Seen::default(),
         };
         world.elect(1);
+        // Some nodes are registered before the jobs come, others after.
+        for _ in 0..world.random.below(12) {
+            world.commit_one();
+        }
         let plan = JobPlan { steps: STEPS, microbatches: 8, parts: 8, nodes_max: 5, ..plan() };
         for number in 1..=3 {
             world.council.push_back(submit(number, plan.clone()));
@@ -96,10 +110,49 @@ impl World {
         assert!(self.council.len() < 500, "seed {}: a flood of proposals", self.seed);
     }
 
+    /// One node, or every one, says what it has not yet told this coordinator about its data.
+    fn tell_checks(&mut self, all: bool) {
+        let nodes = self.coordinator.liveness.usable(&self.ledger);
+        let jobs: Vec<JobId> =
+            self.ledger.jobs.values().filter(|job| !job.has_ended()).map(|job| job.id).collect();
+        for job in jobs {
+            for (from, (boot, _)) in &nodes {
+                if self.told.insert((job, Life { node: *from, boot: *boot })) {
+                    let is_bad =
+                        self.unusable.is_some_and(|(number, bad)| (node(number), bad) == (*from, job));
+                    let outcome = if is_bad { Err("missing".to_owned()) } else { Ok(DATA) };
+                    let check = JobCheck { job, boot: *boot, outcome };
+                    self.input(CoordinatorInput::JobChecked { from: *from, check });
+                    if !all {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A person, or a process that is told to end, asks for something.
+    fn ask(&mut self, number: u8) {
+        let by = node(number);
+        let any = job_id(1 + self.random.below(3) as u8);
+        let job = self.ledger.running_job().map_or(any, |job| job.id);
+        let boot = Boot(self.boots[&number]);
+        let reason = "asked".to_owned();
+        let command = match self.random.below(10) {
+            0..=1 => LedgerCommand::PauseJob { job, by },
+            2..=4 => LedgerCommand::ResumeJob { job, by },
+            5 => LedgerCommand::DrainNode { node: by, by, reason, until: DrainUntil::Restart { boot } },
+            6 => LedgerCommand::DrainNode { node: by, by, reason, until: DrainUntil::Undrain },
+            _ => LedgerCommand::UndrainNode { node: by, by },
+        };
+        self.council.push_back(command);
+    }
+
     fn elect(&mut self, number: u8) {
         self.leader = number;
         self.coordinator = fresh_coordinator(number, self.boots[&number]);
         self.connected.clear();
+        self.told.clear();
         let others: Vec<u8> = self.up.iter().copied().filter(|other| *other != number).collect();
         for other in others {
             if self.random.below(4) > 0 {
@@ -175,6 +228,14 @@ impl World {
     /// V1, continuity, total leases, no work for joiners, contiguous committed steps that only a new lineage undoes.
     fn check(&mut self, before: Option<&JobRecord>, job: &JobRecord) {
         let seed = self.seed;
+        let halted = before.is_some_and(|before| before.view.as_ref().is_some_and(|view| view.halt));
+        if job.view.is_none() && halted {
+            self.seen.halts += 1;
+            let (step, chain) = job.committed_to();
+            let is_kept =
+                job.checkpoints.last().is_some_and(|entry| (entry.step, entry.chain) == (step, chain));
+            assert!(step == 0 || is_kept, "seed {seed}: halted without its state");
+        }
         let Some(view) = &job.view else { return };
         let known = self.views.entry((job.id, view.incarnation, view.epoch)).or_insert_with(|| view.clone());
         assert_eq!(known, view, "seed {seed}: two views of one epoch");
@@ -189,9 +250,11 @@ impl World {
             return;
         }
         self.seen.views += 1;
-        let epoch_before = previous.map_or(0, |previous| previous.epoch.0);
+        let epoch_before = before.map_or(0, |before| before.epochs);
         assert_eq!(view.epoch.0, epoch_before + 1, "seed {seed}: epochs only grow");
-        assert!(view.is_well_formed() && view.members.len() <= 5, "seed {seed}");
+        let working = view.members.iter().filter(|member| self.ledger.takes_work(member.node)).count();
+        assert!(view.is_well_formed() && working <= 5, "seed {seed}");
+        self.count_drained(view, previous);
         assert_eq!((view.leases.len(), view.owners.len()), (8, 8), "seed {seed}: work without a member");
         let founding = view.founding_epoch == view.epoch;
         self.seen.lineages += u64::from(founding && view.incarnation.0 > 1);
@@ -218,6 +281,14 @@ impl World {
             let carries = |member: &Member| previous.members.contains(member) && before.is_synced(member);
             assert!(view.members.iter().any(carries), "seed {seed}: no synced member of the view before");
         }
+    }
+
+    fn count_drained(&mut self, view: &View, previous: Option<&View>) {
+        let gone = previous.iter().flat_map(|previous| &previous.members);
+        let gone =
+            gone.filter(|member| !view.members.contains(member) && !self.ledger.takes_work(member.node));
+        let alive = gone.filter(|member| self.is_alive(member)).count();
+        self.seen.drained += alive as u64;
     }
 
     fn key(&self, member: &Member, view: &View) -> (Life, Epoch, Incarnation) {
@@ -261,8 +332,15 @@ impl World {
             return;
         };
         let barrier = known.iter().all(|other| other.is_some_and(|other| other >= step));
-        let step = if barrier && step < STEPS { step + 1 } else { step };
+        // A view that halts finishes what was begun: the step that the first is ahead of the others.
+        let is_begun = !view.halt || known.iter().flatten().any(|other| *other > step);
+        let step = if barrier && is_begun && step < STEPS { step + 1 } else { step };
         self.states.insert(key, step);
+        if view.halt && known.iter().all(|other| *other == Some(step)) {
+            let event = ReportEvent::Halted { step, chain: chain(step), digest: digest(step) };
+            self.report(&member, &view, event);
+            self.report(&member, &view, written(step));
+        }
         if step == 0 {
             self.report(&member, &view, ReportEvent::Synced { step, chain: chain(step) });
             return;
@@ -296,11 +374,16 @@ impl World {
             17..=18 => {
                 self.council.pop_front();
             }
+            41..=43 => self.ask(number),
+            44..=47 => {
+                let all = self.random.below(2) == 0;
+                self.tell_checks(all);
+            }
             19..=39 => {
                 let ms = 1 + self.random.below(400);
                 self.pass_ms(ms);
             }
-            40..=65 => self.commit_one(),
+            40 | 48..=65 => self.commit_one(),
             _ => self.train(),
         }
     }
@@ -318,7 +401,15 @@ impl World {
         for _ in 0..20_000 {
             for number in 1..=NODES {
                 self.restart(number);
+                if self.ledger.nodes.get(&node(number)).is_some_and(|record| record.drain.is_some()) {
+                    self.council.push_back(LedgerCommand::UndrainNode { node: node(number), by: node(1) });
+                }
             }
+            let is_held =
+                |job: &&JobRecord| job.pausing.is_some() || matches!(job.status, JobStatus::Paused { .. });
+            let held: Vec<JobId> = self.ledger.jobs.values().filter(is_held).map(|job| job.id).collect();
+            self.council.extend(held.into_iter().map(|job| LedgerCommand::ResumeJob { job, by: node(1) }));
+            self.tell_checks(true);
             while !self.council.is_empty() {
                 self.commit_one();
             }
@@ -364,6 +455,11 @@ fn no_fault_breaks_a_rule_of_views_and_every_job_ends() {
                     total.failed += 1;
                     assert!(reason.contains("failed twice"), "seed {seed}: {reason}");
                 }
+                JobStatus::Refused { by, reason } => {
+                    total.refused += 1;
+                    let refused = world.unusable.map(|(number, job)| (node(number), job));
+                    assert_eq!((refused, reason.as_str()), (Some((*by, job.id)), "missing"), "seed {seed}");
+                }
                 _ => {}
             }
         }
@@ -371,11 +467,14 @@ fn no_fault_breaks_a_rule_of_views_and_every_job_ends() {
         total.joins += world.seen.joins;
         total.lineages += world.seen.lineages;
         total.rejections += world.seen.rejections;
+        total.halts += world.seen.halts;
+        total.drained += world.seen.drained;
     }
-    let Seen { views, joins, lineages, rejections, done, failed } = total;
+    let Seen { views, joins, lineages, rejections, done, failed, refused, halts, drained } = total;
     println!(
-        "{views} views, {joins} joins, {lineages} lineages, {rejections} rejections, {done} done, {failed} failed"
+        "{views} views, {joins} joins, {lineages} lineages, {rejections} rejections, {done} done, {failed} failed, {refused} refused, {halts} halts, {drained} drained"
     );
-    assert!(views > 10 * SEEDS && joins > 5 * SEEDS && done > SEEDS, "{views} {joins} {done}");
+    assert!(views > 10 * SEEDS && joins > 3 * SEEDS && done > SEEDS, "{views} {joins} {done}");
+    assert!(halts > SEEDS / 5 && drained > SEEDS / 5 && refused > 5, "{halts} {drained} {refused}");
     assert!(lineages > SEEDS / 5 && rejections > SEEDS / 5, "{lineages} {rejections}");
 }

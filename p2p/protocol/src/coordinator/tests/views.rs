@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::cluster::{Cluster, failed, name};
-use crate::coordinator::limits::{JOIN_BATCH_MS, JOINER_SYNC_MS_MAX, PROPOSAL_RETRY_MS, REJECTION_RETRY_MS};
+use crate::coordinator::limits::{
+    FAILURE_BATCH_MS, JOIN_BATCH_MS, JOINER_SYNC_MS_MAX, PROPOSAL_RETRY_MS, REJECTION_RETRY_MS,
+};
 use crate::coordinator::{CoordinatorInput, CoordinatorOutput};
 use crate::ids::{Boot, Epoch, SeatId};
 use crate::ledger::testing::{commit, member, node, plan, submit, view};
@@ -240,6 +242,7 @@ fn a_failed_microbatch_moves_and_failing_twice_ends_the_job_by_name() {
     }
     cluster.all_write(10);
     cluster.report(1, failed(10, 3));
+    cluster.pass_ms(FAILURE_BATCH_MS);
     assert_eq!(cluster.view().epoch, Epoch(2));
     assert_eq!(cluster.view().lease_holder(3), Some(node(2)));
     cluster.report_in(Epoch(1), 1, failed(10, 3));
@@ -278,6 +281,12 @@ fn failures_of_all_members_at_once_move_together_and_one_alone_tries_itself_agai
     cluster.report(1, failed(0, 2));
     cluster.report(2, failed(0, 8));
     cluster.unstick();
+    assert_eq!(cluster.view().epoch, Epoch(1), "more may fail");
+    cluster.pass_ms(FAILURE_BATCH_MS / 2);
+    cluster.report(1, failed(0, 3));
+    cluster.pass_ms(FAILURE_BATCH_MS / 2);
+    assert_eq!(cluster.view().epoch, Epoch(2), "all in one view");
+    assert_eq!(cluster.view().lease_holder(3), Some(node(2)));
     let holders = [2, 8].map(|microbatch| cluster.view().lease_holder(microbatch));
     assert_eq!(holders, [Some(node(2)), Some(node(1))]);
     cluster.all_apply(1);
@@ -285,6 +294,7 @@ fn failures_of_all_members_at_once_move_together_and_one_alone_tries_itself_agai
 
     let mut alone = Cluster::running(1, plan());
     alone.report(1, failed(0, 2));
+    alone.pass_ms(FAILURE_BATCH_MS);
     assert_eq!((alone.view().epoch, alone.status()), (Epoch(2), &JobStatus::Running));
     alone.report(1, failed(0, 2));
     assert!(matches!(alone.status(), JobStatus::Failed { .. }));

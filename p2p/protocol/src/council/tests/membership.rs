@@ -131,6 +131,91 @@ fn a_leader_hands_over_before_it_leaves() {
 }
 
 #[test]
+fn a_leader_hands_over_when_it_is_asked_to() {
+    let mut world = World::with_group(22, CouncilOptions::default(), 3, 1);
+    let hand_over = |world: &mut World, seat: u64, to: u64| {
+        world.input(seat, CouncilInput::TransferLeadership { to: SeatId(to) });
+    };
+    let term = world.council(1).term();
+    // Not to itself, a learner, a stranger or the dead, and not by one that does not lead.
+    world.crash(3);
+    world.run(1_000);
+    for (seat, to) in [(1, 1), (1, 4), (1, 9), (1, 3), (2, 2), (2, 3)] {
+        hand_over(&mut world, seat, to);
+        world.propose(1, &format!("{seat} to {to}"));
+        world.run(500);
+        assert_eq!((world.leader(), world.council(1).term()), (Some(1), term), "{seat} to {to}");
+        assert!(world.council(2).replicated().holds(format!("{seat} to {to}").as_bytes()));
+    }
+    world.restart(3);
+    world.run(1_000);
+    hand_over(&mut world, 1, 3);
+    let took_ms = world.run_until(1_000, |world| world.leader() == Some(3));
+    println!("handover: {took_ms} ms");
+    assert!(took_ms <= 100, "{took_ms} ms");
+    // The former leader lives and votes; now it can be demoted, and then leave for good.
+    world.run_until(1_000, |world| world.council(3).is_settled_leader());
+    world.change_seats(3, [2, 3, 4], [1]);
+    world.run_until(1_000, |world| {
+        world.council(3).voters() == seats([2, 3, 4]) && !world.council(3).is_changing_seats()
+    });
+    assert_eq!((world.leader(), world.council(3).learners()), (Some(3), seats([1])));
+    let term = world.council(3).term();
+    world.crash(1);
+    world.input(3, CouncilInput::PeerDied(SeatId(1)));
+    world.propose(2, "without the first");
+    world.run(1_000);
+    assert!(world.council(4).replicated().holds(b"without the first"));
+    assert_eq!((world.leader(), world.council(3).term()), (Some(3), term), "nobody was missed");
+}
+
+#[test]
+fn a_handover_to_one_that_dies_is_given_up() {
+    let mut world = World::with_group(23, CouncilOptions::default(), 3, 0);
+    world.input(1, CouncilInput::TransferLeadership { to: SeatId(2) });
+    world.crash(2);
+    world.lose_what_flies();
+    world.propose(1, "during");
+    assert_eq!(world.seats[&1].dropped, [b"during"], "no proposal is taken meanwhile");
+    let took_ms = world.run_until(3_000, |world| world.council(1).node.raft.lead_transferee.is_none());
+    println!("given up after {took_ms} ms");
+    assert_eq!(world.leader(), Some(1));
+    world.propose(1, "after");
+    world.run(500);
+    assert!(world.council(3).replicated().holds(b"after"));
+    world.input(1, CouncilInput::TransferLeadership { to: SeatId(3) });
+    world.run_until(1_000, |world| world.leader() == Some(3));
+}
+
+#[test]
+fn the_only_voter_of_two_nodes_can_leave_while_it_lives() {
+    let mut world = World::with_group(24, CouncilOptions::default(), 1, 1);
+    world.propose(1, "by the first");
+    // The learner votes first: nobody else could take over.
+    world.change_seats(1, 1..=2, []);
+    world.run_until(1_000, |world| {
+        world.council(1).voters() == seats(1..=2) && !world.council(1).is_changing_seats()
+    });
+    assert_eq!(world.leader(), Some(1));
+    world.input(1, CouncilInput::TransferLeadership { to: SeatId(2) });
+    world.run_until(1_000, |world| world.leader() == Some(2) && world.council(2).is_settled_leader());
+    world.change_seats(2, [2], [1]);
+    world.run_until(1_000, |world| {
+        world.council(2).voters() == seats([2]) && !world.council(2).is_changing_seats()
+    });
+    assert!(world.is_alive(1) && world.leader() == Some(2));
+    assert_eq!(world.council(2).learners(), seats([1]));
+    let term = world.council(2).term();
+    world.crash(1);
+    world.lose_what_flies();
+    world.propose(2, "alone");
+    assert!(world.council(2).replicated().holds(b"by the first"));
+    assert!(world.council(2).replicated().holds(b"alone"), "one vote is the majority of one");
+    world.run(5_000);
+    assert_eq!((world.leader(), world.council(2).term()), (Some(2), term));
+}
+
+#[test]
 fn a_leader_that_inherits_its_own_removal_hands_over() {
     let mut world = World::with_group(21, CouncilOptions::default(), 3, 0);
     // Leader 1 removes seat 2 and dies when 2 has the change; 2 has to lead to finish it.

@@ -84,6 +84,7 @@ pub(super) fn view(epoch: u64, members: &[(u8, u64)]) -> View {
         members: members.iter().map(member).collect(),
         leases: (0..MICROBATCHES).map(round).collect(),
         owners: (0..PARTS).map(round).collect(),
+        halt: false,
     }
 }
 
@@ -97,6 +98,11 @@ pub(super) struct Cluster {
     pub(super) frozen: Vec<u8>,
     /// Nodes that cannot compute.
     pub(super) broken: Vec<u8>,
+    /// Nodes whose computations end when [`Cluster::finish`] says so, and those computations.
+    pub(super) slow: Vec<u8>,
+    pub(super) under_way: Vec<(u8, SyncInput)>,
+    /// Who has stopped: node, epoch, step.
+    pub(super) halted: Vec<(u8, u64, u64)>,
 }
 
 impl Cluster {
@@ -109,6 +115,9 @@ impl Cluster {
             computed: 0,
             frozen: Vec::new(),
             broken: Vec::new(),
+            slow: Vec::new(),
+            under_way: Vec::new(),
+            halted: Vec::new(),
         }
     }
 
@@ -145,9 +154,15 @@ impl Cluster {
                             self.computed += 1;
                             let bytes = Bytes::copy_from_slice(&(1u64 << microbatch).to_le_bytes());
                             let contributions = vec![bytes; PARTS as usize];
-                            inputs.push_back(SyncInput::Computed { step, base, microbatch, contributions });
+                            let done = SyncInput::Computed { step, base, microbatch, contributions };
+                            if self.slow.contains(&index) {
+                                self.under_way.push((index, done));
+                            } else {
+                                inputs.push_back(done);
+                            }
                         }
                     }
+                    SyncOutput::Halted { epoch, step, .. } => self.halted.push((index, epoch.0, step)),
                     SyncOutput::Alarm { .. } | SyncOutput::Refused { .. } => panic!("{output:?}"),
                     _ => {}
                 }
@@ -164,6 +179,21 @@ impl Cluster {
             self.feed(to, SyncInput::Message { from: life(from).node, message });
         }
         true
+    }
+
+    /// Who has said that it stopped in that epoch, and at which step.
+    pub(super) fn halted_in(&self, epoch: u64) -> Vec<(u8, u64)> {
+        let said = self.halted.iter().filter(|(_, of, _)| *of == epoch);
+        let mut said: Vec<(u8, u64)> = said.map(|(index, _, step)| (*index, *step)).collect();
+        said.sort_unstable();
+        said
+    }
+
+    /// Ends the computations of slow nodes.
+    pub(super) fn finish(&mut self) {
+        for (index, done) in std::mem::take(&mut self.under_way) {
+            self.feed(index, done);
+        }
     }
 
     pub(super) fn settle(&mut self) {

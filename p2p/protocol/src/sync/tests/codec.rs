@@ -18,8 +18,9 @@ fn message(body: SyncBody) -> SyncMessage {
 pub(super) fn samples() -> Vec<SyncMessage> {
     let (step, base, part) = (70_000, Chain([5; 32]), 3);
     let microbatches: IndexSet = [0, 4, 5].into_iter().collect();
+    let (held, computed, computing) = (IndexSet::full(2), microbatches.clone(), IndexSet::full(1));
     let standing =
-        Standing { synced: true, step, chain: base, held: IndexSet::full(2), computed: microbatches.clone() };
+        Standing { synced: true, step, chain: base, held, computed, computing, halt_step: step + 1 };
     let head = |last: Vec<Bytes>| SnapshotHead {
         incarnation: Incarnation(2),
         epoch: Epoch(300),
@@ -87,7 +88,20 @@ fn what_the_job_does_not_have_is_refused() {
     let too_far: IndexSet = [MICROBATCHES].into_iter().collect();
     let some = IndexSet::full(1);
     let sum = Bytes::from_static(b"x");
+    let standing = Standing {
+        synced: true,
+        step,
+        chain: base,
+        held: IndexSet::new(),
+        computed: IndexSet::new(),
+        computing: IndexSet::new(),
+        halt_step: step,
+    };
+    let state = |standing: Standing| SyncBody::State { standing, fresh: false };
     let bodies = [
+        state(Standing { held: IndexSet::full(PARTS + 1), ..standing.clone() }),
+        state(Standing { computed: too_far.clone(), ..standing.clone() }),
+        state(Standing { computing: too_far.clone(), ..standing }),
         SyncBody::NeedResult { step, part: PARTS },
         SyncBody::Result { step, base, part: PARTS, result: sum.clone() },
         SyncBody::NeedContribution { step, part: 0, microbatches: too_far.clone() },

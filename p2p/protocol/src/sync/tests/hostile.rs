@@ -16,7 +16,9 @@ fn body(below: &mut impl FnMut(usize) -> usize, genesis: Chain) -> SyncBody {
     let bytes = Bytes::from(vec![[0, 1, 63][below(3)], 0, 0, 0, 0, 0, 0, 0][..[0, 3, 8][below(3)]].to_vec());
     match below(7) {
         0 => {
-            let standing = Standing { synced: below(4) > 0, step, chain: base, held, computed: microbatches };
+            let computing = (0..MICROBATCHES).filter(|_| below(4) == 0).collect();
+            let (synced, computed, halt_step) = (below(4) > 0, microbatches, [0, 2, u64::MAX][below(3)]);
+            let standing = Standing { synced, step, chain: base, held, computed, computing, halt_step };
             SyncBody::State { standing, fresh: below(2) == 0 }
         }
         1 => SyncBody::Contribution { step, base, part, microbatches, sum: bytes },

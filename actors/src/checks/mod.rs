@@ -1,0 +1,138 @@
+//! The actor that checks on this node, before a job starts, that the job can run here: its data, its model, its memory.
+//!
+//! Hears: the published ledger. Tells: the coordinator, through the council's queue, once for each job and again every
+//! second for as long as the job may need this node, because the word may be lost with a connection or a coordinator.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::mpsc;
+use traind_protocol::ids::{JobId, Life, NodeId};
+use traind_protocol::ledger::JobStatus;
+use traind_protocol::wire::control::JobCheck;
+
+use crate::council::{CouncilInbox, Published};
+use crate::session::{JobNeeds, LedgerPublished, check_job};
+
+/// Outcomes are told again this often.
+const REPEAT_EVERY: Duration = Duration::from_secs(1);
+
+/// Messages that may wait for this actor: ledger changes, which replace each other.
+const CHECKS_MAILBOX_MAX: usize = 64;
+
+/// What this node has to offer.
+#[derive(Clone, Debug)]
+pub struct CheckParts {
+    /// This process.
+    pub me: Life,
+    /// Device that training runs on.
+    pub device: String,
+    /// Bytes that a job may take here; `None` is no limit.
+    pub memory_bytes_max: Option<u64>,
+    /// The council's queue.
+    pub council: mpsc::Sender<CouncilInbox>,
+}
+
+type Outcome = Result<[u8; 32], String>;
+
+/// Checks jobs one after the other, beside everything else.
+pub struct Checks {
+    parts: CheckParts,
+    published: Arc<Published>,
+    coordinator: Option<NodeId>,
+    outcomes: BTreeMap<JobId, Outcome>,
+    checking: Option<JobId>,
+}
+
+impl Checks {
+    /// Nothing is checked yet.
+    #[must_use]
+    pub fn new(parts: CheckParts) -> Self {
+        Self {
+            parts,
+            published: Arc::default(),
+            coordinator: None,
+            outcomes: BTreeMap::new(),
+            checking: None,
+        }
+    }
+
+    fn follow(&mut self, published: Arc<Published>) {
+        let is_open = |job: &JobId| published.ledger.jobs.get(job).is_some_and(|record| !record.has_ended());
+        self.outcomes.retain(|job, _outcome| is_open(job));
+        self.published = published;
+        if self.coordinator != self.published.coordinator {
+            self.coordinator = self.published.coordinator;
+            self.tell_all();
+        }
+    }
+
+    /// Starts the check of the first job that has none, if none is under way.
+    fn check_next(&mut self, context: &mut Context<Self>) {
+        if self.checking.is_some() {
+            return;
+        }
+        let is_wanted = |status: &JobStatus| matches!(status, JobStatus::Queued | JobStatus::Running);
+        let mut jobs = self.published.ledger.jobs.values();
+        let next = jobs.find(|record| is_wanted(&record.status) && !self.outcomes.contains_key(&record.id));
+        let Some(record) = next else { return };
+        let (job, spec_toml) = (record.id, record.spec_toml.clone());
+        let needs =
+            JobNeeds { device: self.parts.device.clone(), memory_bytes_max: self.parts.memory_bytes_max };
+        self.checking = Some(job);
+        let check = async move {
+            tokio::task::spawn_blocking(move || check_job(&spec_toml, &needs))
+                .await
+                .unwrap_or_else(|panicked| Err(format!("the check panicked: {panicked}")))
+        };
+        let done = check.into_actor(self).map(move |outcome, actor, context| {
+            actor.checking = None;
+            if let Err(reason) = &outcome {
+                tracing::warn!(job = %job.short(), reason, "this node refuses a job");
+            }
+            actor.outcomes.insert(job, outcome);
+            actor.tell(job);
+            actor.check_next(context);
+        });
+        context.spawn(done);
+    }
+
+    fn tell_all(&self) {
+        for &job in self.outcomes.keys() {
+            self.tell(job);
+        }
+    }
+
+    /// A member of the view has been taken at its word already.
+    fn tell(&self, job: JobId) {
+        let me = self.parts.me;
+        let is_member = self.published.ledger.jobs.get(&job).is_some_and(|record| {
+            record.status == JobStatus::Running
+                && record.view.as_ref().is_some_and(|view| view.member(me).is_some())
+        });
+        let Some(outcome) = self.outcomes.get(&job).filter(|_outcome| !is_member) else { return };
+        let check = JobCheck { job, boot: me.boot, outcome: outcome.clone() };
+        // A full queue loses the word; it is said again.
+        let _ = self.parts.council.try_send(CouncilInbox::LocalCheck(check));
+    }
+}
+
+impl Actor for Checks {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(CHECKS_MAILBOX_MAX);
+        context.run_interval(REPEAT_EVERY, |actor, _context| actor.tell_all());
+    }
+}
+
+impl Handler<LedgerPublished> for Checks {
+    type Result = ();
+
+    fn handle(&mut self, message: LedgerPublished, context: &mut Self::Context) {
+        self.follow(message.0);
+        self.check_next(context);
+    }
+}

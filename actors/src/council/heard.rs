@@ -1,0 +1,133 @@
+//! What the council's driver hears from the network and from this node's own session.
+
+use traind_p2p::{Event, LossEvidence};
+use traind_protocol::coordinator::CoordinatorInput;
+use traind_protocol::council::{Council, CouncilInput, CouncilOptions};
+use traind_protocol::ids::{Boot, NodeId, SeatId};
+use traind_protocol::ledger::Ledger;
+use traind_protocol::wire::control::{ControlMessage, JobCheck, Registration, Report};
+
+use super::driver::{CouncilDriver, CouncilError, Next};
+
+impl CouncilDriver {
+    pub(super) fn network(&mut self, event: Event) -> Result<(), CouncilError> {
+        match event {
+            Event::PeerJoined { node, hello, .. } => {
+                self.peers.insert(node, hello.boot);
+                if hello.seat != SeatId::default() {
+                    self.said_seats.insert(hello.seat, node);
+                }
+                self.next
+                    .push_back(Next::Coordinator(CoordinatorInput::PeerJoined { node, boot: hello.boot }));
+                self.registering.hurry();
+                self.register();
+                self.dirty = true;
+            }
+            Event::PeerLost { node, boot, evidence } => self.lost(node, boot, evidence),
+            Event::Control { from, message } => self.control(from, message)?,
+            Event::Listening { .. }
+            | Event::SwarmAdopted { .. }
+            | Event::SwarmRefused { .. }
+            | Event::PeerForgotten { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn lost(&mut self, node: NodeId, boot: Boot, evidence: LossEvidence) {
+        if self.peers.get(&node) == Some(&boot) {
+            self.peers.remove(&node);
+        }
+        let death_is_certain = matches!(evidence, LossEvidence::Refused | LossEvidence::Replaced);
+        let reason = match evidence {
+            LossEvidence::Refused => "its process is gone: connection closed and redial refused",
+            LossEvidence::Closed => "connection closed and not made again",
+            LossEvidence::Silent => "silent: no heartbeat",
+            LossEvidence::Replaced => "came back as a new process",
+        };
+        tracing::info!(peer = %node.short(), name = node.friendly_name(), reason, "peer lost");
+        if let (true, Some(seat)) = (death_is_certain, self.seat_of(node)) {
+            self.next.push_back(Next::Council(CouncilInput::PeerDied(seat)));
+        }
+        let reason = reason.to_owned();
+        self.next.push_back(Next::Coordinator(CoordinatorInput::PeerLost {
+            node,
+            boot,
+            death_is_certain,
+            reason,
+        }));
+        self.dirty = true;
+    }
+
+    fn control(&mut self, from: NodeId, message: ControlMessage) -> Result<(), CouncilError> {
+        match message {
+            ControlMessage::Raft { from: seat, to, bytes } => self.raft(from, seat, to, bytes),
+            ControlMessage::Register(registration) => self.register_other(from, registration),
+            ControlMessage::Registered { seat, boot } => self.registered(seat, boot)?,
+            ControlMessage::NotCoordinator { coordinator } => {
+                self.registering.learn(coordinator);
+                self.register();
+            }
+            ControlMessage::Report(report) => self.report(from, report),
+            ControlMessage::JobChecked(check) => self.job_checked(from, check),
+            ControlMessage::Progress(progress) => {
+                if self.coordinator_node() == Some(from) {
+                    self.progress.send_replace(Some(progress.clone()));
+                    self.next.push_back(Next::Coordinator(CoordinatorInput::ProgressHeard { progress }));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn raft(&mut self, from: NodeId, seat: SeatId, to: SeatId, bytes: Vec<u8>) {
+        let known = self.ledger().and_then(|ledger| ledger.seat_of(from));
+        if known.is_some_and(|known| known != seat) || to != self.seat {
+            tracing::debug!(peer = %from.short(), seat = seat.0, to = to.0, "council message with a wrong seat dropped");
+            return;
+        }
+        if known.is_none() {
+            self.said_seats.insert(seat, from);
+        }
+        self.next.push_back(Next::Council(CouncilInput::Message { from: seat, bytes }));
+    }
+
+    fn register_other(&mut self, from: NodeId, registration: Registration) {
+        if self.leading {
+            self.next.push_back(Next::Coordinator(CoordinatorInput::Register { from, registration }));
+        } else {
+            let coordinator = self.coordinator_node();
+            self.send(from, ControlMessage::NotCoordinator { coordinator });
+        }
+    }
+
+    fn registered(&mut self, seat: SeatId, boot: Boot) -> Result<(), CouncilError> {
+        if boot == self.parts.me.boot && self.council.is_none() {
+            self.take_seat(seat)?;
+            self.council = Some(Council::join(seat, CouncilOptions::default(), Ledger::default()));
+            tracing::info!(seat = seat.0, "admitted to the swarm");
+            self.dirty = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn report(&mut self, from: NodeId, report: Report) {
+        if self.leading {
+            self.next.push_back(Next::Coordinator(CoordinatorInput::Report { from, report }));
+        } else if from == self.parts.me.node
+            && let Some(coordinator) = self.coordinator_node()
+        {
+            self.send(coordinator, ControlMessage::Report(report));
+        }
+    }
+
+    /// A node's word on whether it can run a job goes to the coordinator; it is said again if this is not the one.
+    pub(super) fn job_checked(&mut self, from: NodeId, check: JobCheck) {
+        if self.leading {
+            self.next.push_back(Next::Coordinator(CoordinatorInput::JobChecked { from, check }));
+        } else if from == self.parts.me.node
+            && let Some(coordinator) = self.coordinator_node()
+        {
+            self.send(coordinator, ControlMessage::JobChecked(check));
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! From a job's text to what the ledger has to know of it, and whether this node can run it.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use thiserror::Error;
+use traind_averaging::{Grid, PartLayout};
+use traind_protocol::ids::{Chain, Digest};
+use traind_protocol::ledger::JobPlan;
+use traind_protocol::wire::data::DATA_PAYLOAD_BYTES_MAX;
+use traind_training::{DataFacts, DataSummary, JobSpec, Session};
+
+use super::state;
+use super::trainer::chain_of;
+
+/// A job that cannot run as it is written.
+#[derive(Debug, Error)]
+pub enum PlanError {
+    /// The text is not a job.
+    #[error("the job file is refused")]
+    Spec(#[from] traind_training::SpecError),
+    /// The model or data cannot be built.
+    #[error("the model or its data cannot be built: {reason}")]
+    Session {
+        /// What is wrong.
+        reason: String,
+    },
+    /// More than this node gives to a job.
+    #[error("the job takes about {bytes} bytes of memory, limits.memory of this node allows {bytes_max}")]
+    Memory {
+        /// What it takes, an estimate.
+        bytes: u64,
+        /// The limit.
+        bytes_max: u64,
+    },
+    /// The state does not fit into what nodes exchange.
+    #[error("the job's state takes {bytes} bytes, {bytes_max} are allowed")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        bytes_max: u64,
+    },
+}
+
+/// What a node has for a job.
+#[derive(Clone, Debug)]
+pub struct JobNeeds {
+    /// Device that training runs on.
+    pub device: String,
+    /// Bytes that a job may take; `None` is no limit.
+    pub memory_bytes_max: Option<u64>,
+}
+
+/// A job that can run on this node.
+#[derive(Debug)]
+pub struct PlannedJob {
+    /// Its description.
+    pub spec: JobSpec,
+    /// What the ledger has to know of it.
+    pub plan: JobPlan,
+    /// Its data as found here.
+    pub data: DataSummary,
+    /// The state of step 0, where it starts from given parameters.
+    pub initial: Option<InitialState>,
+}
+
+/// A state of step 0 that the seed alone does not decide.
+#[derive(Debug)]
+pub struct InitialState {
+    /// Its digest.
+    pub digest: Digest,
+    /// The state.
+    pub bytes: Bytes,
+}
+
+/// Reads a job file and works out what the ledger has to know of it. Builds the model once, to see that it can be. `from`
+/// is a `model.safetensors` to start from.
+///
+/// # Errors
+/// When the text is no job, its data or `from` cannot be used, or the job cannot run here.
+pub fn plan_job(spec_toml: &str, needs: &JobNeeds, from: Option<&Path>) -> Result<PlannedJob, PlanError> {
+    let spec = JobSpec::parse(spec_toml)?;
+    let refused = |error: &dyn std::error::Error| PlanError::Session { reason: chain_of(error) };
+    let data = traind_training::check_data(&spec).map_err(|error| refused(&error))?;
+    check_memory(&spec, &data, needs)?;
+    let mut session = Session::start(&spec, &needs.device).map_err(|error| refused(&error))?;
+    let layout = PartLayout::new(session.layout().elements()).map_err(|error| refused(&error))?;
+    let bytes_max = DATA_PAYLOAD_BYTES_MAX as u64 / 2;
+    let state_bytes = session.state_bytes();
+    if state_bytes > bytes_max {
+        return Err(PlanError::TooLarge { bytes: state_bytes, bytes_max });
+    }
+    let initial = match from {
+        None => None,
+        Some(from) => {
+            let training = traind_training::initial_state(&spec, from).map_err(|error| refused(&error))?;
+            session.restore(&training).map_err(|error| refused(&error))?;
+            let grid = Grid::new(&layout);
+            Some(InitialState {
+                digest: state::digest(&grid, &session),
+                bytes: state::encode(&grid, &session),
+            })
+        }
+    };
+    let plan = JobPlan {
+        microbatches: spec.batch.micro_batches,
+        microbatch_size: spec.batch.micro_batch_size,
+        parts: layout.parts(),
+        steps: spec.steps,
+        checkpoint_every: spec.checkpoint.every_steps,
+        checkpoint_keep: spec.checkpoint.keep,
+        nodes_min: spec.nodes.min,
+        nodes_max: spec.nodes.max,
+        genesis: genesis(spec_toml, &data, initial.as_ref()),
+        state_bytes,
+    };
+    Ok(PlannedJob { spec, plan, data, initial })
+}
+
+/// Whether this node can take part in a job: the digest of its data, or in words why not.
+///
+/// # Errors
+/// For people: what is wrong and where.
+pub fn check_job(spec_toml: &str, needs: &JobNeeds) -> Result<[u8; 32], String> {
+    let spec = JobSpec::parse(spec_toml).map_err(|error| chain_of(&error))?;
+    let data = traind_training::check_data(&spec).map_err(|error| chain_of(&error))?;
+    check_memory(&spec, &data, needs).map_err(|error| chain_of(&error))?;
+    Ok(data.digest)
+}
+
+fn check_memory(spec: &JobSpec, data: &DataSummary, needs: &JobNeeds) -> Result<(), PlanError> {
+    // What black is changes no size.
+    let facts = DataFacts { image_shape: data.shape, classes: data.classes, black: 0.0, bytes: data.bytes };
+    let refused = |error: traind_training::TrainingError| PlanError::Session { reason: chain_of(&error) };
+    let bytes = traind_training::memory_estimate_bytes(spec, &facts).map_err(refused)?;
+    match needs.memory_bytes_max {
+        Some(bytes_max) if bytes > bytes_max => Err(PlanError::Memory { bytes, bytes_max }),
+        _ => Ok(()),
+    }
+}
+
+/// The chain of the state at step 0: a hash of everything that the result is a function of.
+fn genesis(spec_toml: &str, data: &DataSummary, initial: Option<&InitialState>) -> Chain {
+    let mut hasher = blake3::Hasher::new_derive_key("traind genesis chain v2");
+    hasher.update(&data.digest);
+    hasher.update(&initial.map_or([0; 32], |initial| initial.digest.0));
+    hasher.update(spec_toml.as_bytes());
+    Chain(*hasher.finalize().as_bytes())
+}

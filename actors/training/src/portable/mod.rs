@@ -1,0 +1,23 @@
+//! Models for other programs: a directory with `model.safetensors` and `config.json`, as Hugging Face lays it out and
+//! PyTorch loads it, out of a job's state and back into one.
+
+mod export;
+mod export_directory;
+mod export_facts;
+mod import;
+mod model_config;
+mod portable_error;
+mod tensor_file;
+
+pub use self::{
+    export::{ExportedModel, ModelSnapshot, export_model, export_state},
+    export_facts::ExportFacts,
+    import::{import_parameters, initial_state},
+    model_config::{BorderConfig, ModelConfig, ProvenanceConfig},
+    portable_error::{PortableError, Problem as TensorProblem},
+};
+
+/// The parameters' file in an exported directory.
+pub const MODEL_FILE: &str = "model.safetensors";
+/// The description's file in an exported directory.
+pub const CONFIG_FILE: &str = "config.json";

@@ -1,0 +1,61 @@
+//! Samples as a model's input.
+
+use candle_core::{Device, Result, Tensor};
+
+use super::Session;
+
+/// Pixels that are put around an image, as many on each side.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Border {
+    pub(super) width: usize,
+    pub(super) value: f32,
+}
+
+impl Session {
+    /// `[samples, channels, height, width]`, height and width with the border.
+    pub(super) fn images(&self, samples: &[u32]) -> Result<Tensor> {
+        let [channels, height, width] = self.facts.image_shape;
+        let more = 2 * self.border.width;
+        let shape = (samples.len(), channels, height + more, width + more);
+        let mut pixels = Vec::with_capacity(samples.len() * channels * (height + more) * (width + more));
+        if self.border.width == 0 {
+            samples.iter().for_each(|sample| self.data.append_image(*sample, &mut pixels));
+            return Tensor::from_vec(pixels, shape, &Device::Cpu);
+        }
+        let mut image = Vec::with_capacity(self.facts.pixels());
+        for sample in samples {
+            image.clear();
+            self.data.append_image(*sample, &mut image);
+            for plane in image.chunks_exact(height * width) {
+                append_with_border(plane, width, self.border, &mut pixels);
+            }
+        }
+        Tensor::from_vec(pixels, shape, &Device::Cpu)
+    }
+}
+
+/// Appends `plane`, rows of `width` pixels, with `border` around it.
+fn append_with_border(plane: &[f32], width: usize, border: Border, out: &mut Vec<f32>) {
+    let Border { width: border, value } = border;
+    let rows_of_border = border * (width + 2 * border);
+    out.resize(out.len() + rows_of_border, value);
+    for row in plane.chunks_exact(width) {
+        out.resize(out.len() + border, value);
+        out.extend_from_slice(row);
+        out.resize(out.len() + border, value);
+    }
+    out.resize(out.len() + rows_of_border, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_border_surrounds_the_image() {
+        let mut out = vec![7.0];
+        append_with_border(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3, Border { width: 1, value: -1.0 }, &mut out);
+        let b = -1.0;
+        assert_eq!(out, [7.0, b, b, b, b, b, b, 1.0, 2.0, 3.0, b, b, 4.0, 5.0, 6.0, b, b, b, b, b, b]);
+    }
+}

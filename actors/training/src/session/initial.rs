@@ -1,0 +1,40 @@
+//! The state at step 0.
+
+use crate::{
+    counter_rng::{CounterRng, Purpose},
+    models::ParameterDeclaration,
+    parameter_layout::ParameterLayout,
+    spec::JobSpec,
+    state::{State, fingerprint},
+};
+
+/// Each parameter from its own stream of random numbers, named by its name, so that it does not depend on the others; the
+/// moments zero.
+pub(super) fn initial_state(
+    spec: &JobSpec,
+    declarations: &[ParameterDeclaration],
+    layout: &ParameterLayout,
+) -> State {
+    let mut parameters = vec![0.0; layout.elements()];
+    for declaration in declarations {
+        let place = layout.places().iter().find(|place| place.name == declaration.name);
+        let place = place.expect("the layout is made from the same declarations");
+        let stream = stream_of(&declaration.name);
+        CounterRng::new(spec.seed, Purpose::Initialisation, stream)
+            .fill_uniform(declaration.bound, &mut parameters[place.range()]);
+    }
+    state_at_start(spec, parameters)
+}
+
+/// These parameters, before any update.
+pub(crate) fn state_at_start(spec: &JobSpec, parameters: Vec<f32>) -> State {
+    let moments = vec![0.0; spec.optimiser.moments() * parameters.len()];
+    State { fingerprint: fingerprint(spec), step: 0, parameters, moments, moderate: false }
+}
+
+/// The first eight bytes of the name's BLAKE3.
+fn stream_of(name: &str) -> u64 {
+    let hash = blake3::hash(name.as_bytes());
+    let first = hash.as_bytes().first_chunk().expect("a BLAKE3 hash has 32 bytes");
+    u64::from_le_bytes(*first)
+}

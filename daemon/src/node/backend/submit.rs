@@ -1,0 +1,119 @@
+//! Takes a job in: checks it here, keeps the model that it starts from, puts it into the ledger.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use traind_actors::session::{InitialState, JobNeeds, PlanError, PlannedJob, plan_job};
+use traind_protocol::ids::{Chain, JobId};
+use traind_protocol::ledger::{CheckpointEntry, LedgerCommand};
+
+use super::Backend;
+use crate::control::Submission;
+use crate::control::api::{ApiError, JobData, JobPlanned, Response};
+
+impl Backend {
+    /// Answers a submission.
+    pub(super) async fn submit_job(self, submission: Submission) -> Result<Response, ApiError> {
+        let Submission { spec_toml, from, dry_run } = submission;
+        let needs = self.needs();
+        let (text, start_from) = (spec_toml.clone(), from.is_some());
+        let planned = tokio::task::spawn_blocking(move || {
+            // The staged file lives until it is read.
+            plan_job(&text, &needs, from.as_ref().map(|staged| staged.file.path()))
+        });
+        let planned = planned
+            .await
+            .map_err(|_panicked| ApiError::refused("the job cannot be planned"))?
+            .map_err(|error| refusal(error, start_from))?;
+        if let Some(what) = planned.plan.violation() {
+            return Err(ApiError::bad_request(format!("the job is refused: {what}")));
+        }
+        if dry_run {
+            return Ok(Response::JobPlanned(described(&planned)));
+        }
+        let PlannedJob { spec, plan, data, initial } = planned;
+        let id = self.new_job_id(&spec_toml);
+        let initial = match initial {
+            Some(state) => Some(self.keep_initial(id, plan.genesis, state).await?),
+            None => None,
+        };
+        let (name, by) = (spec.name.clone(), self.actors.node);
+        let command = LedgerCommand::SubmitJob {
+            id,
+            name: spec.name,
+            spec_toml,
+            plan,
+            data_digest: data.digest,
+            initial,
+            by,
+        };
+        self.propose_until(command, move |published| published.ledger.jobs.contains_key(&id)).await?;
+        Ok(Response::JobSubmitted { job: id.to_hex(), name })
+    }
+
+    fn needs(&self) -> JobNeeds {
+        JobNeeds { device: self.device.clone(), memory_bytes_max: self.memory_bytes_max }
+    }
+
+    fn new_job_id(&self, spec_toml: &str) -> JobId {
+        let mut hasher = blake3::Hasher::new_derive_key("traind job id v1");
+        hasher.update(&self.actors.node.0);
+        hasher.update(&self.facts.started.elapsed().as_nanos().to_le_bytes());
+        hasher.update(&std::process::id().to_le_bytes());
+        hasher.update(spec_toml.as_bytes());
+        let mut id = [0; 8];
+        id.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        JobId(id)
+    }
+
+    /// The state that a job starts from is a checkpoint of step 0, which the others get from here as joiners do.
+    async fn keep_initial(
+        &self,
+        job: JobId,
+        chain: Chain,
+        state: InitialState,
+    ) -> Result<CheckpointEntry, ApiError> {
+        let store = Arc::clone(&self.facts.store);
+        let InitialState { digest, bytes } = state;
+        let length = bytes.len() as u64;
+        let written = tokio::task::spawn_blocking(move || store.write_checkpoint(job, 0, chain, digest, &bytes));
+        match written.await {
+            Ok(Ok(_record)) => {
+                let holders = BTreeSet::from([self.actors.node]);
+                Ok(CheckpointEntry { step: 0, chain, digest, bytes: length, holders })
+            }
+            Ok(Err(error)) => Err(ApiError::unavailable("the model to start from cannot be kept")
+                .because(format!("{:#}", anyhow::Error::new(error)))
+                .next("trainctl status")),
+            Err(_panicked) => Err(ApiError::unavailable("the model to start from cannot be kept")),
+        }
+    }
+}
+
+fn described(planned: &PlannedJob) -> JobPlanned {
+    let PlannedJob { spec, plan, data, .. } = planned;
+    JobPlanned {
+        name: spec.name.clone(),
+        steps: plan.steps,
+        micro_batches: plan.microbatches,
+        micro_batch_size: plan.microbatch_size,
+        nodes_min: plan.nodes_min,
+        state_bytes: plan.state_bytes,
+        data: Some(JobData {
+            kind: spec.data.kind().to_owned(),
+            path: spec.data.path().map(|path| path.display().to_string()),
+            digest: Some(traind_protocol::ids::Digest(data.digest).to_hex()),
+        }),
+        warnings: Vec::new(),
+    }
+}
+
+fn refusal(error: PlanError, start_from: bool) -> ApiError {
+    match error {
+        PlanError::Spec(error) => ApiError::of_job_file(&error),
+        PlanError::Session { reason } if start_from => {
+            ApiError::bad_request(format!("the job or the model to start from is refused: {reason}"))
+        }
+        other => ApiError::bad_request(other.to_string()),
+    }
+}

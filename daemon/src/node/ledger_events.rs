@@ -1,0 +1,159 @@
+//! What happened between two sights of the ledger, in words: the source of `trainctl events` and `job logs`.
+
+use std::collections::BTreeSet;
+
+use traind_actors::council::Published;
+use traind_protocol::ids::{JobId, NodeId};
+use traind_protocol::ledger::{JobRecord, JobStatus};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LedgerEvent {
+    /// Its kind, as `view_changed`: for programs.
+    pub(super) kind: &'static str,
+    /// A sentence for people.
+    pub(super) message: String,
+    /// The node that it is about.
+    pub(super) node: Option<NodeId>,
+    /// The job that it is about.
+    pub(super) job: Option<JobId>,
+    /// Stable steps of the job then.
+    pub(super) step: Option<u64>,
+}
+
+impl LedgerEvent {
+    fn of_node(kind: &'static str, node: NodeId, message: String) -> Self {
+        Self { kind, message, node: Some(node), job: None, step: None }
+    }
+
+    fn of_job(kind: &'static str, record: &JobRecord, step: u64, message: String) -> Self {
+        Self { kind, message, node: None, job: Some(record.id), step: Some(step) }
+    }
+}
+
+/// Everything that `after` shows and `before` did not, nodes first, then jobs in the order of their submission.
+pub(super) fn between(before: &Published, after: &Published) -> Vec<LedgerEvent> {
+    let mut events = Vec::new();
+    nodes(before, after, &mut events);
+    let mut records: Vec<&JobRecord> = after.ledger.jobs.values().collect();
+    records.sort_by_key(|record| record.order);
+    for record in records {
+        job(before.ledger.jobs.get(&record.id), record, &mut events);
+    }
+    events
+}
+
+fn nodes(before: &Published, after: &Published, events: &mut Vec<LedgerEvent>) {
+    for (&node, record) in &after.ledger.nodes {
+        let name = node.friendly_name();
+        let known = before.ledger.nodes.get(&node);
+        match known {
+            None => events.push(LedgerEvent::of_node("node_admitted", node, format!("{name} was admitted"))),
+            Some(known) if known.boot != record.boot => {
+                let message = format!("{name} came back as a new process");
+                events.push(LedgerEvent::of_node("node_restarted", node, message));
+            }
+            Some(_) => {}
+        }
+        let drain_before = known.and_then(|known| known.drain.as_ref());
+        match (drain_before, record.drain.as_ref()) {
+            (None, Some(drain)) => {
+                let message = format!("{name} drains: {}", drain.reason);
+                events.push(LedgerEvent::of_node("node_draining", node, message));
+            }
+            (Some(_), None) => {
+                let message = format!("{name} takes work again");
+                events.push(LedgerEvent::of_node("node_undrained", node, message));
+            }
+            _ => {}
+        }
+    }
+    for &node in before.ledger.nodes.keys().filter(|node| !after.ledger.nodes.contains_key(node)) {
+        let message = format!("{} left the swarm", node.friendly_name());
+        events.push(LedgerEvent::of_node("node_left", node, message));
+    }
+    connections(&before.live, &after.live, events);
+    if let Some(node) = after.coordinator.filter(|_node| before.coordinator != after.coordinator) {
+        let message = format!("{} coordinates (term {})", node.friendly_name(), after.term);
+        events.push(LedgerEvent::of_node("coordinator_elected", node, message));
+    }
+}
+
+fn connections(before: &BTreeSet<NodeId>, after: &BTreeSet<NodeId>, events: &mut Vec<LedgerEvent>) {
+    for &node in after.difference(before) {
+        let message = format!("{} is connected", node.friendly_name());
+        events.push(LedgerEvent::of_node("node_connected", node, message));
+    }
+    for &node in before.difference(after) {
+        let message = format!("{} is not connected any more", node.friendly_name());
+        events.push(LedgerEvent::of_node("node_lost", node, message));
+    }
+}
+
+fn job(before: Option<&JobRecord>, after: &JobRecord, events: &mut Vec<LedgerEvent>) {
+    let step = after.committed_to().0;
+    let name = &after.name;
+    if before.is_none() {
+        let message = format!("{name} was submitted on {}", after.submitted_by.friendly_name());
+        events.push(LedgerEvent::of_job("job_submitted", after, step, message));
+    }
+    let seen_epoch = before.and_then(|job| job.view_changes.last()).map(|change| change.epoch);
+    for change in after.view_changes.iter().filter(|change| Some(change.epoch) > seen_epoch) {
+        let names: Vec<String> = change.members.iter().map(|member| member.node.friendly_name()).collect();
+        let message = format!("{name}: view {}: {} ({})", change.epoch.0, names.join(", "), change.reason);
+        events.push(LedgerEvent::of_job("view_changed", after, change.stable_step, message));
+    }
+    let seen = before.and_then(|job| job.evaluations.last()).map(|entry| entry.step);
+    for entry in after.evaluations.iter().filter(|entry| Some(entry.step) > seen) {
+        let totals = &entry.totals;
+        let message = format!(
+            "{name}: tested after step {}: {} of {} right, loss {:.4}",
+            entry.step, totals.correct, totals.total, totals.loss
+        );
+        events.push(LedgerEvent::of_job("evaluated", after, entry.step, message));
+    }
+    let seen = before.and_then(|job| job.checkpoints.last()).map(|entry| entry.step);
+    for entry in after.checkpoints.iter().filter(|entry| Some(entry.step) > seen) {
+        let message = format!("{name}: checkpoint of step {} on {} nodes", entry.step, entry.holders.len());
+        events.push(LedgerEvent::of_job("checkpoint_recorded", after, entry.step, message));
+    }
+    let failures_before = before.map_or(0, |job| job.failed_microbatches.len());
+    for failure in after.failed_microbatches.iter().skip(failures_before) {
+        let message = format!(
+            "{name}: micro-batch {} of step {} failed on {}: {}",
+            failure.microbatch,
+            failure.step,
+            failure.node.friendly_name(),
+            failure.reason
+        );
+        events.push(LedgerEvent::of_job("microbatch_failed", after, step, message));
+    }
+    if before.map(|job| &job.status) != Some(&after.status)
+        || before.is_some_and(|job| job.pausing != after.pausing)
+    {
+        events.extend(status(after, step));
+    }
+}
+
+fn status(record: &JobRecord, step: u64) -> Option<LedgerEvent> {
+    let name = &record.name;
+    let (kind, message) = match (&record.status, record.pausing) {
+        (JobStatus::Queued, _) => return None,
+        (JobStatus::Running, Some(by)) => {
+            ("job_pausing", format!("{name} pauses, asked for on {}", by.friendly_name()))
+        }
+        (JobStatus::Running, None) => ("job_started", format!("{name} runs")),
+        (JobStatus::Paused { by }, _) => {
+            ("job_paused", format!("{name} is paused after step {step}, asked for on {}", by.friendly_name()))
+        }
+        (JobStatus::Done, _) => ("job_finished", format!("{name} has done all {step} steps")),
+        (JobStatus::Failed { reason }, _) => ("job_failed", format!("{name} failed: {reason}")),
+        (JobStatus::Refused { by, reason }, _) => {
+            ("job_refused", format!("{name} was refused by {}: {reason}", by.friendly_name()))
+        }
+        (JobStatus::Cancelled { by }, _) => {
+            ("job_cancelled", format!("{name} was cancelled on {}", by.friendly_name()))
+        }
+    };
+    Some(LedgerEvent::of_job(kind, record, step, message))
+}
