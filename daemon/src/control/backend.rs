@@ -80,6 +80,9 @@ pub trait ControlBackend: Send + Sync + 'static {
     /// room for [`STREAM_ITEMS_MAX`].
     fn stream(&self, request: Request) -> BoxFuture<'static, Result<mpsc::Receiver<StreamItem>, ApiError>>;
 
+    /// Lets the daemon stop: called when the client has the answer to [`Request::Leave`].
+    fn stop(&self);
+
     /// A value that changes whenever the list of nodes may have: a node came, went, or changed its role.
     fn nodes_changed(&self) -> watch::Receiver<u64>;
 }

@@ -103,6 +103,14 @@ impl Connection {
                 Ok(export) => transfer::send(self, export).await,
                 Err(error) => self.refuse(error).await,
             },
+            Request::Leave => {
+                let answer = backend.handle(Request::Leave).await.unwrap_or_else(Response::Error);
+                let sent = self.send(&answer).await;
+                if matches!(answer, Response::Left { .. }) {
+                    backend.stop();
+                }
+                sent
+            }
             request => {
                 let answer = backend.handle(request).await.unwrap_or_else(Response::Error);
                 self.send(&answer).await

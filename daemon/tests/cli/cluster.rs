@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use traind::control::api::Request;
@@ -119,6 +120,8 @@ fn leave_asks_first_drains_and_then_leaves() {
     let drained = asked.iter().position(|asked| matches!(asked, Request::NodeDrain { .. })).unwrap();
     assert_eq!(asked.last(), Some(&Request::Leave));
     assert!(drained < asked.len() - 1);
+    // A deadline for the test, not a wait: the server says so when the answer is sent.
+    fake.stopped.recv_timeout(Duration::from_secs(20)).expect("the daemon stops");
     assert_eq!(json(&fake, &["leave", "--yes"], "Left")["node"]["name"], "calm-lark-01");
 }
 

@@ -180,6 +180,8 @@ impl ControlBackend for Pretended {
         std::env::temp_dir()
     }
 
+    fn stop(&self) {}
+
     fn stream(&self, _: Request) -> BoxFuture<'static, Result<mpsc::Receiver<StreamItem>, ApiError>> {
         async move { Err(ApiError::refused("nothing is told")) }.boxed()
     }

@@ -22,6 +22,8 @@ pub(crate) struct FakeBackend {
     pub(super) drain: Mutex<Option<Drain>>,
     pub(super) staging: PathBuf,
     pub(super) live: watch::Sender<u64>,
+    /// Told when the daemon may stop.
+    pub(super) stopped: std::sync::mpsc::SyncSender<()>,
 }
 
 type Answer = Result<Response, ApiError>;
@@ -103,6 +105,11 @@ impl ControlBackend for FakeBackend {
         .boxed()
     }
 
+    fn stop(&self) {
+        // A second time is told by the first, which nobody may have heard yet.
+        let _ = self.stopped.try_send(());
+    }
+
     fn nodes_changed(&self) -> watch::Receiver<u64> {
         self.live.subscribe()
     }
@@ -113,7 +120,11 @@ impl FakeBackend {
         let live = *self.live.borrow();
         Ok(match request {
             Request::Status => Response::Status(data::status()),
-            Request::NodeList => Response::NodeList { nodes: data::nodes(live) },
+            Request::NodeList => {
+                let mut nodes = data::nodes(live);
+                nodes[0].drain.clone_from(&self.drain.lock().unwrap());
+                Response::NodeList { nodes }
+            }
             Request::NodeShow { node } => self.show(node)?,
             Request::NodeDrain { node, reason, until_restart } => {
                 let waits_for = vec!["its place in the view of job endless".to_owned()];

@@ -151,6 +151,27 @@ pub(crate) fn checkpoint() -> CheckpointRow {
     }
 }
 
+fn views() -> Vec<ViewRow> {
+    let view = |epoch: u64, reason: &str| ViewRow {
+        incarnation: 0,
+        epoch,
+        step: (epoch - 1) * 4,
+        reason: reason.into(),
+        members: vec![node(1), node(2)],
+        joined: Vec::new(),
+        left: Vec::new(),
+        numeric_classes: vec!["avx512/32k".into()],
+    };
+    let mut views = vec![view(1, "the job started"), view(2, "brave-otter-03 died")];
+    views[0].joined = vec![node(1), node(2), node(3)];
+    views[1].left = vec![Departure {
+        node: node(3),
+        reason: "connection closed".into(),
+        work: "2 of 6 micro-batches leased again".into(),
+    }];
+    views
+}
+
 pub(crate) fn detail(job: &str) -> JobDetail {
     let (status, reason) = state(job);
     let member = |number: u8, leased: u32| MemberRow {
@@ -170,23 +191,6 @@ pub(crate) fn detail(job: &str) -> JobDetail {
         exchange_bytes_sent: 2_000_000,
         steps_applied: 9,
     };
-    let view = |epoch: u64, reason: &str| ViewRow {
-        incarnation: 0,
-        epoch,
-        step: (epoch - 1) * 4,
-        reason: reason.into(),
-        members: vec![node(1), node(2)],
-        joined: Vec::new(),
-        left: Vec::new(),
-        numeric_classes: vec!["avx512/32k".into()],
-    };
-    let mut views = vec![view(1, "the job started"), view(2, "brave-otter-03 died")];
-    views[0].joined = vec![node(1), node(2), node(3)];
-    views[1].left = vec![Departure {
-        node: node(3),
-        reason: "connection closed".into(),
-        work: "2 of 6 micro-batches leased again".into(),
-    }];
     JobDetail {
         id: job.into(),
         name: JOBS.iter().find(|(id, _)| *id == job).unwrap().1.into(),
@@ -203,7 +207,7 @@ pub(crate) fn detail(job: &str) -> JobDetail {
         members: vec![member(1, 3), member(2, 3)],
         spares: vec![],
         work: vec![work(1, true, 24), work(2, true, 23), work(3, false, 8)],
-        views,
+        views: views(),
         checkpoints: vec![checkpoint()],
         committed: vec![
             StepRange { incarnation: 0, epoch: 1, first_step: 1, last_step: 4 },

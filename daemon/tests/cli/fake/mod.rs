@@ -25,6 +25,8 @@ pub(crate) struct Fake {
     pub(crate) directory: TempDir,
     pub(crate) socket: PathBuf,
     pub(crate) backend: Arc<FakeBackend>,
+    /// Told when the daemon may stop.
+    pub(crate) stopped: std::sync::mpsc::Receiver<()>,
     stop: StopHandle,
     server: Option<JoinHandle<()>>,
 }
@@ -33,19 +35,21 @@ impl Fake {
     pub(crate) fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("control.sock");
+        let (stopped_sender, stopped) = std::sync::mpsc::sync_channel(1);
         let backend = Arc::new(FakeBackend {
             asked: Mutex::default(),
             uploaded: Mutex::default(),
             drain: Mutex::default(),
             staging: directory.path().to_owned(),
             live: watch::Sender::new(2),
+            stopped: stopped_sender,
         });
         let (stop, signal) = StopHandle::new();
         let (bound_sender, bound) = std::sync::mpsc::sync_channel(1);
         let served = (socket.clone(), Arc::clone(&backend));
         let server = std::thread::spawn(move || serve(served.0, served.1, signal, bound_sender));
         bound.recv().expect("the server binds");
-        Self { directory, socket, backend, stop, server: Some(server) }
+        Self { directory, socket, backend, stopped, stop, server: Some(server) }
     }
 
     /// What was asked so far.
