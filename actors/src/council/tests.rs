@@ -27,7 +27,13 @@ fn open(folder: &Path, boot: Boot) -> anyhow::Result<(CouncilDriver, watch::Rece
     let seat_known = store.get_local(SEAT_KEY)?.is_some();
     let parts = CouncilParts {
         me,
-        registration: Registration { boot, numeric_class: "test".to_owned(), device: "cpu".to_owned() },
+        registration: Registration {
+            boot,
+            numeric_class: "test".to_owned(),
+            device: "cpu".to_owned(),
+            threads: 1,
+            version: "0.1.0".to_owned(),
+        },
         found: (!seat_known).then_some(swarm),
         clock: Clock::start(),
         network,

@@ -28,7 +28,11 @@ struct Bench {
 
 /// A trainer of a small job on its own thread.
 fn bench() -> Bench {
-    let spec = JobSpec::parse(JOB).unwrap();
+    bench_of(JOB)
+}
+
+fn bench_of(job: &str) -> Bench {
+    let spec = JobSpec::parse(job).unwrap();
     let session = Session::start(&spec, "cpu").unwrap();
     let layout = PartLayout::new(session.layout().elements()).unwrap();
     let (told, events) = mpsc::channel(16);
@@ -116,7 +120,14 @@ fn a_restored_trainer_goes_on_with_the_same_bits() {
     let mut numbers = ExactNumbers::new(first.layout);
     let computed = first.compute(0);
     let applied = results(&numbers, &first.layout, &computed);
-    first.tell(TrainerCommand::Apply { results: applied.clone() });
+    first.tell(TrainerCommand::Apply { step: 1, loss: 2.5, results: applied.clone() });
+    match first.hear() {
+        TrainerEvent::Applied(point) => {
+            assert_eq!((point.step, point.loss, point.learning_rate), (1, 2.5, 0.02));
+            assert!(point.gradient_norm > 0.0);
+        }
+        other => panic!("not applied: {other:?}"),
+    }
     numbers.advance(&applied);
     let (state, digest) = first.capture();
 
@@ -153,4 +164,22 @@ fn cancelled_computations_are_not_computed() {
     bench.tell(TrainerCommand::Compute { step: 0, base: BASE, microbatches, generation: 4 });
     // The next event is the answer to what came after the cancelled command.
     bench.capture();
+}
+
+/// Every micro-batch carries a slice of the test, where the state is to be tested, and only there.
+#[test]
+fn held_out_samples_are_tested_once_with_the_micro_batches_of_a_step() {
+    let job = format!("{JOB}[evaluation]\nevery_steps = 2\n");
+    let mut bench = bench_of(&job);
+    let mut numbers = ExactNumbers::new(bench.layout);
+    for step in 0..4 {
+        let computed = bench.compute(step);
+        let results = results(&numbers, &bench.layout, &computed);
+        let head = traind_averaging::check_result(&bench.layout, 0, &results[0]).unwrap();
+        let expected = if step == 2 { 359 } else { 0 };
+        assert_eq!(head.held_out_total, expected, "the state after {step} steps");
+        bench.tell(TrainerCommand::Apply { step: step + 1, loss: 0.0, results: results.clone() });
+        assert!(matches!(bench.hear(), TrainerEvent::Applied(_)));
+        numbers.advance(&results);
+    }
 }

@@ -88,12 +88,13 @@ async fn a_drained_node_stays_idle_until_it_is_undrained() -> anyhow::Result<()>
     let id = cluster.submit(&job).await?;
     cluster.wait_step(&id, 10).await?;
     let node = cluster.daemons[cluster.worker().await?].node().to_owned();
-    let drain = Request::NodeDrain { node: node.clone(), reason: "kernel update".to_owned() };
+    let reason = "kernel update".to_owned();
+    let drain = Request::NodeDrain { node: Some(node.clone()), reason, until_restart: false };
     cluster.client().call(&drain).await?;
     cluster.wait_members(&id, 2).await?;
     let detail = cluster.detail(&id).await?;
     assert!(detail.members.iter().all(|member| member.node.id != node), "{:?}", detail.members);
-    cluster.client().call(&Request::NodeUndrain { node: node.clone() }).await?;
+    cluster.client().call(&Request::NodeUndrain { node: Some(node.clone()) }).await?;
     cluster.wait_members(&id, 3).await?;
     cluster.client().call(&Request::JobCancel { job: id }).await?;
     Ok(())

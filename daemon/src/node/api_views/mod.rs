@@ -40,16 +40,24 @@ pub(in crate::node) fn job_status(record: &JobRecord) -> JobStatus {
 /// Why a job waits, failed or was cancelled.
 pub(super) fn reason(published: &Published, record: &JobRecord) -> Option<String> {
     match &record.status {
-        LedgerStatus::Queued => published.ledger.job_queue_reason(record.id, &published.live),
-        LedgerStatus::Running => {
-            published.why.get(&record.id).filter(|why| !why.is_empty()).map(|why| why.join("; "))
-        }
+        // Only the coordinator knows what nodes have said of the job's data.
+        LedgerStatus::Queued => published
+            .ledger
+            .job_queue_reason(record.id, &published.live)
+            .or_else(|| why(published, record))
+            .or_else(|| Some("waits for the nodes to check that they can run it".to_owned())),
+        LedgerStatus::Running => why(published, record),
         LedgerStatus::Done => None,
         LedgerStatus::Failed { reason } => Some(reason.clone()),
         LedgerStatus::Paused { by } => Some(format!("paused by trainctl on {}", by.friendly_name())),
         LedgerStatus::Refused { by, reason } => Some(format!("refused by {}: {reason}", by.friendly_name())),
         LedgerStatus::Cancelled { by } => Some(format!("by trainctl on {}", by.friendly_name())),
     }
+}
+
+/// What the coordinator waits for, where this node is it.
+fn why(published: &Published, record: &JobRecord) -> Option<String> {
+    published.why.get(&record.id).filter(|why| !why.is_empty()).map(|why| why.join("; "))
 }
 
 /// Whether nothing but the nodes' checks stands between a queued job and its start.
