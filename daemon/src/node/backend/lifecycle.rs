@@ -105,7 +105,6 @@ impl Backend {
         let command = LedgerCommand::ForgetNode { node };
         let forgotten = move |published: &Published| !published.ledger.nodes.contains_key(&node);
         self.propose_until(command, forgotten).await?;
-        self.leaves.stop();
         Ok(Response::Left { node: NodeRef::from(node) })
     }
 

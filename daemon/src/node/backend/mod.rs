@@ -230,6 +230,10 @@ impl ControlBackend for Backend {
         })
     }
 
+    fn stop(&self) {
+        self.leaves.stop();
+    }
+
     fn nodes_changed(&self) -> watch::Receiver<u64> {
         self.nodes.clone()
     }
