@@ -123,6 +123,13 @@ fn leave_asks_first_drains_and_then_leaves() {
     // A deadline for the test, not a wait: the server says so when the answer is sent.
     fake.stopped.recv_timeout(Duration::from_secs(20)).expect("the daemon stops");
     assert_eq!(json(&fake, &["leave", "--yes"], "Left")["node"]["name"], "calm-lark-01");
+    fake.set_live(1);
+    let alone = fake.trainctl(&["leave", "--yes"]);
+    assert_eq!((alone.code, alone.stdout.as_str()), (Some(1), ""), "{alone:?}");
+    assert!(
+        alone.stderr.ends_with("  cause: calm-lark-01 stays drained; trainctl undrain ends that\n"),
+        "{alone:?}"
+    );
 }
 
 #[test]
