@@ -123,6 +123,13 @@ fn leave_asks_first_drains_and_then_leaves() {
     // A deadline for the test, not a wait: the server says so when the answer is sent.
     fake.stopped.recv_timeout(Duration::from_secs(20)).expect("the daemon stops");
     assert_eq!(json(&fake, &["leave", "--yes"], "Left")["node"]["name"], "calm-lark-01");
+    fake.set_live(1);
+    let alone = fake.trainctl(&["leave", "--yes"]);
+    assert_eq!((alone.code, alone.stdout.as_str()), (Some(1), ""), "{alone:?}");
+    assert!(
+        alone.stderr.ends_with("  cause: calm-lark-01 stays drained; trainctl undrain ends that\n"),
+        "{alone:?}"
+    );
 }
 
 #[test]
@@ -175,13 +182,20 @@ fn version_names_all_and_warns_of_a_mix() {
     let ran = fake.trainctl(&["version", "--cluster"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     for line in [
-        "traind:        0.1.0 on calm-lark-01",
+        concat!("traind:        ", env!("CARGO_PKG_VERSION"), " on calm-lark-01"),
         "quiet-heron-02  0.0.9    live",
         "brave-otter-03  -        down",
     ] {
         assert!(ran.stdout.lines().any(|found| found == line), "{line:?} is not in\n{}", ran.stdout);
     }
-    assert!(ran.stderr.starts_with("warning: versions differ (0.0.9, 0.1.0): "), "{ran:?}");
+    assert!(
+        ran.stderr.starts_with(concat!(
+            "warning: versions differ (0.0.9, ",
+            env!("CARGO_PKG_VERSION"),
+            "): "
+        )),
+        "{ran:?}"
+    );
     assert!(!table(&fake, &["version"]).contains("quiet-heron-02"));
     let value = json(&fake, &["version"], "VersionReport");
     assert_eq!((value["mixed"].as_bool(), value["daemon"]["protocol"].as_str()), (Some(true), Some("2")));

@@ -40,11 +40,12 @@ listens on:    /ip4/127.0.0.1/tcp/7440
 computes on:   cpu, 1 thread
 numeric class: avx512/32k
 data:          /srv/traind
-version:       0.1.0, up 1 min 5 s
+version:       {}, up 1 min 5 s
 counters:      frames_oversize 0, peers_refused 1
 ",
         "01".repeat(32),
-        "5f".repeat(32)
+        "5f".repeat(32),
+        env!("CARGO_PKG_VERSION")
     );
     assert_eq!(table(&fake, &["status"]), expected);
     assert_eq!(json(&fake, &["status"], "Status")["job"]["step"], 7);
@@ -79,7 +80,7 @@ fn node_ls_lists_roles_and_work() {
             "90 ms ago",
             "/ip4/192.0.2.2/tcp/7440",
             "80000000000000b0",
-            "0.1.0",
+            env!("CARGO_PKG_VERSION"),
             "1",
             "-"
         ]

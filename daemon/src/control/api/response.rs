@@ -10,6 +10,7 @@ use super::{
 };
 
 /// The answers.
+#[expect(clippy::large_enum_variant, reason = "one answer lives at a time, and not for long")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
 pub enum Response {

@@ -1,8 +1,8 @@
-//! Lines of streams: logs, numbers of steps, events, how far a drain is.
+//! Lines of streams: logs, numbers of steps, events, how far a drain is. One line each, however long, so that they grep.
 
 use super::node::drained;
+use super::printable;
 use super::units::percent;
-use super::{printable, wrap};
 use crate::control::api::{EventLine, LogLevel, LogLine, MetricPoint, StreamItem};
 
 /// Above the lines of `job metrics`.
@@ -18,7 +18,7 @@ pub(in super::super) fn stream_line(item: &StreamItem) -> String {
     match item {
         StreamItem::LogLine(line) => format!("{}\n", printable(&log(line)).replace('\n', " ")),
         StreamItem::MetricPoint(point) => metric(point),
-        StreamItem::EventLine(line) => format!("{}\n", wrap(&printable(&event(line)).replace('\n', " "), 4)),
+        StreamItem::EventLine(line) => format!("{}\n", printable(&event(line)).replace('\n', " ")),
         StreamItem::NodeDetail(detail) => drained(detail),
         StreamItem::Skipped { .. } | StreamItem::StreamEnd => String::new(),
     }

@@ -7,7 +7,7 @@ use super::super::args::{DrainArguments, OutputFormat};
 use super::super::failure::Failure;
 use super::super::output::Output;
 use super::super::render;
-use super::{ask, print, unexpected};
+use super::{ask, unexpected};
 use crate::control::Client;
 use crate::control::api::{NodeDetail, Request, Response, StreamItem};
 use crate::exit_code;
@@ -98,7 +98,12 @@ pub(in super::super) async fn leave(socket: &Path, yes: bool, output: &Output) -
     let request = Request::NodeDrain { node: Some(node.row.id), reason, until_restart: false };
     let draining = node_detail(ask(socket, &request, output).await?)?;
     until_drained(socket, &draining, output).await?;
-    print(socket, &Request::Leave, output).await
+    let left = ask(socket, &Request::Leave, output).await.map_err(|failure| match failure.cause {
+        None => failure.because(format!("{} stays drained; trainctl undrain ends that", draining.row.name)),
+        Some(_) => failure,
+    })?;
+    output.answer(&left)?;
+    Ok(exit_code::OK)
 }
 
 fn confirm(node: &NodeDetail) -> Result<(), Failure> {

@@ -137,6 +137,7 @@ impl FakeBackend {
                 *self.drain.lock().unwrap() = None;
                 Response::NodeDetail(Box::new(self.detail(node)?))
             }
+            Request::Leave if live == 1 => return Err(ApiError::refused("this node is the whole swarm")),
             Request::Leave => Response::Left { node: node(1) },
             Request::JobList => Response::JobList { jobs: data::jobs() },
             Request::JobShow { job } => Response::JobDetail(data::detail(select_job(&job, JOBS)?)),

@@ -91,7 +91,7 @@ pub(crate) fn nodes(live: u64) -> Vec<NodeRow> {
                 microbatches_computed: 42,
                 exchange_bytes_sent: 1_500_000,
                 last_heard_ms: (number > 1).then_some(90),
-                version: (number < 3).then(|| "0.1.0".into()),
+                version: (number < 3).then(|| env!("CARGO_PKG_VERSION").into()),
                 drain: None,
             }
         })
