@@ -52,6 +52,8 @@ fn a_nonce_is_a_string_since_doubles_would_round_it() {
     let process = Process { boot: u64::MAX - 1 };
     assert_eq!(serde_json::to_string(&process).unwrap(), r#"{"boot":"fffffffffffffffe"}"#);
     assert_eq!(serde_json::from_str::<Process>(r#"{"boot":"fffffffffffffffe"}"#).unwrap(), process);
+    let small = serde_json::to_string(&Process { boot: 7 }).unwrap();
+    assert_eq!(small, r#"{"boot":"0000000000000007"}"#, "all have the same width");
     for bad in [r#"{"boot":7}"#, r#"{"boot":""}"#, r#"{"boot":"xyz"}"#, r#"{"boot":"1ffffffffffffffff"}"#] {
         let error = serde_json::from_str::<Process>(bad).unwrap_err().to_string();
         assert!(error.contains("hexadecimal digits"), "{error}");
