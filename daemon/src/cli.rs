@@ -1,5 +1,6 @@
 //! `traind` as a function, so that other binaries can be the daemon.
 
+mod allocator;
 mod signals;
 
 use std::ffi::OsString;
@@ -36,6 +37,7 @@ pub fn daemon_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         return print_default_config().into();
     }
     // While this is the only thread.
+    allocator::keep_freed_memory();
     let notifier = ServiceNotifier::take_from_environment();
     let (check_only, exit_with_stdin) = (flags.check_config, flags.exit_with_stdin);
     // Before a temporary directory exists: a signal that comes early removes it as a later one does.

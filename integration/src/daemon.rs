@@ -158,7 +158,13 @@ impl Daemon {
     pub async fn terminate(mut self) -> anyhow::Result<(ExitStatus, DaemonOptions)> {
         self.signal(Signal::TERM).context("asking a daemon to stop")?;
         let options = self.restart_options();
-        let waiting = tokio::task::spawn_blocking(move || self.child.wait());
+        // Waiting closes the standard input of the child, whose end would let the daemon stop at once.
+        let stdin = self.child.stdin.take();
+        let waiting = tokio::task::spawn_blocking(move || {
+            let status = self.child.wait();
+            drop(stdin);
+            status
+        });
         let status =
             tokio::time::timeout(PATIENCE, waiting).await.context("waiting for a daemon to stop")???;
         Ok((status, options))

@@ -31,10 +31,10 @@ impl SessionDriver {
             let purpose = CapturePurpose::Checkpoint { step, chain };
             self.command(TrainerCommand::Capture { purpose });
         }
-        self.work.steps_applied += 1;
+        self.count(|work| work.steps_applied += 1);
         // Said when the machine applies, not when the trainer has: whoever takes this node out of a view must know the
         // last step that it can have begun.
-        self.report(ReportEvent::Applied { step, chain, point: self.point, work: self.work });
+        self.report(ReportEvent::Applied { step, chain, point: self.point, work: self.work() });
     }
 
     /// The trainer is done with a step. The figures go out with the next report, or now if there is none to come.

@@ -1,6 +1,7 @@
 //! The driver of one session: runs the sync machine's outputs in order, between the network, the trainer and the store.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use traind_protocol::view::View;
 use traind_protocol::wire::control::{ReportEvent, StepPoint, WorkCounters};
 use traind_protocol::wire::data::DATA_PAYLOAD_BYTES_MAX;
 
+use super::SharedWork;
 use super::halted_state::HaltedState;
 use super::links::SessionLinks;
 use super::messages::{SessionDescription, SessionInput};
@@ -69,6 +71,8 @@ pub(super) struct SessionPlan {
     pub(super) sync: SyncOptions,
     /// A checkpoint every so many steps.
     pub(super) checkpoint_every: u64,
+    /// What this process did for the job so far, in earlier sessions too.
+    pub(super) work: SharedWork,
 }
 
 /// One job on one node.
@@ -84,7 +88,6 @@ pub(super) struct SessionDriver {
     pub(super) cancel_below: CancelBelow,
     pub(super) generation: u64,
     pub(super) reports: Reports,
-    pub(super) work: WorkCounters,
     pub(super) lease_step: Option<u64>,
     pub(super) taken_over: IndexSet,
     pub(super) snapshots: BTreeMap<u64, (NodeId, SnapshotHead)>,
@@ -129,7 +132,6 @@ impl SessionDriver {
             cancel_below,
             generation: 0,
             reports,
-            work: WorkCounters::default(),
             lease_step: None,
             taken_over: IndexSet::new(),
             snapshots: BTreeMap::new(),
@@ -223,8 +225,11 @@ impl SessionDriver {
     fn trained(&mut self, event: TrainerEvent) -> Result<(), SessionError> {
         match event {
             TrainerEvent::Computed { step, base, microbatch, contributions } => {
-                self.work.microbatches_computed += 1;
-                self.work.microbatches_taken_over += u64::from(self.taken_over.contains(microbatch));
+                let is_taken_over = self.taken_over.contains(microbatch);
+                self.count(|work| {
+                    work.microbatches_computed += 1;
+                    work.microbatches_taken_over += u64::from(is_taken_over);
+                });
                 self.feed(SyncInput::Computed { step, base, microbatch, contributions })
             }
             TrainerEvent::ComputeFailed { step, base, microbatch, samples, reason } => {
@@ -338,7 +343,8 @@ impl SessionDriver {
     pub(super) fn send(&mut self, to: NodeId, message: &SyncMessage) {
         let frame = message.encode();
         if matches!(message.body, SyncBody::Contribution { .. } | SyncBody::Result { .. }) {
-            self.work.exchange_bytes_sent += frame.payload_bytes() as u64;
+            let bytes = frame.payload_bytes() as u64;
+            self.count(|work| work.exchange_bytes_sent += bytes);
         }
         // A frame that cannot be queued is lost with its connection; PathOpened then tells the machine to say it again.
         if let Err(error) = self.links.send(to, frame) {
@@ -377,6 +383,15 @@ impl SessionDriver {
         }
     }
 
+    /// Counts what this process does for the job; the counters outlive the session.
+    pub(super) fn count(&self, change: impl FnOnce(&mut WorkCounters)) {
+        change(&mut self.plan.work.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn work(&self) -> WorkCounters {
+        *self.plan.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn refuse(&mut self, reason: &'static str) {
         *self.refused.entry(reason).or_default() += 1;
     }
@@ -389,7 +404,7 @@ impl SessionDriver {
         SessionDescription {
             job: self.job(),
             sync: self.machine.status(),
-            work: self.work,
+            work: self.work(),
             refused: self.refused.iter().map(|(&reason, &count)| (reason, count)).collect(),
         }
     }

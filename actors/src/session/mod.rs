@@ -18,12 +18,14 @@ mod state;
 mod tests;
 mod trainer;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use actix::prelude::*;
 use tokio::sync::{mpsc, oneshot, watch};
 use traind_protocol::ids::{Epoch, JobId, Life, NodeId};
 use traind_protocol::ledger::{JobRecord, JobStatus};
+use traind_protocol::wire::control::WorkCounters;
 use traind_store::Store;
 
 pub use driver::SessionError;
@@ -65,6 +67,9 @@ pub struct SessionParts {
     pub fatal: Fatal,
 }
 
+/// What this process did for a job, over all its sessions of that job.
+pub(crate) type SharedWork = Arc<Mutex<WorkCounters>>;
+
 struct Running {
     job: JobId,
     epoch: Epoch,
@@ -76,13 +81,15 @@ struct Running {
 pub struct Sessions {
     parts: SessionParts,
     running: Option<Running>,
+    /// By job, for those that have not ended: a job that was paused goes on counting.
+    work: BTreeMap<JobId, SharedWork>,
 }
 
 impl Sessions {
     /// No session yet.
     #[must_use]
     pub fn new(parts: SessionParts) -> Self {
-        Self { parts, running: None }
+        Self { parts, running: None, work: BTreeMap::new() }
     }
 
     /// What the session has to be told now that the ledger is as published.
@@ -97,6 +104,7 @@ impl Sessions {
                 self.parts.frames.send_replace(None);
             }
         }
+        self.work.retain(|job, _work| published.ledger.jobs.get(job).is_some_and(|job| !job.has_ended()));
         let Some(job) = published.ledger.running_job() else { return told };
         let Some(view) = &job.view else { return told };
         if self.running.is_none() && view.member(self.parts.me).is_some() {
@@ -116,7 +124,8 @@ impl Sessions {
     }
 
     fn start(&mut self, job: &JobRecord) {
-        match start::session(&self.parts, job) {
+        let work = Arc::clone(self.work.entry(job.id).or_default());
+        match start::session(&self.parts, job, work) {
             Ok(inbox) => {
                 self.parts.frames.send_replace(Some(inbox.clone()));
                 self.running = Some(Running { job: job.id, epoch: Epoch(0), coordinator: None, inbox });

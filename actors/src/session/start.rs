@@ -10,16 +10,17 @@ use traind_protocol::ledger::JobRecord;
 use traind_protocol::sync::SyncOptions;
 use traind_training::{JobSpec, Session};
 
-use super::SessionParts;
 use super::driver::{SessionDriver, SessionError, SessionPlan};
 use super::links::SessionLinks;
 use super::messages::{SESSION_INBOX_MAX, SessionInput, TRAINER_EVENTS_MAX, TRAINER_QUEUE_MAX};
 use super::trainer::{Trainer, chain_of, panic_message};
+use super::{SessionParts, SharedWork};
 
 /// Starts the threads of a session and gives its queue.
 pub(super) fn session(
     parts: &SessionParts,
     job: &JobRecord,
+    work: SharedWork,
 ) -> Result<mpsc::Sender<SessionInput>, SessionError> {
     let (inbox, inputs) = mpsc::channel(SESSION_INBOX_MAX);
     let links = SessionLinks {
@@ -40,6 +41,7 @@ pub(super) fn session(
             genesis: job.plan.genesis,
         },
         checkpoint_every: job.plan.checkpoint_every,
+        work,
     };
     let (spec_toml, device, fatal) = (job.spec_toml.clone(), parts.device.clone(), parts.fatal.clone());
     // Every line of the session's and the trainer's log names the job.

@@ -268,9 +268,8 @@ fn a_former_deposed_coordinator_proposes_nothing() {
 }
 
 fn evaluated(step: u64, correct: u64) -> ReportEvent {
-    let ReportEvent::Applied { step, chain, point, work, .. } = applied(step) else { unreachable!() };
-    let evaluation = Some(EvaluationTotals { correct, total: 100, loss: 0.5 });
-    ReportEvent::Applied { step, chain, point, evaluation, work }
+    let totals = EvaluationTotals { correct, total: 100, loss: 0.5 };
+    ReportEvent::Evaluated { step, chain: chain(step), totals }
 }
 
 #[test]
@@ -279,22 +278,25 @@ fn evaluations_are_recorded_once_their_step_is_stable_the_last_one_too() {
     let course = |cluster: &Cluster| -> Vec<(u64, u64)> {
         cluster.job().evaluations.iter().map(|entry| (entry.step, entry.totals.correct)).collect()
     };
+    cluster.report(1, applied(1));
     cluster.report(1, evaluated(1, 60));
     cluster.pass_ms(1_000);
     assert!(course(&cluster).is_empty() && commits(&cluster) == 0);
-    cluster.report(2, evaluated(1, 60));
+    cluster.report(2, applied(1));
     assert_eq!((course(&cluster), commits(&cluster)), (vec![(1, 60)], 1));
+    cluster.report(2, evaluated(1, 60));
     cluster.all_apply(2);
     cluster.report(1, evaluated(2, 61));
-    assert_eq!(course(&cluster).len(), 1, "stable before it was said");
+    assert_eq!(course(&cluster), [(1, 60), (2, 61)], "said after it was stable");
+    cluster.report(1, applied(3));
     cluster.report(1, evaluated(3, 70));
     cluster.report(1, finished(3));
     cluster.is_council_stuck = true;
-    cluster.report(2, evaluated(3, 70));
+    cluster.report(2, applied(3));
     cluster.report(2, finished(3));
     cluster.unstick();
-    assert_eq!((course(&cluster), cluster.status()), (vec![(1, 60), (3, 70)], &JobStatus::Done));
+    assert_eq!((course(&cluster), cluster.status()), (vec![(1, 60), (2, 61), (3, 70)], &JobStatus::Done));
     assert_eq!(cluster.job().result.as_ref().unwrap().loss, 1.0 / 3.0);
     let records = cluster.applied.iter().filter(|c| matches!(c, LedgerCommand::RecordEvaluation { .. }));
-    assert_eq!(records.count(), 2, "each once");
+    assert_eq!(records.count(), 3, "each once");
 }
