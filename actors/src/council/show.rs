@@ -15,8 +15,9 @@ impl CouncilDriver {
     pub(super) fn show_seats(&mut self) {
         let Some(council) = &self.council else { return };
         let (voters, learners) = (council.voters(), council.learners());
+        // Voters too: one of them takes the lead from a coordinator that drains.
         let caught_up: BTreeSet<SeatId> =
-            learners.iter().copied().filter(|&seat| council.is_caught_up(seat)).collect();
+            voters.union(&learners).copied().filter(|&seat| council.is_caught_up(seat)).collect();
         let shown = (voters.clone(), learners.clone(), caught_up.clone());
         if shown != self.seats_shown {
             self.seats_shown = shown;

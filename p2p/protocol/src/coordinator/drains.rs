@@ -112,14 +112,15 @@ impl Coordinator {
         }
     }
 
-    /// Whether all `workers` have passed the last step that `member` can have worked on.
+    /// Whether all `workers` have passed the last step that `member` can have worked on. So must `member` itself, so that
+    /// its counters tell all that it did.
     fn is_dispensable(&self, member: &Member, workers: &[Member]) -> bool {
         let Some(reports) = &self.reports else { return false };
         let Some(step) = reports.idle_steps.get(member) else { return false };
         let has_passed = |worker: &Member| {
             reports.members.get(&worker.node).and_then(|known| known.step()).is_some_and(|at| at > step)
         };
-        !workers.is_empty() && workers.iter().all(has_passed)
+        !workers.is_empty() && workers.iter().all(has_passed) && has_passed(member)
     }
 }
 
