@@ -155,8 +155,16 @@ impl Daemon {
     ///
     /// # Errors
     /// When it does not end in time.
-    pub async fn terminate(mut self) -> anyhow::Result<(ExitStatus, DaemonOptions)> {
+    pub async fn terminate(self) -> anyhow::Result<(ExitStatus, DaemonOptions)> {
         self.signal(Signal::TERM).context("asking a daemon to stop")?;
+        self.wait().await
+    }
+
+    /// Waits until the process has ended by itself.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn wait(mut self) -> anyhow::Result<(ExitStatus, DaemonOptions)> {
         let options = self.restart_options();
         // Waiting closes the standard input of the child, whose end would let the daemon stop at once.
         let stdin = self.child.stdin.take();

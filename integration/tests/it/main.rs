@@ -7,6 +7,7 @@ mod division;
 mod leaving;
 mod lifecycle;
 mod queue;
+mod verbs;
 
 /// The kit's binary, which is the daemon and `trainctl`.
 const KIT: &str = env!("CARGO_BIN_EXE_traind-kit");

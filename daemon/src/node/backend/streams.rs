@@ -124,7 +124,8 @@ async fn stream<T: RingRecord>(
             return;
         }
     }
-    while follow {
+    let mut goes_on = follow;
+    while goes_on {
         let next = tokio::select! {
             next = reader.next() => next,
             () = items.closed() => return,
@@ -138,9 +139,7 @@ async fn stream<T: RingRecord>(
         if items.send(told).await.is_err() {
             return;
         }
-        if ends {
-            break;
-        }
+        goes_on = !ends;
     }
     // A reader that is gone needs no end.
     let _ = items.send(StreamItem::StreamEnd).await;

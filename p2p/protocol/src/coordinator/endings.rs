@@ -1,6 +1,7 @@
 //! The end of a job: all members hold the final state and agree on it, or they do not.
 
 use super::input_output::CoordinatorOutput;
+use super::limits::FINAL_CHECKPOINT_WAIT_MS;
 use super::machine::{Coordinator, Pass};
 use super::proposals::ProposalKey;
 use super::reports::FinishedState;
@@ -38,12 +39,30 @@ impl Coordinator {
         let loss = reports.point_at(step).map_or(f64::NAN, |point| point.loss);
         self.decide_evaluations(pass, job);
         self.decide_checkpoints(pass, job, view, true);
-        if self.commit_stable(pass, job) {
+        if self.commit_stable(pass, job) && !self.waits_for_final_checkpoint(pass, job, view) {
             let FinishedState { chain, digest, test_correct, test_total } = state;
             let result = JobResult { step, chain, digest, loss, test_correct, test_total };
             self.end(pass, LedgerCommand::FinishJob { job: job.id, result }, job);
         }
         true
+    }
+
+    /// What came out of the job must be on a disk before it ends: afterwards nobody listens to reports on it.
+    fn waits_for_final_checkpoint(&mut self, pass: &mut Pass<'_>, job: &JobRecord, view: &View) -> bool {
+        if job.checkpoints.iter().any(|entry| entry.step == job.plan.steps) {
+            return false;
+        }
+        let since = match self.all_finished {
+            Some((id, epoch, since)) if (id, epoch) == (job.id, view.epoch) => since,
+            _ => pass.now,
+        };
+        self.all_finished = Some((job.id, view.epoch, since));
+        let until = since.plus(FINAL_CHECKPOINT_WAIT_MS);
+        let waits = pass.now < until;
+        if waits {
+            self.wait(pass, "the final state to be written to a disk".to_owned(), since, Some(until));
+        }
+        waits
     }
 
     fn end(&mut self, pass: &mut Pass<'_>, command: LedgerCommand, job: &JobRecord) {

@@ -87,3 +87,11 @@ pub const WORK_ENTRIES_MAX: usize = 4 * crate::ledger::limits::NODES_MAX;
 
 /// Waits that are shown.
 pub const WAITS_MAX: usize = 64;
+
+/// A seat whose node left for good stays in the group for so long, ms: some heartbeats, so that the node hears that the
+/// ledger has forgotten it.
+pub const FORGOTTEN_SEAT_GRACE_MS: u64 = 2_000;
+
+/// A job whose members have all finished waits for so long, ms, for the first of them to write the final state: a slow
+/// disk takes seconds for a large one. A job whose final state nobody can write ends all the same.
+pub const FINAL_CHECKPOINT_WAIT_MS: u64 = 30_000;

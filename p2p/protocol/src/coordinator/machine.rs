@@ -12,7 +12,7 @@ use super::seats::SeatsSeen;
 use super::starts::Starts;
 use super::views::Admissions;
 use super::why::Wait;
-use crate::ids::{Epoch, JobId, Life, Millis, NodeId};
+use crate::ids::{Epoch, JobId, Life, Millis, NodeId, SeatId};
 use crate::ledger::Ledger;
 use crate::wire::control::{Registration, Report};
 
@@ -40,6 +40,10 @@ pub struct Coordinator {
     pub(super) kept_out: Vec<(NodeId, String)>,
     /// The view of a job whose members with the state are all lost, and since when.
     pub(super) lineage_lost: Option<(JobId, Epoch, Millis)>,
+    /// Since when all members of this view have finished.
+    pub(super) all_finished: Option<(JobId, Epoch, Millis)>,
+    /// Seats of the group that the ledger does not know any more, and since when.
+    pub(super) forgotten: BTreeMap<SeatId, Millis>,
     /// A live member with the state was seen since the election.
     pub(super) lineage_was_alive: bool,
     pub(super) progress: ProgressState,
@@ -86,6 +90,8 @@ impl Coordinator {
             starts: Starts::default(),
             kept_out: Vec::new(),
             lineage_lost: None,
+            all_finished: None,
+            forgotten: BTreeMap::new(),
             lineage_was_alive: false,
             progress: ProgressState::default(),
             waits: Vec::new(),
@@ -166,6 +172,8 @@ impl Coordinator {
         self.starts = Starts::default();
         self.kept_out.clear();
         self.lineage_lost = None;
+        self.all_finished = None;
+        self.forgotten.clear();
         self.lineage_was_alive = false;
         self.waits.clear();
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::input_output::CoordinatorOutput;
+use super::limits::FORGOTTEN_SEAT_GRACE_MS;
 use super::machine::{Coordinator, Pass};
 use super::plan_seats::{SeatFacts, plan_seats};
 use super::proposals::ProposalKey;
@@ -46,7 +47,22 @@ impl Coordinator {
             voters: seen.voters.clone(),
             caught_up: seen.caught_up.clone(),
         };
-        let plan = plan_seats(pass.now, &facts);
+        let unregistered: BTreeSet<SeatId> = seen
+            .voters
+            .union(&seen.learners)
+            .copied()
+            .filter(|seat| !facts.registered.contains(seat))
+            .collect();
+        self.forgotten.retain(|seat, _since| unregistered.contains(seat));
+        let mut plan = plan_seats(pass.now, &facts);
+        for seat in unregistered {
+            let since = *self.forgotten.entry(seat).or_insert(pass.now);
+            let until = since.plus(FORGOTTEN_SEAT_GRACE_MS);
+            if pass.now < until && !plan.voters.contains(&seat) {
+                plan.learners.insert(seat);
+                pass.wake_at(until);
+            }
+        }
         if let Some(deadline) = plan.deadline {
             pass.wake_at(deadline);
         }

@@ -2,7 +2,9 @@
 
 use super::cluster::{Cluster, applied, finished, fresh_coordinator, point, written};
 use crate::coordinator::CoordinatorInput;
-use crate::coordinator::limits::{CHECKPOINT_BATCH_MS, JOIN_BATCH_MS, PROGRESS_INTERVAL_MS};
+use crate::coordinator::limits::{
+    CHECKPOINT_BATCH_MS, FINAL_CHECKPOINT_WAIT_MS, JOIN_BATCH_MS, PROGRESS_INTERVAL_MS,
+};
 use crate::ids::{Boot, Epoch};
 use crate::ledger::testing::{chain, checkpoint, digest, job_id, node, plan, submit};
 use crate::ledger::{JobPlan, JobStatus, LedgerCommand};
@@ -119,6 +121,7 @@ fn progress_is_told_a_few_times_a_second_and_at_once_at_the_end() {
         cluster.pass_ms(10);
     }
     assert!((5..=6).contains(&cluster.progress().len()), "{}", cluster.progress().len());
+    cluster.report(1, written(100));
     cluster.out.clear();
     cluster.report(1, finished(100));
     assert_eq!(cluster.progress().len(), 1);
@@ -166,6 +169,7 @@ fn a_job_is_done_when_all_members_agree_on_its_end() {
     for step in 1..=3 {
         cluster.all_apply(step);
     }
+    cluster.report(1, written(3));
     cluster.report(1, finished(3));
     cluster.report(2, finished(3));
     assert_eq!(cluster.status(), &JobStatus::Running);
@@ -246,6 +250,7 @@ fn a_new_coordinator_goes_on_from_the_ledger_and_what_members_say_again() {
     assert_eq!(cluster.members(), [(2, 1, 1), (3, 1, 1)]);
     assert_eq!(cluster.progress().last().unwrap().stable_step, 2, "what was told is not taken back");
     cluster.all_apply(3);
+    cluster.report(2, written(3));
     cluster.report(2, finished(3));
     cluster.report(3, finished(3));
     assert_eq!(cluster.status(), &JobStatus::Done);
@@ -290,6 +295,7 @@ fn evaluations_are_recorded_once_their_step_is_stable_the_last_one_too() {
     assert_eq!(course(&cluster), [(1, 60), (2, 61)], "said after it was stable");
     cluster.report(1, applied(3));
     cluster.report(1, evaluated(3, 70));
+    cluster.report(1, written(3));
     cluster.report(1, finished(3));
     cluster.is_council_stuck = true;
     cluster.report(2, applied(3));
@@ -299,4 +305,25 @@ fn evaluations_are_recorded_once_their_step_is_stable_the_last_one_too() {
     assert_eq!(cluster.job().result.as_ref().unwrap().loss, 1.0 / 3.0);
     let records = cluster.applied.iter().filter(|c| matches!(c, LedgerCommand::RecordEvaluation { .. }));
     assert_eq!(records.count(), 3, "each once");
+}
+
+#[test]
+fn a_job_ends_once_its_final_state_is_on_a_disk_or_nobody_could_write_it() {
+    for is_written in [true, false] {
+        let mut cluster = Cluster::running(2, short());
+        (1..=3).for_each(|step| cluster.all_apply(step));
+        cluster.report(1, finished(3));
+        cluster.report(2, finished(3));
+        cluster.pass_ms(FINAL_CHECKPOINT_WAIT_MS - 1);
+        assert_eq!(cluster.status(), &JobStatus::Running);
+        assert!(cluster.why().contains("final state to be written"), "{}", cluster.why());
+        if is_written {
+            cluster.report(2, written(3));
+            assert_eq!(cluster.job().checkpoints.last(), Some(&checkpoint(3, &[2])));
+        } else {
+            cluster.pass_ms(1);
+            assert!(cluster.job().checkpoints.is_empty());
+        }
+        assert_eq!(cluster.status(), &JobStatus::Done);
+    }
 }
