@@ -4,9 +4,6 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-/// Side of an image.
-const SIDE: usize = 8;
-
 /// Classes: the direction of the stripes.
 const CLASSES: usize = 4;
 
@@ -17,13 +14,15 @@ pub struct IdxFiles {
     pub training: usize,
     /// Images to test on.
     pub held_out: usize,
+    /// Side of an image, pixels.
+    pub side: usize,
     /// Changes the noise: other contents of the same shape.
     pub seed: u64,
 }
 
 impl Default for IdxFiles {
     fn default() -> Self {
-        Self { training: 400, held_out: 101, seed: 1 }
+        Self { training: 400, held_out: 101, side: 8, seed: 1 }
     }
 }
 
@@ -34,14 +33,14 @@ impl IdxFiles {
     /// When they cannot be written.
     pub fn write(&self, directory: &Path) -> anyhow::Result<()> {
         std::fs::create_dir_all(directory).context("making a directory for images")?;
-        let mut seed = self.seed;
+        let (side, mut seed) = (self.side, self.seed);
         for (name, count) in [("train", self.training), ("t10k", self.held_out)] {
-            let mut images = head(3, &[count, SIDE, SIDE]);
+            let mut images = head(3, &[count, side, side]);
             let mut labels = head(1, &[count]);
             for index in 0..count {
                 let class = index % CLASSES;
                 labels.push(u8::try_from(class)?);
-                images.extend((0..SIDE * SIDE).map(|place| pixel(class, place, &mut seed)));
+                images.extend((0..side * side).map(|place| pixel(class, place, side, &mut seed)));
             }
             std::fs::write(directory.join(format!("{name}-images-idx3-ubyte")), images)?;
             std::fs::write(directory.join(format!("{name}-labels-idx1-ubyte")), labels)?;
@@ -60,9 +59,9 @@ fn head(dimensions: u8, lengths: &[usize]) -> Vec<u8> {
 }
 
 /// Bright or dark by stripe, with noise of SplitMix64 (Steele, Lea, Flood 2014).
-fn pixel(class: usize, place: usize, seed: &mut u64) -> u8 {
-    let (row, column) = (place / SIDE, place % SIDE);
-    let along = [row, column, row + column, SIDE + row - column][class];
+fn pixel(class: usize, place: usize, side: usize, seed: &mut u64) -> u8 {
+    let (row, column) = (place / side, place % side);
+    let along = [row, column, row + column, side + row - column][class];
     *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let noise = u8::try_from(mixed >> 58).unwrap_or(0);

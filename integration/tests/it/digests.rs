@@ -163,5 +163,5 @@ macro_rules! same_bits {
 same_bits!(lenet_sgd, JobFile::lenet("lenet-sgd", 60), 240);
 same_bits!(lenet_adamw, JobFile::lenet("lenet-adamw", 60).with_adamw(), 240);
 // Steps of the MLP are short: many of them leave time for things to happen in between.
-same_bits!(mlp_sgd, JobFile::mlp("mlp-sgd", 600), 2000);
-same_bits!(mlp_adamw, JobFile::mlp("mlp-adamw", 600).with_adamw(), 2000);
+same_bits!(mlp_sgd, JobFile::mlp("mlp-sgd", 200), 700);
+same_bits!(mlp_adamw, JobFile::mlp("mlp-adamw", 200).with_adamw(), 700);

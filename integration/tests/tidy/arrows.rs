@@ -20,7 +20,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ),
     ("traind", &["traind-actors", "traind-p2p", "traind-protocol", "traind-store", "traind-training"]),
     ("traind-simulator", &["traind-averaging", "traind-protocol"]),
-    ("traind-integration", &["traind"]),
+    ("traind-integration", &["traind", "traind-training"]),
 ];
 
 /// A piece of the outside world and the only crates of ours that may name it.
