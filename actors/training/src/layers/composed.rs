@@ -1,6 +1,6 @@
-//! The layers as compositions of candle's differentiable operations, for devices that our own operations do not know. Only
-//! operations whose backward pass is right and whose sums have a fixed order are used: no `max_pool2d`, no `relu` and no
-//! atomic additions.
+//! The layers as compositions of candle's differentiable operations, for devices that our own operations do not know.
+//! Only operations whose backward pass is right and that add nothing atomically are used, so not candle's `max_pool2d`
+//! and `relu`.
 
 use candle_core::{DType, Result, Tensor};
 
