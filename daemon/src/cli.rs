@@ -48,7 +48,7 @@ pub fn daemon_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return exit_code::FAILED.into();
         }
     };
-    let Loaded { settings, temporary, origins } = match load(flags) {
+    let (Loaded { settings, temporary, origins }, device_warning) = match load(flags) {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("traind: bad settings: {error:#}");
@@ -56,14 +56,16 @@ pub fn daemon_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     if check_only {
-        settings.warnings().iter().for_each(|warning| eprintln!("traind: warning: {warning}"));
+        let warnings = settings.warnings().into_iter().chain(device_warning);
+        warnings.for_each(|warning| eprintln!("traind: warning: {warning}"));
         eprintln!("traind: the settings are good");
         return exit_code::OK.into();
     }
     signals.set_temporary(temporary.as_ref().map(TempDir::path));
     let logs = LogRing::new();
     crate::logging::start_with(&settings.log, Some(&logs));
-    settings.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    let warnings = settings.warnings().into_iter().chain(device_warning);
+    warnings.for_each(|warning| tracing::warn!("{warning}"));
     let notifier = usable(notifier);
     // The temporary data directory lives in `temporary` until the node has stopped.
     match crate::node::run(Launch { settings, origins, stop: signals.stop(), notifier, logs }) {
@@ -75,15 +77,16 @@ pub fn daemon_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Loads the settings and says which device they mean in this build.
-fn load(flags: DaemonFlags) -> anyhow::Result<Loaded> {
+/// Loads the settings and finds which device they mean in this build, with a warning if it is not the one wished for.
+fn load(flags: DaemonFlags) -> anyhow::Result<(Loaded, Option<String>)> {
     let mut loaded = settings::load(&Sources::of_process(flags))?;
     let resolved = settings::resolve_device(&loaded.settings.device);
-    loaded.settings.device = resolved.with_context(|| {
+    let resolved = resolved.with_context(|| {
         let holds = loaded.origins.iter().find(|holds| holds.key == "device");
         holds.map_or_else(|| "device".into(), |holds| holds.origin.to_string())
     })?;
-    Ok(loaded)
+    loaded.settings.device = resolved.device;
+    Ok((loaded, resolved.warning))
 }
 
 /// The file of which every installation can be made, byte by byte.

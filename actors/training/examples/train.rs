@@ -1,5 +1,5 @@
 //! Trains LeNet on the digits in one process and prints loss, accuracy and times:
-//! `cargo run --release -p traind-training --example train [JOB.toml]`.
+//! `cargo run --release -p traind-training --example train [JOB.toml [DEVICE]]`.
 
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,9 @@ fn main() -> Result<()> {
         None => JOB.to_owned(),
     };
     let spec = JobSpec::parse(&text)?;
-    println!("{}", numeric_class("cpu"));
-    let mut session = Session::start(&spec, "cpu")?;
+    let device = std::env::args().nth(2).unwrap_or_else(|| "cpu".to_owned());
+    println!("{}", numeric_class(&device));
+    let mut session = Session::start(&spec, &device)?;
     let elements = session.layout().elements();
     println!("{} parameters, {} samples an epoch", elements, session.epoch_samples());
 

@@ -9,6 +9,7 @@
 mod counter_rng;
 mod data;
 mod data_facts;
+mod device;
 mod evaluation;
 mod layers;
 mod memory_estimate;
@@ -25,6 +26,7 @@ mod training_error;
 
 pub use data::{DataError, DataSet, DataSummary, Normalisation, check_data};
 pub use data_facts::DataFacts;
+pub use device::{check_device, device_count};
 pub use evaluation::Evaluation;
 pub use memory_estimate::{memory_estimate_bytes, state_bytes};
 pub use numeric_class::numeric_class;

@@ -2,9 +2,12 @@
 
 use gemm_common::cache::CACHE_INFO;
 
+use crate::device;
+
 /// The numeric class of this program on this machine: equal classes compute equal bits. It names the build (version,
 /// compiler, target, processor features compiled in), the kernel that matrix products use, the cache geometry by which
-/// they cut long sums into blocks (size in bytes / ways / line in bytes, as the matrix library sees it), and the device.
+/// they cut long sums into blocks (size in bytes / ways / line in bytes, as the matrix library sees it), and the device; a GPU by its
+/// name and compute capability in place of its number.
 #[must_use]
 pub fn numeric_class(device: &str) -> String {
     let caches: Vec<String> = CACHE_INFO
@@ -15,13 +18,14 @@ pub fn numeric_class(device: &str) -> String {
         })
         .collect();
     format!(
-        "traind-training {}, {}, {}{}; matmul {}; {}; {device}",
+        "traind-training {}, {}, {}{}; matmul {}; {}; {}",
         env!("CARGO_PKG_VERSION"),
         env!("TRAIND_RUSTC"),
         env!("TRAIND_TARGET"),
         compiled_features(),
         matmul_kernel(),
         caches.join(", "),
+        device::model(device),
     )
 }
 

@@ -10,10 +10,19 @@ use crate::{portable::PortableError, state::StateError};
 #[derive(Debug, Error)]
 pub enum TrainingError {
     /// A device that this build cannot use.
-    #[error("unknown device {device:?}, this build knows \"cpu\"")]
+    #[error("unknown device {device:?}, this build knows {}", crate::device::KNOWN)]
     UnknownDevice {
         /// As it was asked for.
         device: String,
+    },
+    /// A GPU that is not there or does not answer.
+    #[error("cannot open the device {device}")]
+    OpenDevice {
+        /// As it was asked for.
+        device: String,
+        /// What the driver said.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
     },
     /// The data set is not what it should be.
     #[error("cannot load the data set {name}")]

@@ -27,7 +27,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use traind_protocol::ids::SwarmId;
 
-pub use device::{DeviceUnavailable, resolve_device};
+pub use device::{DeviceUnavailable, ResolvedDevice, resolve_device};
 pub use error::SettingsError;
 pub use flags::DaemonFlags;
 pub use keys::{KEYS, KeySpec, Kind};

@@ -11,7 +11,7 @@ use super::{
 /// `input` `[channels, samples, height, width]`, `weight` `[outputs, channels, kernel, kernel]`, `bias` `[outputs]`
 /// to `[outputs, samples, height - kernel + 1, width - kernel + 1]`. Channels come first so that a batch is one
 /// matrix product.
-pub(crate) fn conv2d(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+pub(super) fn conv2d(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     input.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, Conv2d)
 }
 

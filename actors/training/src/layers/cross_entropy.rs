@@ -7,7 +7,7 @@ use super::{contiguous, for_element_type};
 
 /// The sum over samples of `-ln softmax(logits)[target]`, a scalar. `logits` `[samples, classes]`, one target class per
 /// sample.
-pub(crate) fn cross_entropy_sum(logits: &Tensor, targets: &[u32]) -> Result<Tensor> {
+pub(super) fn cross_entropy_sum(logits: &Tensor, targets: &[u32]) -> Result<Tensor> {
     check(logits.shape(), targets)?;
     logits.contiguous()?.apply_op1(CrossEntropySum { targets: targets.to_vec() })
 }
@@ -19,7 +19,8 @@ pub(crate) fn cross_entropy_losses(logits: &Tensor, targets: &[u32]) -> Result<V
     Ok(rows.iter().zip(targets).map(|(row, target)| Softmax::of(row).loss(row[*target as usize])).collect())
 }
 
-fn check(logits: &Shape, targets: &[u32]) -> Result<()> {
+/// Fails unless there is one target per sample and each is a class.
+pub(super) fn check(logits: &Shape, targets: &[u32]) -> Result<()> {
     let (samples, classes) = logits.dims2()?;
     if samples != targets.len() || targets.iter().any(|target| *target as usize >= classes) {
         candle_core::bail!("cross-entropy of {logits:?} with {} targets", targets.len());

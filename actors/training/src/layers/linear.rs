@@ -8,7 +8,7 @@ use super::{
 };
 
 /// `input` `[samples, inputs]`, `weight` `[outputs, inputs]`, `bias` `[outputs]` to `[samples, outputs]`.
-pub(crate) fn linear(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+pub(super) fn linear(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     input.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, Linear)
 }
 

@@ -8,7 +8,7 @@ use super::{contiguous, for_element_type};
 const WINDOW: usize = 2;
 
 /// `[a, b, height, width]` to `[a, b, height / 2, width / 2]`; height and width must be even.
-pub(crate) fn max_pool2d(input: &Tensor) -> Result<Tensor> {
+pub(super) fn max_pool2d(input: &Tensor) -> Result<Tensor> {
     input.contiguous()?.apply_op1(MaxPool2d)
 }
 

@@ -5,7 +5,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tenso
 use super::{contiguous, for_element_type};
 
 /// `max(input, 0)` element by element, any shape.
-pub(crate) fn relu(input: &Tensor) -> Result<Tensor> {
+pub(super) fn relu(input: &Tensor) -> Result<Tensor> {
     input.contiguous()?.apply_op1(Relu)
 }
 

@@ -5,7 +5,7 @@
 use candle_core::{Result, Tensor};
 
 use super::{ParameterDeclaration, Parameters, layer};
-use crate::layers::{conv2d, linear, max_pool2d, relu};
+use crate::layers::Layers;
 
 const KERNEL: usize = 5;
 /// Channels after each convolution; the input has one.
@@ -54,6 +54,7 @@ pub(super) fn activation_elements() -> u64 {
 
 /// `images` `[samples, 1, 32, 32]` to logits `[samples, classes]`.
 pub(super) fn forward(parameters: &Parameters<'_>, images: &Tensor) -> Result<Tensor> {
+    let Layers { conv2d, linear, max_pool2d, relu, .. } = parameters.layers;
     let weight_and_bias = |layer: &str| -> Result<(&Tensor, &Tensor)> {
         Ok((parameters.get(&format!("{layer}.weight"))?, parameters.get(&format!("{layer}.bias"))?))
     };

@@ -4,7 +4,6 @@
 use candle_core::{Result, Tensor};
 
 use super::{ParameterDeclaration, Parameters, layer};
-use crate::layers::{linear, relu};
 
 /// Layer i, from 0, maps `widths[i]` numbers to `widths[i + 1]`.
 fn widths(inputs: usize, hidden: &[usize], classes: usize) -> Vec<usize> {
@@ -21,14 +20,14 @@ pub(super) fn declarations(inputs: usize, hidden: &[usize], classes: usize) -> V
 pub(super) fn forward(hidden: &[usize], parameters: &Parameters<'_>, images: &Tensor) -> Result<Tensor> {
     let mut values = images.flatten_from(1)?;
     for index in 1..=hidden.len() {
-        values = relu(&full(parameters, &values, index)?)?;
+        values = (parameters.layers.relu)(&full(parameters, &values, index)?)?;
     }
     full(parameters, &values, hidden.len() + 1)
 }
 
 fn full(parameters: &Parameters<'_>, input: &Tensor, index: usize) -> Result<Tensor> {
     let weight = parameters.get(&format!("fc{index}.weight"))?;
-    linear(input, weight, parameters.get(&format!("fc{index}.bias"))?)
+    (parameters.layers.linear)(input, weight, parameters.get(&format!("fc{index}.bias"))?)
 }
 
 /// Numbers that a sample's forward and backward pass hold: the input, each layer's output before and after ReLU, and the
@@ -46,7 +45,7 @@ mod tests {
     use super::*;
     use crate::{
         layers::{
-            cross_entropy_sum,
+            Layers,
             finite_differences::{assert_gradients, input},
         },
         parameter_layout::ParameterLayout,
@@ -89,8 +88,9 @@ mod tests {
             .collect();
         let tensors: Vec<Tensor> = variables.iter().map(|variable| variable.as_tensor().clone()).collect();
         let images = tensor(&formula(4 * INPUTS, 29), &[4, 1, 2, 3]);
-        let logits = forward(&HIDDEN, &Parameters::new(&layout, &tensors), &images).unwrap();
-        let loss = cross_entropy_sum(&logits, &reference.labels).unwrap();
+        let logits =
+            forward(&HIDDEN, &Parameters::new(&layout, &tensors, Layers::PROCESSOR), &images).unwrap();
+        let loss = (Layers::PROCESSOR.cross_entropy_sum)(&logits, &reference.labels).unwrap();
         let gradients = loss.backward().unwrap();
         let mut gradient = Vec::new();
         for variable in &variables {
@@ -113,7 +113,7 @@ mod tests {
         inputs.extend((2..).zip(layout.places()).map(|(stream, place)| input(&place.shape, stream)));
         assert!(inputs.iter().all(|tensor| tensor.dtype() == DType::F64));
         assert_gradients(&inputs, |tensors| {
-            forward(&HIDDEN, &Parameters::new(&layout, &tensors[1..]), &tensors[0])
+            forward(&HIDDEN, &Parameters::new(&layout, &tensors[1..], Layers::PROCESSOR), &tensors[0])
         });
     }
 }

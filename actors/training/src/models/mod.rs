@@ -6,7 +6,8 @@ mod mlp;
 use candle_core::{Result, Tensor};
 
 use crate::{
-    data_facts::DataFacts, parameter_layout::ParameterLayout, spec::ModelSpec, training_error::TrainingError,
+    data_facts::DataFacts, layers::Layers, parameter_layout::ParameterLayout, spec::ModelSpec,
+    training_error::TrainingError,
 };
 
 /// Parameters of the largest model: with two moments each its state has 3 GiB.
@@ -23,17 +24,18 @@ pub(crate) struct ParameterDeclaration {
     pub(crate) bound: f32,
 }
 
-/// The tensors of a model's parameters, found by name.
+/// The tensors of a model's parameters, found by name, and the layers that compute with them.
 pub(crate) struct Parameters<'a> {
     layout: &'a ParameterLayout,
     tensors: &'a [Tensor],
+    layers: Layers,
 }
 
 impl<'a> Parameters<'a> {
-    /// `tensors` in the order of `layout`.
-    pub(crate) fn new(layout: &'a ParameterLayout, tensors: &'a [Tensor]) -> Self {
+    /// `tensors` in the order of `layout`, all on one device.
+    pub(crate) fn new(layout: &'a ParameterLayout, tensors: &'a [Tensor], layers: Layers) -> Self {
         assert_eq!(layout.places().len(), tensors.len(), "one tensor per parameter");
-        Self { layout, tensors }
+        Self { layout, tensors, layers }
     }
 
     fn get(&self, name: &str) -> Result<&'a Tensor> {

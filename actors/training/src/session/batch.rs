@@ -1,6 +1,6 @@
 //! Samples as a model's input.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use super::Session;
 
@@ -20,7 +20,7 @@ impl Session {
         let mut pixels = Vec::with_capacity(samples.len() * channels * (height + more) * (width + more));
         if self.border.width == 0 {
             samples.iter().for_each(|sample| self.data.append_image(*sample, &mut pixels));
-            return Tensor::from_vec(pixels, shape, &Device::Cpu);
+            return Tensor::from_vec(pixels, shape, &self.device);
         }
         let mut image = Vec::with_capacity(self.facts.pixels());
         for sample in samples {
@@ -30,7 +30,7 @@ impl Session {
                 append_with_border(plane, width, self.border, &mut pixels);
             }
         }
-        Tensor::from_vec(pixels, shape, &Device::Cpu)
+        Tensor::from_vec(pixels, shape, &self.device)
     }
 }
 

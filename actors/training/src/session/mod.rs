@@ -1,19 +1,22 @@
 //! A session trains one job on one thread.
 
 mod batch;
+#[cfg(test)]
+mod composed_tests;
 mod evaluate;
 mod flat;
 mod inference;
 mod initial;
 
-use candle_core::{Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 
 use self::{batch::Border, initial::initial_state};
 pub(crate) use self::{evaluate::EVALUATION_SAMPLES, initial::state_at_start};
 use crate::{
     data::{self, DataSet, SampleOrder},
     data_facts::DataFacts,
-    layers::{cross_entropy_losses, cross_entropy_sum},
+    device,
+    layers::{Layers, cross_entropy_losses},
     models::Parameters,
     optimiser::{Moving, NotFinite, update},
     parameter_layout::ParameterLayout,
@@ -32,8 +35,13 @@ pub struct Session {
     border: Border,
     order: SampleOrder,
     held_out: Vec<u32>,
+    /// On the host whatever the device: updates, digests and snapshots are the same everywhere.
     state: State,
-    /// The parameters of `state` as candle's variables.
+    /// Where gradients are computed.
+    device: Device,
+    /// What they are computed with.
+    layers: Layers,
+    /// The parameters of `state` as candle's variables on `device`.
     variables: Vec<Var>,
 }
 
@@ -56,22 +64,26 @@ pub struct AppliedUpdate {
 }
 
 impl Session {
-    /// The job at step 0: parameters from the seed, moments zero. Computes one sample's gradient to see that every parameter
+    /// The job at step 0: parameters from the seed, moments zero. `device` is `cpu` or, in a build with the feature `cuda`,
+    /// `cuda:N`: there gradients are computed, while the state and its updates stay on the host. Computes one sample's gradient to see that every parameter
     /// gets one.
     ///
     /// # Errors
-    /// An unknown device, a broken data set, a model that does not take its images, parameters without a gradient.
+    /// A device that is unknown or cannot be opened, a broken data set, a model that does not take its images, parameters without a gradient.
     pub fn start(spec: &JobSpec, device: &str) -> Result<Self, TrainingError> {
-        if device != "cpu" {
-            return Err(TrainingError::UnknownDevice { device: device.to_owned() });
-        }
+        let device = device::open(device)?;
+        let layers = Layers::of(&device);
+        Self::start_with(spec, device, layers)
+    }
+
+    fn start_with(spec: &JobSpec, device: Device, layers: Layers) -> Result<Self, TrainingError> {
         let data = data::open(&spec.data)?;
         let facts = data.facts();
         let declarations = spec.model.declarations(&facts)?;
         let layout = ParameterLayout::new(&declarations);
         let state = initial_state(spec, &declarations, &layout);
-        let variables =
-            flat::variables(&layout, &state.parameters).map_err(TrainingError::compute("variables"))?;
+        let variables = flat::variables(&layout, &state.parameters, &device)
+            .map_err(TrainingError::compute("variables"))?;
         let mut session = Self {
             border: Border { width: spec.model.border(&facts)?, value: facts.black },
             order: SampleOrder::new(spec.seed, data.training()),
@@ -81,6 +93,8 @@ impl Session {
             data,
             facts,
             state,
+            device,
+            layers,
             variables,
         };
         session.check_coverage()?;
@@ -226,7 +240,7 @@ impl Session {
             self.variables.iter().map(|variable| variable.as_tensor().clone()).collect();
         let (logits, labels) = self.logits(&parameters, samples)?;
         let losses = cross_entropy_losses(&logits, &labels).map_err(TrainingError::compute("loss"))?;
-        let gradients = cross_entropy_sum(&logits, &labels)
+        let gradients = (self.layers.cross_entropy_sum)(&logits, &labels)
             .and_then(|loss| loss.backward())
             .map_err(TrainingError::compute("backward pass"))?;
         flat::collect(&gradients, &self.variables, &self.layout, out)?;
@@ -235,7 +249,7 @@ impl Session {
 
     fn logits(&self, parameters: &[Tensor], samples: &[u32]) -> Result<(Tensor, Vec<u32>), TrainingError> {
         let images = self.images(samples).map_err(TrainingError::compute("batch"))?;
-        let parameters = Parameters::new(&self.layout, parameters);
+        let parameters = Parameters::new(&self.layout, parameters, self.layers);
         let logits = self.spec.model.forward(&parameters, &images);
         let labels = samples.iter().map(|sample| self.data.label(*sample)).collect();
         Ok((logits.map_err(TrainingError::compute("forward pass"))?, labels))

@@ -187,7 +187,7 @@ impl Backend {
         VersionInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol: traind_protocol::wire::hello::PROTOCOL_VERSION.to_string(),
-            features: Vec::new(),
+            features: cfg!(feature = "cuda").then(|| "cuda".to_owned()).into_iter().collect(),
             node: self.actors.node.into(),
             nodes,
         }
