@@ -91,7 +91,7 @@ impl World {
         self.nodes[index].halt = Some(Halt { epoch, step });
     }
 
-    /// D2 and H1: a machine is told to compute.
+    /// W1 and H1: a machine is told to compute.
     pub(crate) fn check_begun(&mut self, index: usize, step: u64, base: Chain, microbatches: &IndexSet) {
         let node = &self.nodes[index];
         if node.halt.is_some_and(|halt| Some(halt.epoch) == node.epoch) {
@@ -100,12 +100,12 @@ impl World {
         for microbatch in microbatches.iter() {
             if !self.begun.claim(step, base, microbatch) && self.plan.orderly {
                 let what = format!("node {index} computes micro-batch {microbatch} of step {step} again");
-                self.fail("D2", what);
+                self.fail("W1", what);
             }
         }
     }
 
-    /// D2 at the end: in every step that all have applied each micro-batch was computed once.
+    /// W1 at the end: in every step that all have applied each micro-batch was computed once.
     pub(crate) fn check_work(&mut self) {
         let current = (0..self.nodes.len()).filter(|index| self.is_current(*index));
         let lowest = current.map(|index| self.nodes[index].step).min().unwrap_or(0);
@@ -115,7 +115,7 @@ impl World {
         for step in self.plan.origin_step..lowest {
             let count = self.computed.get(&step).copied().unwrap_or(0);
             if count != u64::from(self.plan.microbatches) {
-                self.fail("D2", format!("{count} micro-batches were computed for step {step}"));
+                self.fail("W1", format!("{count} micro-batches were computed for step {step}"));
             }
         }
         self.report.orderly_runs += 1;

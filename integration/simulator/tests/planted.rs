@@ -46,13 +46,13 @@ planted! {
     missing_base_is_found: BaseIgnored within 6000 as "D1";
     idle_members_not_awaited_are_found: EmptyLeasesNotAwaited within 50 as "B1" | "S1" | "P1";
     fold_without_flush_is_found: FlushSkipped within 50 as "B1" | "S1" | "P1";
-    kept_knowledge_of_peers_is_found: PeersKept within 500 as "B1" | "S1" | "P1" | "H1" | "D2";
+    kept_knowledge_of_peers_is_found: PeersKept within 500 as "B1" | "S1" | "P1" | "H1" | "W1";
     trusted_state_of_a_joiner_is_found: JoinerStateTrusted within 50 as "B1" | "S1" | "P1";
     snapshot_without_results_is_found: SnapshotWithoutResults within 4000 as "P1";
-    lease_taken_from_who_computes_is_found: ComputingIgnored within 100 as "D2";
-    untold_computing_is_found: ComputingUntold within 100 as "D2";
-    supplier_by_lease_alone_is_found: SupplierIgnoresComputing within 100 as "D2";
-    lease_taken_at_apply_is_found: LeaseTakenAtApply within 500 as "D2";
+    lease_taken_from_who_computes_is_found: ComputingIgnored within 100 as "W1";
+    untold_computing_is_found: ComputingUntold within 100 as "W1";
+    supplier_by_lease_alone_is_found: SupplierIgnoresComputing within 100 as "W1";
+    lease_taken_at_apply_is_found: LeaseTakenAtApply within 500 as "W1";
     awaiting_the_work_of_others_is_found: WholeLeaseAwaited within 500 as "P1";
     moving_halt_is_found: HaltStepMoves within 50 as "H1" | "P1";
     halt_that_forgets_the_begun_is_found: BegunForgotten within 50 as "H1";
@@ -61,14 +61,14 @@ planted! {
 
 #[test]
 fn members_taken_out_too_early_are_found() {
-    is_found(Sabotage::DrainedTooEarly, 300, &["D2"]);
+    is_found(Sabotage::DrainedTooEarly, 300, &["W1"]);
 }
 
 #[test]
 fn members_taken_out_on_their_own_word_are_found() {
     // Rare: a result that nobody else has must be lost with the member that folded it.
     let orderly = (0..16_000).filter(|seed| Plan::of(*seed).orderly);
-    is_found_among(Sabotage::DrainedByItsWord, orderly, &["D2"]);
+    is_found_among(Sabotage::DrainedByItsWord, orderly, &["W1"]);
 }
 
 #[test]

@@ -53,8 +53,8 @@ pub const S1: Invariant = Invariant {
 };
 
 /// See [`BegunWork::claim`].
-pub const D2: Invariant = Invariant {
-    id: "D2",
+pub const W1: Invariant = Invariant {
+    id: "W1",
     sentence: "while members only join, leave in order and halt, no micro-batch of a step is computed twice",
 };
 
@@ -138,7 +138,7 @@ pub struct BegunWork {
 }
 
 impl BegunWork {
-    /// D2: whether `microbatch` may be begun on this state, that is, was not before. Notes it.
+    /// W1: whether `microbatch` may be begun on this state, that is, was not before. Notes it.
     pub fn claim(&mut self, step: u64, base: Chain, microbatch: u32) -> bool {
         let begun = self.begun.entry((step, base)).or_default();
         let is_first = !begun.contains(microbatch);
