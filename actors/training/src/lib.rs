@@ -21,6 +21,7 @@ mod portable;
 mod session;
 mod spec;
 mod state;
+mod step_samples;
 mod threads;
 mod training_error;
 
@@ -42,5 +43,6 @@ pub use spec::{
     OptimiserSpec, Problem, ScheduleSpec, SpecError,
 };
 pub use state::StateError;
+pub use step_samples::{StepSamples, step_samples};
 pub use threads::{ThreadSetting, prepare_threads, set_threads};
 pub use training_error::TrainingError;
