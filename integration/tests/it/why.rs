@@ -26,7 +26,12 @@ async fn why(
 ) -> anyhow::Result<Value> {
     let (shell, started) = (Shell::at(daemon), Instant::now());
     loop {
-        let answer = shell.json(&["why", job]).await?.swap_remove(0);
+        // A node hears of a job a moment after another one took it.
+        let answer = match shell.json(&["why", job]).await {
+            Ok(mut answers) => answers.swap_remove(0),
+            Err(error) if started.elapsed() > PATIENCE => return Err(error),
+            Err(_) => continue,
+        };
         if is_wanted(&answer) {
             return Ok(answer);
         }
