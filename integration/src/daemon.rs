@@ -1,5 +1,6 @@
 //! One daemon as a child process.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -28,6 +29,10 @@ pub struct DaemonOptions {
     pub peers: Vec<String>,
     /// Address to listen on.
     pub listen: String,
+    /// Settings, as environment variables: names and values.
+    pub variables: Vec<(String, String)>,
+    /// What starts the binary, as `ip netns exec HOST`; empty for nothing.
+    pub launcher: Vec<String>,
 }
 
 impl DaemonOptions {
@@ -57,7 +62,9 @@ impl Daemon {
             .append(true)
             .open(options.data_dir.with_extension("log"))
             .context("opening the daemon's log")?;
-        let mut command = Command::new(&options.binary);
+        let mut words = options.launcher.iter().map(OsStr::new).chain([options.binary.as_os_str()]);
+        let mut command = Command::new(words.next().context("a program to start")?);
+        command.args(words);
         let files = options.files();
         std::fs::create_dir_all(&files).context("making the daemon's working directory")?;
         command
@@ -78,6 +85,7 @@ impl Daemon {
         if std::env::var_os(LOG_LEVEL).is_none() {
             command.env(LOG_LEVEL, "info");
         }
+        command.envs(options.variables.iter().map(|(name, value)| (name, value)));
         for peer in &options.peers {
             command.args(["--peer", peer]);
         }
