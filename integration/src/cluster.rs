@@ -69,7 +69,7 @@ impl Cluster {
             peers: self.daemons.first().map(|daemon| daemon.address().to_owned()).into_iter().collect(),
             listen: "/ip4/127.0.0.1/tcp/0".to_owned(),
             variables: self.variables.clone(),
-            launcher: Vec::new(),
+            namespace: None,
         }
     }
 
@@ -178,6 +178,17 @@ impl Cluster {
     pub async fn wait_members(&self, job: &str, count: usize) -> anyhow::Result<()> {
         let has_members = |event: &FollowEvent| matches!(event, FollowEvent::Progress { members, .. } if members.len() == count);
         self.wait_event(job, &format!("{count} members"), has_members).await
+    }
+
+    /// Follows a job until its view has `count` members and `steps` more are stable since.
+    ///
+    /// # Errors
+    /// When it ends before, or takes too long.
+    pub async fn settle(&self, job: &str, count: usize, steps: u64) -> anyhow::Result<()> {
+        self.wait_members(job, count).await?;
+        let detail = self.detail(job).await?;
+        self.wait_step(job, detail.step + steps).await?;
+        Ok(())
     }
 
     /// Follows a job until it has that status.

@@ -1,6 +1,5 @@
 //! One daemon as a child process.
 
-use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -31,8 +30,8 @@ pub struct DaemonOptions {
     pub listen: String,
     /// Settings, as environment variables: names and values.
     pub variables: Vec<(String, String)>,
-    /// What starts the binary, as `ip netns exec HOST`; empty for nothing.
-    pub launcher: Vec<String>,
+    /// The network namespace that it is to run in, as a host of its own; `None` is loopback, with `--dev`.
+    pub namespace: Option<String>,
 }
 
 impl DaemonOptions {
@@ -62,14 +61,12 @@ impl Daemon {
             .append(true)
             .open(options.data_dir.with_extension("log"))
             .context("opening the daemon's log")?;
-        let mut words = options.launcher.iter().map(OsStr::new).chain([options.binary.as_os_str()]);
-        let mut command = Command::new(words.next().context("a program to start")?);
-        command.args(words);
+        let mut command = program(&options);
         let files = options.files();
         std::fs::create_dir_all(&files).context("making the daemon's working directory")?;
         command
             .current_dir(files)
-            .args([traind::cli::DAEMON_ARGUMENT, "--dev", "--exit-with-stdin", "--threads", "1"])
+            .args(["--exit-with-stdin", "--threads", "1"])
             .args(["--listen", &options.listen])
             .arg("--data-dir")
             .arg(&options.data_dir)
@@ -251,6 +248,19 @@ impl Daemon {
     pub fn log(&self) -> anyhow::Result<String> {
         std::fs::read_to_string(self.log_path()).context("reading a daemon's log")
     }
+}
+
+/// The binary as a daemon that says on its standard output when it is ready.
+fn program(options: &DaemonOptions) -> Command {
+    let Some(namespace) = &options.namespace else {
+        let mut command = Command::new(&options.binary);
+        command.args([traind::cli::DAEMON_ARGUMENT, "--dev"]);
+        return command;
+    };
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace]).arg(&options.binary);
+    command.args([traind::cli::DAEMON_ARGUMENT, "--ready-fd", "1"]);
+    command
 }
 
 impl Drop for Daemon {

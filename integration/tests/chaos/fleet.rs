@@ -51,7 +51,7 @@ impl Fleet {
             peers: self.address().into_iter().collect(),
             listen: "/ip4/127.0.0.1/tcp/0".to_owned(),
             variables: vec![("TRAIND_LIMITS__MICRO_BATCH_TIME".to_owned(), MICRO_BATCH_TIME.to_owned())],
-            launcher: Vec::new(),
+            namespace: None,
         };
         self.members.push(State::Running(Daemon::start(options).await?));
         Ok(())

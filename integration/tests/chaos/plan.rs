@@ -55,8 +55,6 @@ pub(crate) enum Trained {
 /// One trial.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// Its seed.
-    pub(crate) seed: u64,
     /// Daemons at the start.
     pub(crate) daemons: usize,
     /// Its job.
@@ -70,7 +68,7 @@ impl Plan {
         let mut random = Random::new(seed);
         let daemons = 3 + (random.next() % 2) as usize;
         let trained = if seed.is_multiple_of(2) { Trained::Lenet } else { Trained::Mlp };
-        Self { seed, daemons, trained, random }
+        Self { daemons, trained, random }
     }
 
     /// What is done, with the pauses before. It goes on until enough processes were killed.
