@@ -31,7 +31,8 @@ impl World {
         self.clock += 1;
         self.random = Random::new((self.plan.seed << 24 ^ self.action).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let rates = self.plan.faults;
-        let FaultRates { crash, restart, evict, join, break_path, partition, pause, drain, halt, found } = rates;
+        let FaultRates { crash, restart, evict, join, break_path, partition, pause, drain, halt, found } =
+            rates;
         let mut draw = self.random.next() % 1000;
         let mut hits = |rate: u64| {
             let hit = draw < rate;
@@ -143,20 +144,18 @@ impl World {
     }
 
     fn finish_some_loading(&mut self) {
-        let loading: Vec<usize> =
-            (0..self.nodes.len())
-                .filter(|index| self.nodes[*index].loading.is_some() && !self.nodes[*index].paused)
-                .collect();
+        let loading: Vec<usize> = (0..self.nodes.len())
+            .filter(|index| self.nodes[*index].loading.is_some() && !self.nodes[*index].paused)
+            .collect();
         if let Some(&index) = self.random.pick(&loading) {
             self.finish_loading(index);
         }
     }
 
     fn finish_some_task(&mut self) {
-        let busy: Vec<usize> =
-            (0..self.nodes.len())
-                .filter(|index| !self.nodes[*index].tasks.is_empty() && !self.nodes[*index].paused)
-                .collect();
+        let busy: Vec<usize> = (0..self.nodes.len())
+            .filter(|index| !self.nodes[*index].tasks.is_empty() && !self.nodes[*index].paused)
+            .collect();
         if let Some(&index) = self.random.pick(&busy) {
             let position = self.random.below(self.nodes[index].tasks.len());
             let fails = self.random.chance(COMPUTATIONS_FAILED_PER_MILLE) && !self.plan.orderly;
@@ -287,7 +286,7 @@ impl World {
         self.tell(|| format!("RESTART {index}"));
         self.report.restarts += 1;
         self.note_all_of(Fault::Restart, index);
-        self.network.restart(index);
+        self.network.restart(index, &mut self.random);
         self.nodes[index].start(&self.plan, self.genesis, self.fault);
         let latest = self.service.latest().epoch.0;
         let first = latest.saturating_sub(self.random.below(3) as u64).max(1);

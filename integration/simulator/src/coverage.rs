@@ -167,7 +167,7 @@ pub fn impossible(fault: Fault, kind: Kind) -> Option<&'static str> {
             Some("reports and views go by way of the council; see the joint table")
         }
         (Fault::BulkDrop, _) if !kind.is_bulk() => Some("not bulk: there is always room for it"),
-        (Fault::Delay, kind) if !between_members => Some("the council has no connection that is renewed"),
+        (Fault::Delay, _) if !between_members => Some("the council has no connection that is renewed"),
         (Fault::LateView | Fault::SkippedView, kind) if kind.is_report() => {
             Some("the council knows every view that it committed, in order")
         }

@@ -177,7 +177,10 @@ impl World {
             }
         }
         let (status, view) = (self.statuses(), self.service.latest());
-        self.fail("P1", format!("no {STEPS_TO_MAKE} steps {when} within {HEAL_MS_MAX} ms: {status:#?} {view:?}"));
+        self.fail(
+            "P1",
+            format!("no {STEPS_TO_MAKE} steps {when} within {HEAL_MS_MAX} ms: {status:#?} {view:?}"),
+        );
     }
 
     /// Everything that is under way happens once.

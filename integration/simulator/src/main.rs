@@ -67,7 +67,9 @@ impl Smaller {
         plan.founders = self.founders.unwrap_or(plan.founders).min(plan.nodes);
         plan.parts = self.parts.unwrap_or(plan.parts);
         plan.microbatches = self.microbatches.unwrap_or(plan.microbatches);
-        self.without.into_iter().for_each(|of| drop(of.take(plan)));
+        for of in self.without {
+            of.take(plan);
+        }
         Schedule { actions: self.actions, faults: self.faults, ..schedule }
     }
 }
@@ -115,7 +117,7 @@ fn tell(schedule: &Schedule, sabotage: Option<Sabotage>, traced: bool) -> ExitCo
     print!("{}", world.report());
     match world.violation() {
         Some(violation) => {
-            println!("{} is broken: {}", violation.id, violation.what);
+            println!("{} is broken ({}): {}", violation.id, violation.sentence, violation.what);
             ExitCode::FAILURE
         }
         None => ExitCode::SUCCESS,
@@ -126,10 +128,14 @@ fn run_all(seeds: std::ops::Range<u64>, threads: usize, sabotage: Option<Sabotag
     let began = Instant::now();
     let all = sweep(seeds, threads, sabotage, VIOLATIONS_SHOWN_MAX);
     let seconds = began.elapsed().as_secs_f64();
-    for found in &all.found {
-        println!("seed {} breaks {}: {}", found.seed, found.violation.id, found.violation.what);
+    for (position, found) in all.found.iter().enumerate() {
+        let violation = &found.violation;
+        println!("seed {} breaks {} ({}): {}", found.seed, violation.id, violation.sentence, violation.what);
         println!("    {}", Schedule::of(found.seed).command());
-        if let Some(shrunk) = shrink(found.seed, sabotage) {
+        // The first is told in full; the others are most often the same.
+        if position == 0
+            && let Some(shrunk) = shrink(found.seed, sabotage)
+        {
             println!(
                 "    shrunk in {} runs to {} faults in {} actions, {} nodes: {:.200}",
                 shrunk.runs, shrunk.faults, shrunk.actions, shrunk.schedule.plan.nodes, shrunk.violation.what

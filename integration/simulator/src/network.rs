@@ -62,7 +62,8 @@ impl Network {
     /// Messages under way from and to `node`.
     pub(crate) fn touching(&self, node: usize) -> impl Iterator<Item = &SyncMessage> {
         let others = 0..self.nodes;
-        let queues = others.flat_map(move |other| self.queue(node, other).iter().chain(self.queue(other, node)));
+        let queues =
+            others.flat_map(move |other| self.queue(node, other).iter().chain(self.queue(other, node)));
         let late = self.limbo.iter().filter(move |(from, to, _)| *from == node || *to == node);
         queues.chain(late.map(|(.., message)| message))
     }
@@ -70,7 +71,9 @@ impl Network {
     /// Messages under way to `node`.
     pub(crate) fn towards(&self, node: usize) -> impl Iterator<Item = &SyncMessage> {
         let late = self.limbo.iter().filter(move |(_, to, _)| *to == node);
-        (0..self.nodes).flat_map(move |other| self.queue(other, node)).chain(late.map(|(.., message)| message))
+        (0..self.nodes)
+            .flat_map(move |other| self.queue(other, node))
+            .chain(late.map(|(.., message)| message))
     }
 
     /// Breaks a connection and makes a new one that both ends have yet to notice. Returns what is lost.
@@ -101,10 +104,10 @@ impl Network {
         self.unnoticed.retain(|(from, _)| *from != node);
     }
 
-    /// A process starts: what was sent to its node before is lost, all others get a new connection to it.
-    pub(crate) fn restart(&mut self, node: usize) {
+    /// A process starts: most of what was sent to its node before is lost, all others get a new connection to it.
+    pub(crate) fn restart(&mut self, node: usize, random: &mut Random) {
         for other in (0..self.nodes).filter(|other| *other != node) {
-            self.queues[other * self.nodes + node].clear();
+            self.queues[other * self.nodes + node].retain(|_| random.chance(300));
             self.unnoticed.push((other, node));
         }
     }

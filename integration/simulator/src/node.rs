@@ -158,10 +158,4 @@ impl SimNode {
     pub(crate) fn is_up(&self) -> bool {
         self.machine.is_some()
     }
-
-    /// Whether it takes anything.
-    #[must_use]
-    pub(crate) fn runs(&self) -> bool {
-        self.is_up() && !self.paused
-    }
 }

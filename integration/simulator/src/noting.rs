@@ -54,6 +54,8 @@ impl World {
             faults.extend((message.incarnation < incarnation).then_some(Fault::Founding));
             faults.extend((message.epoch > epoch).then_some(Fault::LateView));
             faults.extend((message.epoch < epoch).then_some(Fault::StaleEpoch));
+        } else if self.nodes[to].is_up() {
+            faults.push(Fault::LateView);
         }
         if self.service.view(message.epoch).is_some_and(|view| view.halt) {
             faults.push(Fault::Halt);
@@ -82,10 +84,14 @@ impl World {
         let mut faults = Vec::new();
         faults.extend((said.epoch < latest.epoch).then_some(Fault::StaleEpoch));
         faults.extend(said_of.is_some_and(|view| view.halt).then_some(Fault::Halt));
-        faults.extend(said_of.is_some_and(|view| view.incarnation < latest.incarnation).then_some(Fault::Founding));
+        faults.extend(
+            said_of.is_some_and(|view| view.incarnation < latest.incarnation).then_some(Fault::Founding),
+        );
         faults.extend((said.life != self.nodes[index].life).then_some(Fault::Restart));
         let member = latest.member(said.life);
-        faults.extend(member.is_some_and(|member| !self.service.is_acknowledged(member)).then_some(Fault::Join));
+        faults.extend(
+            member.is_some_and(|member| !self.service.is_acknowledged(member)).then_some(Fault::Join),
+        );
         faults.extend(self.nodes[index].failed_in.is_some().then_some(Fault::Failure));
         faults.extend(self.is_leaving(index).then_some(Fault::Drain));
         faults.into_iter().for_each(|fault| self.coverage.note(fault, said.kind()));
@@ -107,12 +113,13 @@ impl World {
         faults.extend((node.failed_in == Some(place.step)).then_some(Fault::Failure));
         faults.extend(self.is_leaving(index).then_some(Fault::Drain));
         faults.into_iter().for_each(|fault| self.coverage.note(fault, Kind::View));
-        if epoch.0 > entered.0 + 1 && entered.0 > 0 {
+        if epoch.0 > entered.0 + 1 {
             let skipped = |message: &&SyncMessage| message.epoch > entered && message.epoch < epoch;
             let (network, coverage) = (&self.network, &mut self.coverage);
             let met = network.towards(index).filter(skipped);
             met.for_each(|message| coverage.note(Fault::SkippedView, Kind::of(message)));
-            let pending = |notice: &&(usize, Epoch)| notice.0 == index && notice.1 > entered && notice.1 < epoch;
+            let pending =
+                |notice: &&(usize, Epoch)| notice.0 == index && notice.1 > entered && notice.1 < epoch;
             let pending = self.notices.iter().filter(pending).count();
             (0..pending).for_each(|_| coverage.note(Fault::SkippedView, Kind::View));
         }

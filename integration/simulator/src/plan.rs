@@ -117,7 +117,11 @@ impl Plan {
                 let faults = FaultRates { drain: scale, halt: 1 + scale / 4, ..plan.faults };
                 Self { faults, ..plan }
             }
-            45..50 => Self { faults: FaultRates { found: 1 + scale / 4, ..plan.faults }, ..plan },
+            45..52 => {
+                let faults =
+                    FaultRates { found: 1 + scale / 4, drain: scale / 2, halt: 1 + scale / 2, ..plan.faults };
+                Self { faults, ..plan }
+            }
             _ => plan,
         }
     }

@@ -50,13 +50,14 @@ impl Schedule {
         }
         if let Some(faults) = &self.faults {
             let faults: Vec<String> = faults.iter().map(u64::to_string).collect();
-            let _ = write!(text, " --faults {}", if faults.is_empty() { "none".into() } else { faults.join(",") });
+            let _ = write!(
+                text,
+                " --faults {}",
+                if faults.is_empty() { "none".into() } else { faults.join(",") }
+            );
         }
-        let without: Vec<&str> = Trait::ALL
-            .into_iter()
-            .filter(|of| of.get(&full) && !of.get(plan))
-            .map(Trait::name)
-            .collect();
+        let without: Vec<&str> =
+            Trait::ALL.into_iter().filter(|of| of.get(&full) && !of.get(plan)).map(Trait::name).collect();
         if !without.is_empty() {
             let _ = write!(text, " --without {}", without.join(","));
         }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use crate::plan::NODES_MIN;
+use crate::run_schedule;
 use crate::schedule::{Schedule, Trait};
 use crate::world::{Sabotage, Violation};
-use crate::run_schedule;
 
 /// Runs that one shrinking may take.
-const RUNS_MAX: u64 = 4_000;
+const RUNS_MAX: u64 = 1_500;
 
 /// The smallest schedule that was found.
 #[derive(Clone, Debug)]

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::coverage::Coverage;
 use crate::report::Report;
-use crate::world::{Sabotage, Violation};
 use crate::run;
+use crate::world::{Sabotage, Violation};
 
 /// Seeds that a thread takes at a time.
 const SEEDS_AT_A_TIME: u64 = 16;

@@ -248,7 +248,8 @@ impl World {
 
     pub(crate) fn fail(&mut self, id: &'static str, what: String) {
         self.tell(|| format!("VIOLATION of {id}: {what}"));
-        let sentence = ALL.iter().find(|invariant| invariant.id == id).map_or("", |invariant| invariant.sentence);
+        let sentence =
+            ALL.iter().find(|invariant| invariant.id == id).map_or("", |invariant| invariant.sentence);
         self.violation.get_or_insert(Violation { id, sentence, what });
     }
 

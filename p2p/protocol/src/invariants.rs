@@ -268,7 +268,9 @@ mod tests {
         assert!(!exactly_once(&[(0, base), (1, Chain([8; 32]))], 2, base));
         assert!(!exactly_once(&[(0, base), (1, base), (2, base)], 2, base));
 
-        assert!(used_once(vec![5, 4, 6], 4..7) && !used_once(vec![4, 6], 4..7) && !used_once(vec![4, 4, 5], 4..6));
+        assert!(
+            used_once(vec![5, 4, 6], 4..7) && !used_once(vec![4, 6], 4..7) && !used_once(vec![4, 4, 5], 4..6)
+        );
         assert!(is_durable((2, 9), (2, 9)) && !is_durable((3, 9), (2, 9)) && !is_durable((2, 10), (2, 9)));
         assert!(is_bounded(3, 3) && !is_bounded(4, 3) && has_advanced(3, 3) && !has_advanced(2, 3));
         assert!((1..ALL.len()).all(|index| ALL[..index].iter().all(|other| other.id != ALL[index].id)));

@@ -27,11 +27,10 @@ impl Adapter {
                 inputs.extend(lets_through.then_some(SyncInput::Message { from, message }));
                 inputs
             }
-            SyncInput::Computed { step, base, microbatch, contributions }
-                if self.rule == Rule::WorkOfStepBefore && step + 1 == place.step =>
-            {
-                let _ = (step, base);
-                let (step, base) = (place.step, place.chain);
+            SyncInput::Computed { step, base, microbatch, contributions } => {
+                let old = self.work.insert(microbatch, (step, contributions.clone()));
+                let stale = old.filter(|old| self.rule == Rule::WorkOfStepBefore && old.0 + 1 == step);
+                let contributions = stale.map_or(contributions, |old| old.1);
                 vec![SyncInput::Computed { step, base, microbatch, contributions }]
             }
             other => vec![other],
@@ -56,10 +55,7 @@ impl Adapter {
                     me.tenure = tenure;
                 }
             }
-            Rule::BootIgnored => {
-                let me = view.members.iter_mut().find(|member| member.node == self.me.node);
-                me.into_iter().for_each(|me| me.boot = self.me.boot);
-            }
+            Rule::BootIgnored => view.members.iter_mut().for_each(|member| member.boot = self.me.boot),
             _ => {}
         }
         view
@@ -78,7 +74,8 @@ impl Adapter {
         let is_old = message.epoch < view.epoch;
         let now_of_this_view = |message: &mut SyncMessage| {
             if let Some(member) = view.member_on(from) {
-                (message.incarnation, message.epoch, message.boot) = (view.incarnation, view.epoch, member.boot);
+                (message.incarnation, message.epoch, message.boot) =
+                    (view.incarnation, view.epoch, member.boot);
             }
         };
         match (self.rule, &mut message.body) {
@@ -88,14 +85,15 @@ impl Adapter {
                 *base = place.chain;
                 now_of_this_view(message);
             }
-            (Rule::RevocationForgotten, _) if message.incarnation < view.incarnation => now_of_this_view(message),
-            (Rule::BootIgnored, _) if !is_old => {
-                view.member_on(from).into_iter().for_each(|member| message.boot = member.boot);
+            (Rule::RevocationForgotten, _) if message.incarnation < view.incarnation => {
+                now_of_this_view(message)
             }
             (Rule::BaseIgnored, SyncBody::Contribution { step, base, .. }) if *step == place.step => {
                 *base = place.chain;
             }
-            (Rule::ComputingIgnored, SyncBody::State { standing, .. }) => standing.computing = IndexSet::new(),
+            (Rule::ComputingIgnored, SyncBody::State { standing, .. }) => {
+                standing.computing = IndexSet::new()
+            }
             (Rule::ContributionCountsAsState, SyncBody::Contribution { step, base, .. })
                 if message.epoch == view.epoch && !self.told.contains_key(&from) =>
             {
@@ -146,7 +144,8 @@ impl Adapter {
             inputs.extend(self.enter(machine, &place, view));
         }
         if is_new || (before.synced, before.step) != (place.synced, place.step) {
-            self.entered = if is_new || !before.synced { (epoch_of(&place), place.step) } else { self.entered };
+            self.entered =
+                if is_new || !before.synced { (epoch_of(&place), place.step) } else { self.entered };
             inputs.extend(self.arrive(&place));
         }
         if let Some(epoch) = epoch_of(&place).filter(|_| place.synced && place.tenure.is_some()) {
@@ -167,7 +166,10 @@ impl Adapter {
             return told.into_iter().filter_map(state).collect();
         }
         let trusts = self.rule == Rule::JoinerStateTrusted && place.tenure.is_some();
-        if trusts && !place.synced && place.step > 0 && !is_founder
+        if trusts
+            && !place.synced
+            && place.step > 0
+            && !is_founder
             && let (Some((incarnation, epoch)), Some(from)) = (place.view, self.others().first().copied())
         {
             let (step, chain, previous_chain) = (place.step, place.chain, place.previous_chain);
@@ -180,9 +182,15 @@ impl Adapter {
 
     /// The machine has come to another step.
     fn arrive(&mut self, place: &Place) -> Vec<SyncInput> {
-        let kept: Vec<_> = self.kept.extract_if(.., |(_, message)| step_of(message) <= Some(place.step)).collect();
+        if !place.synced {
+            self.kept.clear();
+        }
+        let kept: Vec<_> =
+            self.kept.extract_if(.., |(_, message)| step_of(message) <= Some(place.step)).collect();
         let again = kept.into_iter().filter_map(|(from, message)| match message.body {
-            SyncBody::Contribution { step, part, microbatches, sum, .. } if step == place.step => {
+            SyncBody::Contribution { step, part, microbatches, sum, .. }
+                if step == place.step && self.told.get(&from).is_some_and(|told| told.step >= step) =>
+            {
                 let base = place.chain;
                 self.from_peer(from, SyncBody::Contribution { step, base, part, microbatches, sum })
             }

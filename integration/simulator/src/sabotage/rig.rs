@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use traind_protocol::ids::{Chain, Epoch, Life, Millis, NodeId};
+use traind_protocol::ids::{Boot, Chain, Epoch, Life, Millis, NodeId};
 use traind_protocol::index_set::IndexSet;
 use traind_protocol::invariants::Place;
 use traind_protocol::sync::{
@@ -31,6 +31,8 @@ pub(super) struct Adapter {
     pub(super) told: BTreeMap<NodeId, Standing>,
     /// Contributions that came, to be given once more.
     pub(super) kept: Vec<(NodeId, SyncMessage)>,
+    /// What was computed last of each micro-batch, and in which step.
+    pub(super) work: BTreeMap<u32, (u64, Vec<bytes::Bytes>)>,
     /// Sums that others have asked for in this epoch.
     pub(super) needs: Vec<(NodeId, u32, IndexSet)>,
     /// What the trainer was asked for, on this state.
@@ -39,13 +41,15 @@ pub(super) struct Adapter {
     pub(super) entered: (Option<Epoch>, u64),
     /// The last place for which words of others were made up.
     pub(super) made_up: Option<(Epoch, u64, bool)>,
-    pub(super) before: Option<Place>,
 }
 
 impl Rig {
     /// A machine as it is, or with `rule` broken.
     #[must_use]
-    pub(crate) fn new(options: SyncOptions, numbers: ToyModel, rule: Option<PlantedFault>) -> Self {
+    pub(crate) fn new(mut options: SyncOptions, numbers: ToyModel, rule: Option<PlantedFault>) -> Self {
+        if rule == Some(PlantedFault::BootIgnored) {
+            options.me.boot = Boot::default();
+        }
         let me = options.me;
         let adapter = rule.map(|rule| Adapter {
             rule,
@@ -53,11 +57,11 @@ impl Rig {
             view: None,
             told: BTreeMap::new(),
             kept: Vec::new(),
+            work: BTreeMap::new(),
             needs: Vec::new(),
             asked: (None, IndexSet::new()),
             entered: (None, 0),
             made_up: None,
-            before: None,
         });
         if rule == Some(PlantedFault::SummedBySender) {
             numbers.sum_all_that_comes();
