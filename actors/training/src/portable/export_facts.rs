@@ -21,7 +21,7 @@ impl ExportFacts {
     pub(super) fn data_facts(&self) -> DataFacts {
         // Neither the parameters' shapes nor the file depend on a black that is not known.
         let black = self.normalisation.map_or(0.0, |normalisation| normalisation.apply(0.0));
-        DataFacts { image_shape: self.image_shape, classes: self.classes, black, bytes: 0 }
+        DataFacts { image_shape: self.image_shape, classes: self.classes, black, bytes: 0, tokens: false }
     }
 }
 

@@ -65,6 +65,7 @@ impl ModelConfig {
         let (kind, hidden) = match &model.spec.model {
             ModelSpec::Lenet => ("lenet", None),
             ModelSpec::Mlp { hidden } => ("mlp", Some(hidden.clone())),
+            other => (other.name(), None),
         };
         Ok(Self {
             model_type: format!("traind-{kind}"),
