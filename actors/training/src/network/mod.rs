@@ -10,6 +10,8 @@ mod lenet;
 mod llama;
 mod mlp;
 mod sequential;
+#[cfg(test)]
+mod tests;
 
 use std::{ops::Range, sync::Arc};
 

@@ -58,6 +58,7 @@ fn every_key_is_read() {
             model: ModelSpec::Lenet,
             data: DataSpec::Digits,
             batch: BatchSpec { micro_batches: 6, micro_batch_size: 16 },
+            activation_checkpointing: false,
             optimiser: OptimiserSpec::Sgd {
                 learning_rate: 0.01,
                 momentum: 0.5,
