@@ -12,6 +12,7 @@ mod counter_rng;
 mod data;
 mod data_facts;
 mod device;
+mod direct;
 mod evaluation;
 mod layers;
 mod memory_estimate;
@@ -31,8 +32,10 @@ mod training_error;
 pub use data::{DataError, DataSet, DataSummary, Normalisation, check_data};
 pub use data_facts::DataFacts;
 pub use device::{check_device, device_count};
+pub use direct::{DirectBatch, DirectTraining};
 pub use evaluation::Evaluation;
 pub use memory_estimate::{memory_estimate_bytes, state_bytes};
+pub use numbers::Real;
 pub use numeric_class::numeric_class;
 pub use parameter_layout::{ParameterLayout, ParameterPlace};
 pub use portable::{
@@ -42,8 +45,8 @@ pub use portable::{
 };
 pub use session::{AppliedUpdate, MicrobatchOutcome, Session};
 pub use spec::{
-    BatchSpec, CheckpointSpec, CsvSpec, DataSpec, EvaluationSpec, Gpt2Activation, Gpt2Spec, JobSpec, LabelColumn,
-    LayerSpec, LlamaSpec, ModelSpec, NodesSpec, OptimiserSpec, Problem, ScheduleSpec, SequentialSpec, SpecError,
+    BatchSpec, CheckpointSpec, CsvSpec, DataSpec, DecaySpec, EmaSpec, EvaluationSpec, Gpt2Activation, Gpt2Spec, JobSpec, LabelColumn,
+    LayerSpec, LlamaSpec, ModelSpec, NodesSpec, OptimiserSpec, PrecisionSpec, Problem, ScheduleSpec, SequentialSpec, SpecError,
 };
 pub use state::StateError;
 pub use threads::{ThreadSetting, set_threads};

@@ -72,7 +72,7 @@ impl<T: Real> Case<T> {
     fn gradient(&self, parameters: &[T], finished: &mut dyn FnMut(&[std::ops::Range<usize>])) -> (Vec<RowScore>, Vec<T>) {
         let mut out = vec![T::of(f64::NAN); parameters.len()];
         let randomness = CounterRng::new(3, Purpose::Dropout, 8);
-        let gradients = Gradients { out: &mut out, randomness, finished };
+        let gradients = Gradients { out: &mut out, randomness, finished, scale: 1.0 };
         let scores = self.network.gradient(Weights::Plain(parameters), &self.batch, gradients);
         (scores, out)
     }

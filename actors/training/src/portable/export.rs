@@ -111,10 +111,10 @@ pub fn export_state(
 ) -> Result<ExportedModel, PortableError> {
     let (facts, left_out) = complete(spec, facts)?;
     let elements = layout(spec, &facts)?.elements();
-    let decoded = State::decode(state, fingerprint(spec), elements, spec.optimiser.moments());
+    let decoded = State::decode(state, fingerprint(spec), elements, spec.kept_vectors());
     let decoded = decoded.map_err(PortableError::State)?;
     let digest = Some(*blake3::hash(state).as_bytes());
-    let (parameters, step) = (decoded.parameters.as_slice(), decoded.step);
+    let (parameters, step) = (decoded.tested(spec), decoded.step);
     let exported = export_model(&ModelSnapshot { spec, facts, parameters, step, digest }, directory, force)?;
     Ok(ExportedModel { left_out, ..exported })
 }

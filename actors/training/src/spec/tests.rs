@@ -1,6 +1,6 @@
 //! Job files, good and bad.
 
-use super::{
+use super::{DecaySpec, PrecisionSpec, 
     BatchSpec, CheckpointSpec, DataSpec, EvaluationSpec, JobSpec, ModelSpec, NodesSpec, OptimiserSpec,
     Problem, ScheduleSpec, SpecError,
 };
@@ -59,6 +59,9 @@ fn every_key_is_read() {
             data: DataSpec::Digits,
             batch: BatchSpec { micro_batches: 6, micro_batch_size: 16 },
             activation_checkpointing: false,
+            precision: PrecisionSpec::Float32,
+            weight_decay_of: DecaySpec::All,
+            ema: None,
             optimiser: OptimiserSpec::Sgd {
                 learning_rate: 0.01,
                 momentum: 0.5,
@@ -224,7 +227,7 @@ fn mistakes_in_models_optimisers_and_schedules_are_refused_with_line_and_key() {
     let found = error(&with("model = 3", ""));
     assert_eq!(
         found.to_string(),
-        "line 4: `model` is of type integer (allowed: \"lenet\", \"mlp\", or a table)"
+        "line 4: `model` is of type integer (allowed: \"lenet\", \"mlp\", \"llama\", \"gpt2\", \"sequential\", or a table)"
     );
     let found = error(&with("model = { kind = \"mlp\", hidden = 3 }", ""));
     assert_eq!((found.problem, found.line), (Problem::WrongType("integer"), 4));
