@@ -35,6 +35,16 @@ struct Made {
     targets: Vec<u32>,
 }
 
+/// Processor time of this process so far, all threads.
+fn processor_seconds() -> Result<f64> {
+    let mut nanoseconds = 0.0;
+    for thread in std::fs::read_dir("/proc/self/task")? {
+        let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+        nanoseconds += text.split(' ').next().context("no time in schedstat")?.parse::<f64>()?;
+    }
+    Ok(nanoseconds / 1e9)
+}
+
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |index: usize, default: usize| {
@@ -66,7 +76,11 @@ fn main() -> Result<()> {
         })
         .collect();
     let (mut times, mut updates, mut loss) = (Vec::new(), Vec::new(), 0.0);
+    let mut busy_before = 0.0;
     for step in 0..warmup + steps {
+        if step == warmup {
+            busy_before = processor_seconds()?;
+        }
         let made = &batches[step % BATCHES];
         let batch = if is_text {
             DirectBatch::Tokens { context: image_shape[2], tokens: &made.tokens, targets: &made.targets }
@@ -82,12 +96,13 @@ fn main() -> Result<()> {
             updates.push(middle.elapsed().as_secs_f64() * 1e3);
         }
     }
+    let busy = (processor_seconds()? - busy_before) * 1e3 / steps as f64;
     times.sort_by(f64::total_cmp);
     updates.sort_by(f64::total_cmp);
     let (least, median, most) = (times[0], times[times.len() / 2], times[times.len() - 1]);
     println!(
         "{{\"model\": \"{model}\", \"threads\": {threads}, \"ms_min\": {least:.3}, \"ms_med\": {median:.3}, \
-         \"ms_max\": {most:.3}, \"update_ms_med\": {:.3}, \"loss\": {loss:.4}, \"peak_MB\": {:.1}}}",
+         \"ms_max\": {most:.3}, \"cpu_ms_step\": {busy:.3}, \"update_ms_med\": {:.3}, \"loss\": {loss:.4}, \"peak_MB\": {:.1}}}",
         updates[updates.len() / 2],
         (training.activation_peak_bytes() + 4 * training.parameters().len()) as f64 / 1e6,
     );

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Activation, Buffer, ImageShape, Layer, Pass, Saved};
-use crate::numbers::{Real, for_row_pairs, for_rows};
+use crate::numbers::{Real, for_row_pairs, for_rows, vectorised};
 
 /// What becomes of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,26 +40,39 @@ impl Pooling {
         for_row_pairs((out, windows), (places, windows), |first, out, places| {
             let planes = input[first * self.input.plane()..].chunks_exact(self.input.plane());
             let outs = out.chunks_exact_mut(windows).zip(places.chunks_exact_mut(windows));
-            for (plane, (out, places)) in planes.zip(outs) {
-                for (window, (out, place)) in out.iter_mut().zip(places).enumerate() {
-                    let corner = self.corner(window);
-                    let mut best = corner;
-                    let mut value = plane[corner];
-                    for row in 0..self.size {
-                        for column in 0..self.size {
-                            let candidate = corner + row * self.input.width + column;
-                            let found = plane[candidate];
-                            // NaN is what is unlike itself; the first one stays.
-                            let is_better = found > value || (found != found && value == value);
-                            best = if is_better { candidate } else { best };
-                            value = if is_better { found } else { value };
-                        }
-                    }
-                    *out = value;
-                    *place = best as u32;
+            vectorised(|| {
+                for (plane, (out, places)) in planes.zip(outs) {
+                    self.plane_maxima(plane, out, places);
+                }
+            });
+        });
+    }
+
+    #[inline(always)]
+    fn plane_maxima<T: Real>(&self, plane: &[T], out: &mut [T], places: &mut [u32]) {
+        let (width, columns) = (self.input.width, self.output().width);
+        let rows = out.chunks_exact_mut(columns).zip(places.chunks_exact_mut(columns));
+        for (row, (out, places)) in rows.enumerate() {
+            let first = row * self.size * width;
+            let band = &plane[first..first + self.size * width];
+            // The first row and column of each window, then what is larger: always the same comparisons, without a branch.
+            for (column, (out, place)) in out.iter_mut().zip(places.iter_mut()).enumerate() {
+                (*out, *place) = (band[column * self.size], (first + column * self.size) as u32);
+            }
+            for tap in 1..self.size * self.size {
+                let at = tap / self.size * width + tap % self.size;
+                let candidates = band[at..].iter().step_by(self.size);
+                for (column, ((out, place), found)) in
+                    out.iter_mut().zip(places.iter_mut()).zip(candidates).enumerate()
+                {
+                    // NaN is what is unlike itself; the first one stays.
+                    let is_better = (*found > *out) | ((*found != *found) & (*out == *out));
+                    let candidate = (first + at + column * self.size) as u32;
+                    *place = if is_better { candidate } else { *place };
+                    *out = if is_better { *found } else { *out };
                 }
             }
-        });
+        }
     }
 
     fn means<T: Real>(&self, input: &[T], out: &mut [T]) {

@@ -64,14 +64,7 @@ impl<T: Real> Layer<T> for SwiGlu {
             vectorised(|| {
                 for (hidden, both) in hidden.chunks_exact_mut(width).zip(both.chunks_exact_mut(2 * width)) {
                     let (gate, up) = both.split_at_mut(width);
-                    for ((hidden, gate), up) in hidden.iter_mut().zip(gate).zip(up) {
-                        let (change, g, u) = (*hidden, *gate, *up);
-                        let share = sigmoid(g);
-                        let silu = g * share;
-                        *hidden = silu * u;
-                        *gate = change * u * (share * (T::ONE + g * (T::ONE - share)));
-                        *up = change * silu;
-                    }
+                    row_gradient(hidden, gate, up);
                 }
             });
         });
@@ -84,6 +77,21 @@ impl<T: Real> Layer<T> for SwiGlu {
         self.gate.input_gradient(pass, &both, gate_columns, &mut out, false);
         self.up.input_gradient(pass, &both, up_columns, &mut out, true);
         out
+    }
+}
+
+/// Slices of one length, so that no index is checked and the loop becomes vector instructions.
+#[inline(always)]
+fn row_gradient<T: Real>(hidden: &mut [T], gate: &mut [T], up: &mut [T]) {
+    let width = hidden.len();
+    let (gate, up) = (&mut gate[..width], &mut up[..width]);
+    for index in 0..width {
+        let (change, g, u) = (hidden[index], gate[index], up[index]);
+        let share = sigmoid(g);
+        let silu = g * share;
+        hidden[index] = silu * u;
+        gate[index] = change * u * (share * (T::ONE + g * (T::ONE - share)));
+        up[index] = change * silu;
     }
 }
 
