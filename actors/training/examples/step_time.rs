@@ -60,7 +60,9 @@ fn main() -> Result<()> {
         other => bail!("no model {other}"),
     };
     let recomputes = arguments.get(4).is_some_and(|word| word == "checkpoint");
-    let head = format!("name = \"a\"\nsteps = 1000000\ndata = \"digits\"\nactivation_checkpointing = {recomputes}\n");
+    let head = format!(
+        "name = \"a\"\nsteps = 1000000\ndata = \"digits\"\nactivation_checkpointing = {recomputes}\n"
+    );
     let spec = JobSpec::parse(&format!("{head}[model]\n{keys}"))?;
     let is_text = model == "llama";
     let facts = DataFacts { image_shape, classes, tokens: is_text, black: 0.0, bytes: 0 };

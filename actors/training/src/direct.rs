@@ -5,7 +5,7 @@ use crate::{
     batch::{Batch, ImageBatch, TokenBatch},
     counter_rng::{CounterRng, Purpose},
     data_facts::DataFacts,
-    layers::{IGNORED, Weights},
+    layers::{IGNORED, KeyValueCache, Weights},
     network::{Gradients, Network},
     numbers::Real,
     optimiser::{Change, Moving, NotFinite, update},
@@ -167,6 +167,11 @@ impl<T: Real> DirectTraining<T> {
         Ok(self.network.logits(Weights::Plain(&self.parameters), &batch))
     }
 
+    /// Begins a text: the decoder gives the logits of what follows it.
+    pub fn decoder(&self) -> Decoder<'_, T> {
+        Decoder { training: self, cache: KeyValueCache::new() }
+    }
+
     /// The most bytes of activations and their gradients that existed at once in the steps so far.
     #[must_use]
     pub fn activation_peak_bytes(&self) -> usize {
@@ -207,5 +212,75 @@ impl<T: Real> DirectTraining<T> {
             Some(target) => refuse(format!("target {target} of {classes} classes")),
             None => Ok(batch),
         }
+    }
+}
+
+/// A text that grows token by token, with the keys and values of those before.
+pub struct Decoder<'a, T: Real> {
+    training: &'a DirectTraining<T>,
+    cache: KeyValueCache<T>,
+}
+
+impl<T: Real> Decoder<'_, T> {
+    /// Adds tokens, at least one; the logits of the token after the last of them.
+    ///
+    /// # Errors
+    /// [`TrainingError::Batch`] for a model without tokens, none, an unknown one, or more than the context holds.
+    pub fn feed(&mut self, tokens: &[u32]) -> Result<Vec<T>, TrainingError> {
+        let refuse = |reason: String| Err(TrainingError::Batch { reason });
+        let Some((vocabulary, positions)) = self.training.spec.model.language() else {
+            return refuse("tokens for a model of images".to_owned());
+        };
+        if tokens.is_empty() || self.cache.tokens() + tokens.len() > positions {
+            let all = self.cache.tokens() + tokens.len();
+            return refuse(format!(
+                "{all} tokens, {} of them new, the model takes at most {positions}",
+                tokens.len()
+            ));
+        }
+        if let Some(token) = tokens.iter().find(|token| **token as usize >= vocabulary) {
+            return refuse(format!("token {token} of a vocabulary of {vocabulary}"));
+        }
+        let Self { training, cache } = self;
+        Ok(training.network.next_logits(Weights::Plain(&training.parameters), cache, tokens))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn training(model: &str, image_shape: [usize; 3], tokens: bool) -> DirectTraining<f64> {
+        let head = "name = \"a\"\nsteps = 9\ndata = \"digits\"\n[model]\n";
+        let spec = JobSpec::parse(&format!("{head}{model}")).unwrap();
+        let facts = DataFacts { image_shape, classes: 7, tokens, black: 0.0, bytes: 0 };
+        DirectTraining::new(&spec, &facts).unwrap()
+    }
+
+    #[test]
+    fn batches_that_do_not_fit_are_refused_before_anything_is_computed() {
+        let text = "kind = \"llama\"\nvocab_size = 7\nhidden_size = 8\nmax_position_embeddings = 4\n";
+        let mut llama = training(text, [1, 1, 4], true);
+        let tokens = |context, tokens, targets| DirectBatch::Tokens { context, tokens, targets };
+        for (batch, expected) in [
+            (tokens(4, &[0, 1, 2, 7], &[1, 2, 3, 4]), "token 7 of a vocabulary of 7"),
+            (tokens(4, &[0, 1, 2, 6], &[1, 2, 3, 8]), "target 8 of 7 classes"),
+            (tokens(4, &[0, 1, 2], &[1, 2, 3]), "3 tokens in sequences of 4, 3 targets"),
+            (tokens(5, &[0; 5], &[0; 5]), "5 tokens in sequences of 5"),
+            (tokens(0, &[], &[]), "0 tokens in sequences of 0"),
+            (DirectBatch::Images { pixels: &[0.0; 4], labels: &[1] }, "4 pixels for 1 labels"),
+        ] {
+            let error = llama.step(batch).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        let mut decoder = llama.decoder();
+        assert!(decoder.feed(&[]).is_err() && decoder.feed(&[7]).is_err());
+        assert_eq!(decoder.feed(&[1, 2, 3]).unwrap().len(), 7);
+        let error = decoder.feed(&[1, 2]).unwrap_err().to_string();
+        assert!(error.contains("5 tokens, 2 of them new, the model takes at most 4"), "{error}");
+        let mut mlp = training("kind = \"mlp\"\n", [1, 2, 2], false);
+        assert!(mlp.step(tokens(4, &[0; 4], &[0; 4])).is_err() && mlp.decoder().feed(&[1]).is_err());
+        let loss = mlp.step(DirectBatch::Images { pixels: &[0.5; 8], labels: &[1, 6] }).unwrap();
+        assert!(loss.is_finite());
     }
 }

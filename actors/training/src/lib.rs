@@ -15,6 +15,7 @@ mod device;
 mod direct;
 mod evaluation;
 mod layers;
+mod memory;
 mod memory_estimate;
 mod models;
 mod network;
@@ -32,7 +33,7 @@ mod training_error;
 pub use data::{DataError, DataSet, DataSummary, Normalisation, check_data};
 pub use data_facts::DataFacts;
 pub use device::{check_device, device_count};
-pub use direct::{DirectBatch, DirectTraining};
+pub use direct::{Decoder, DirectBatch, DirectTraining};
 pub use evaluation::Evaluation;
 pub use memory_estimate::{memory_estimate_bytes, state_bytes};
 pub use numbers::Real;
@@ -41,12 +42,13 @@ pub use parameter_layout::{ParameterLayout, ParameterPlace};
 pub use portable::{
     BorderConfig, CONFIG_FILE, ExportFacts, ExportedModel, MODEL_FILE, ModelConfig, ModelSnapshot,
     PortableError, ProvenanceConfig, TensorProblem, export_model, export_state, import_parameters,
-    initial_state,
+    initial_state, model_from_directory,
 };
 pub use session::{AppliedUpdate, MicrobatchOutcome, Session};
 pub use spec::{
-    BatchSpec, CheckpointSpec, CsvSpec, DataSpec, DecaySpec, EmaSpec, EvaluationSpec, Gpt2Activation, Gpt2Spec, JobSpec, LabelColumn,
-    LayerSpec, LlamaSpec, ModelSpec, NodesSpec, OptimiserSpec, PrecisionSpec, Problem, ScheduleSpec, SequentialSpec, SpecError,
+    BatchSpec, CheckpointSpec, CsvSpec, DataSpec, DecaySpec, EmaSpec, EvaluationSpec, Gpt2Activation,
+    Gpt2Spec, JobSpec, LabelColumn, LayerSpec, LlamaSpec, ModelSpec, NodesSpec, OptimiserSpec, PrecisionSpec,
+    Problem, ScheduleSpec, SequentialSpec, SpecError,
 };
 pub use state::StateError;
 pub use threads::{ThreadSetting, set_threads};

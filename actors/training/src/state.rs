@@ -4,7 +4,8 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::spec::{
-    BatchSpec, DataSpec, DecaySpec, EmaSpec, JobSpec, ModelSpec, OptimiserSpec, PrecisionSpec, STEPS, ScheduleSpec,
+    BatchSpec, DataSpec, DecaySpec, EmaSpec, JobSpec, ModelSpec, OptimiserSpec, PrecisionSpec, STEPS,
+    ScheduleSpec,
 };
 
 const MAGIC: [u8; 8] = *b"TRNDSTAT";
@@ -159,8 +160,9 @@ pub(crate) fn fingerprint(spec: &JobSpec) -> [u8; FINGERPRINT_BYTES] {
         #[serde(skip_serializing_if = "Option::is_none")]
         ema: Option<EmaSpec>,
     }
-    let JobSpec { seed, steps, model, data, batch, optimiser, schedule, weight_decay_of, precision, ema, .. } =
-        spec;
+    let JobSpec {
+        seed, steps, model, data, batch, optimiser, schedule, weight_decay_of, precision, ema, ..
+    } = spec;
     let schedule_steps = if schedule.depends_on_steps() { *steps } else { 0 };
     // What was not there once is left out where it decides nothing: states of older jobs stay theirs.
     let decisive = Decisive {

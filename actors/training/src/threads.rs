@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::memory;
+
 /// More threads than any node's processors; a bound on what a setting can ask for.
 const THREADS_MAX: usize = 1024;
 
@@ -23,8 +25,11 @@ pub enum ThreadSetting {
 /// (`CANDLE_NUM_THREADS`, `RAYON_NUM_THREADS`), which may be changed only then. Candle's own pool gets no threads at
 /// all, since its threads spin.
 ///
+/// It also tells the allocator to keep the pages that products free, which they ask for again at once.
+///
 /// The number of threads changes no bit of any result.
 pub fn set_threads(threads: usize) -> ThreadSetting {
+    memory::keep_freed_pages();
     let threads = threads.clamp(1, THREADS_MAX);
     COUNT.store(threads, Ordering::Relaxed);
     if !is_only_thread() {

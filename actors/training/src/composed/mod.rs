@@ -89,8 +89,7 @@ impl ComposedModel {
             return Err(TrainingError::ModelAndDevice { model: self.spec.name() });
         };
         let [channels, height, width] = self.image_shape;
-        let images =
-            Tensor::from_slice(pixels, (labels.len(), channels, height, width), &self.device);
+        let images = Tensor::from_slice(pixels, (labels.len(), channels, height, width), &self.device);
         let images = images.map_err(TrainingError::compute("batch"))?;
         let parameters = Parameters::new(&self.layout, parameters);
         let logits = match &self.spec {

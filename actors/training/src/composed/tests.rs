@@ -28,10 +28,8 @@ fn gradients_and_scores_of_whole_models_equal_those_of_our_own_layers() {
     for model in [ModelSpec::Lenet, ModelSpec::Mlp { hidden: vec![40, 20] }] {
         let layout = ParameterLayout::new(&model.declarations(&data).unwrap());
         let parameters = numbers(layout.elements(), 0.1, 1);
-        let batch = Batch::Images(ImageBatch {
-            pixels: numbers(5 * 1024, 1.0, 2),
-            labels: vec![0, 3, 9, 3, 1],
-        });
+        let batch =
+            Batch::Images(ImageBatch { pixels: numbers(5 * 1024, 1.0, 2), labels: vec![0, 3, 9, 3, 1] });
         let composed =
             ComposedModel::new(&model, &layout, data.image_shape, Device::Cpu, &parameters).unwrap();
         let own = Network::<f32>::new(&model, &data, &layout, false);

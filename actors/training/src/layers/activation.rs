@@ -106,13 +106,16 @@ impl<T: Real> Layer<T> for Activations {
         let mut out = pass.pool.take(input.len());
         let function = self.0;
         for_rows(&mut out, 1, |first, out| {
-            vectorised(|| {
-                let pairs = input[first..].iter().zip(&gradient[first..]);
-                for (out, (input, gradient)) in out.iter_mut().zip(pairs) {
-                    // No product with a zero derivative: a gradient that is not finite would become NaN here, unseen elsewhere.
-                    *out = *gradient * function.derivative(*input);
-                }
-            });
+            vectorised(
+                #[inline(always)]
+                || {
+                    let pairs = input[first..].iter().zip(&gradient[first..]);
+                    for (out, (input, gradient)) in out.iter_mut().zip(pairs) {
+                        // No product with a zero derivative: a gradient that is not finite would become NaN here, unseen elsewhere.
+                        *out = *gradient * function.derivative(*input);
+                    }
+                },
+            );
         });
         out
     }
@@ -120,11 +123,14 @@ impl<T: Real> Layer<T> for Activations {
 
 fn map<T: Real>(function: Elementwise, input: &[T], out: &mut [T]) {
     for_rows(out, 1, |first, out| {
-        vectorised(|| {
-            for (out, input) in out.iter_mut().zip(&input[first..]) {
-                *out = function.value(*input);
-            }
-        });
+        vectorised(
+            #[inline(always)]
+            || {
+                for (out, input) in out.iter_mut().zip(&input[first..]) {
+                    *out = function.value(*input);
+                }
+            },
+        );
     });
 }
 

@@ -52,12 +52,7 @@ impl Head {
     }
 
     /// The scores of all rows.
-    pub(crate) fn scores<T: Real>(
-        &self,
-        pass: &Pass<'_, T>,
-        hidden: &[T],
-        targets: &[u32],
-    ) -> Vec<RowScore> {
+    pub(crate) fn scores<T: Real>(&self, pass: &Pass<'_, T>, hidden: &[T], targets: &[u32]) -> Vec<RowScore> {
         let mut scores = vec![RowScore::default(); targets.len()];
         let rows = self.rows_at_once();
         let hidden = hidden.chunks(rows * self.projection.inputs);

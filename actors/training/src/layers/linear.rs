@@ -29,17 +29,27 @@ impl Linear {
         let rows = input.len() / self.inputs;
         let weight = pass.weights.get(&self.weight, pass.pool);
         let product = MatrixMut::strided(&mut out[at.first..], rows, self.outputs, at.stride);
-        multiply(product, Matrix::new(input, rows, self.inputs), self.forwards(&weight), T::ONE, false, false);
+        multiply(
+            product,
+            Matrix::new(input, rows, self.inputs),
+            self.forwards(&weight),
+            T::ONE,
+            false,
+            false,
+        );
         if let Some(bias) = &self.bias {
             let bias = pass.weights.get(bias, pass.pool);
             for_rows(out, at.stride, |_, rows| {
-                vectorised(|| {
-                    for row in rows.chunks_exact_mut(at.stride) {
-                        for (value, bias) in row[at.first..].iter_mut().zip(&*bias) {
-                            *value += *bias;
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for row in rows.chunks_exact_mut(at.stride) {
+                            for (value, bias) in row[at.first..].iter_mut().zip(&*bias) {
+                                *value += *bias;
+                            }
                         }
-                    }
-                });
+                    },
+                );
             });
         }
     }

@@ -40,11 +40,14 @@ impl Pooling {
         for_row_pairs((out, windows), (places, windows), |first, out, places| {
             let planes = input[first * self.input.plane()..].chunks_exact(self.input.plane());
             let outs = out.chunks_exact_mut(windows).zip(places.chunks_exact_mut(windows));
-            vectorised(|| {
-                for (plane, (out, places)) in planes.zip(outs) {
-                    self.plane_maxima(plane, out, places);
-                }
-            });
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (plane, (out, places)) in planes.zip(outs) {
+                        self.plane_maxima(plane, out, places);
+                    }
+                },
+            );
         });
     }
 
@@ -55,21 +58,15 @@ impl Pooling {
         for (row, (out, places)) in rows.enumerate() {
             let first = row * self.size * width;
             let band = &plane[first..first + self.size * width];
-            // The first row and column of each window, then what is larger: always the same comparisons, without a branch.
+            if self.size == 2 {
+                pair_maxima(band, first, out, places);
+                continue;
+            }
             for (column, (out, place)) in out.iter_mut().zip(places.iter_mut()).enumerate() {
                 (*out, *place) = (band[column * self.size], (first + column * self.size) as u32);
-            }
-            for tap in 1..self.size * self.size {
-                let at = tap / self.size * width + tap % self.size;
-                let candidates = band[at..].iter().step_by(self.size);
-                for (column, ((out, place), found)) in
-                    out.iter_mut().zip(places.iter_mut()).zip(candidates).enumerate()
-                {
-                    // NaN is what is unlike itself; the first one stays.
-                    let is_better = (*found > *out) | ((*found != *found) & (*out == *out));
-                    let candidate = (first + at + column * self.size) as u32;
-                    *place = if is_better { candidate } else { *place };
-                    *out = if is_better { *found } else { *out };
+                for tap in 1..self.size * self.size {
+                    let at = tap / self.size * width + tap % self.size + column * self.size;
+                    take_larger(out, place, band[at], (first + at) as u32);
                 }
             }
         }
@@ -94,6 +91,32 @@ impl Pooling {
             }
         });
     }
+}
+
+/// The maxima of the windows of two rows, which lie one after the other and begin at element `first` of their plane. No branches:
+/// the loop becomes vector instructions.
+#[inline(always)]
+fn pair_maxima<T: Real>(rows: &[T], first: usize, out: &mut [T], places: &mut [u32]) {
+    let width = rows.len() / 2;
+    let (upper, lower) = rows.split_at(width);
+    let windows = upper.as_chunks::<2>().0.iter().zip(lower.as_chunks::<2>().0);
+    let (first, width) = (first as u32, width as u32);
+    for ((column, (upper, lower)), (out, place)) in (0u32..).zip(windows).zip(out.iter_mut().zip(places)) {
+        let at = first + 2 * column;
+        let (mut best, mut from) = (upper[0], at);
+        take_larger(&mut best, &mut from, upper[1], at + 1);
+        take_larger(&mut best, &mut from, lower[0], at + width);
+        take_larger(&mut best, &mut from, lower[1], at + width + 1);
+        (*out, *place) = (best, from);
+    }
+}
+
+/// NaN is larger than all, and nothing is larger than the first NaN.
+#[inline(always)]
+fn take_larger<T: Real>(best: &mut T, place: &mut u32, found: T, at: u32) {
+    let is_better = (found > *best) | (found.is_not_a_number() & !best.is_not_a_number());
+    *place = if is_better { at } else { *place };
+    *best = if is_better { found } else { *best };
 }
 
 impl<T: Real> Layer<T> for Pooling {

@@ -67,7 +67,14 @@ impl<T: Real> Layer<T> for SelfAttention<T> {
         let mut normalisers = pass.pool.take(tokens * self.heads.heads);
         match &mut pass.cache {
             None => {
-                attention::forward(self.heads, pass.sequences, pass.pool, &rows, &mut mixed, &mut normalisers);
+                attention::forward(
+                    self.heads,
+                    pass.sequences,
+                    pass.pool,
+                    &rows,
+                    &mut mixed,
+                    &mut normalisers,
+                );
             }
             Some(cache) => {
                 let first_query = cache.tokens();

@@ -5,8 +5,7 @@ use crate::spec::Gpt2Spec;
 
 pub(super) fn declarations(spec: &Gpt2Spec) -> Vec<ParameterDeclaration> {
     let (width, inner) = (spec.n_embd, spec.n_inner);
-    let (normal, ones, zeros) =
-        (Initial::Normal(DEVIATION), Initial::Constant(1.0), Initial::Constant(0.0));
+    let (normal, ones, zeros) = (Initial::Normal(DEVIATION), Initial::Constant(1.0), Initial::Constant(0.0));
     let residual = Initial::Normal(residual_deviation(spec.n_layer));
     let mut all = vec![
         parameter("transformer.wte.weight".to_owned(), &[spec.vocab_size, width], normal),

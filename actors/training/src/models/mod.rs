@@ -93,8 +93,7 @@ impl ModelSpec {
             Self::Lenet => (lenet::border(data.image_shape), lenet::TAKES),
             _ => ((data.pixels() > 0).then_some(0), self.takes()),
         };
-        let unfit =
-            || TrainingError::ModelAndData { model: self.name(), takes, data: data.describe() };
+        let unfit = || TrainingError::ModelAndData { model: self.name(), takes, data: data.describe() };
         let border = border.ok_or_else(unfit)?;
         if let Some((vocabulary, positions)) = self.language() {
             if data.classes > vocabulary {
@@ -172,7 +171,8 @@ mod tests {
 
     fn language_models() -> [ModelSpec; 2] {
         ["kind = \"llama\"\nmax_position_embeddings = 64", "kind = \"gpt2\"\nn_positions = 64"].map(|keys| {
-            let job = format!("name = \"a\"\nsteps = 1\ndata = \"digits\"\n[model]\n{keys}\nvocab_size = 300\n");
+            let job =
+                format!("name = \"a\"\nsteps = 1\ndata = \"digits\"\n[model]\n{keys}\nvocab_size = 300\n");
             crate::spec::JobSpec::parse(&job).unwrap().model
         })
     }

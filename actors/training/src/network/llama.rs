@@ -33,12 +33,7 @@ pub(super) fn build<T: Real>(builder: &mut Builder<'_, T>, spec: &LlamaSpec) {
     }
 }
 
-fn block<T: Real>(
-    builder: &mut Builder<'_, T>,
-    spec: &LlamaSpec,
-    name: &str,
-    rotary: &Arc<Rotary<T>>,
-) {
+fn block<T: Real>(builder: &mut Builder<'_, T>, spec: &LlamaSpec, name: &str, rotary: &Arc<Rotary<T>>) {
     let (width, dimension) = (spec.hidden_size, spec.head_dim);
     let (heads, key_heads) = (spec.num_attention_heads, spec.num_key_value_heads);
     let norm = builder.rms_norm(&format!("{name}.input_layernorm"), width, spec.rms_norm_eps);

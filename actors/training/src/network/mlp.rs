@@ -6,12 +6,7 @@ use crate::{
     numbers::Real,
 };
 
-pub(super) fn build<T: Real>(
-    builder: &mut Builder<'_, T>,
-    inputs: usize,
-    hidden: &[usize],
-    classes: usize,
-) {
+pub(super) fn build<T: Real>(builder: &mut Builder<'_, T>, inputs: usize, hidden: &[usize], classes: usize) {
     let mut width = inputs;
     for (index, outputs) in hidden.iter().enumerate() {
         let layer = builder.linear(&format!("fc{}", index + 1), width, *outputs, true);

@@ -120,8 +120,7 @@ impl<T: Real> Network<T> {
         }
         pass.wants_input_gradient = !self.segments.is_empty();
         let scale = scale / batch.rows_per_sample() as f64;
-        let (scores, mut gradient) =
-            self.head.loss_and_gradient(&mut pass, &values, batch.targets(), scale);
+        let (scores, mut gradient) = self.head.loss_and_gradient(&mut pass, &values, batch.targets(), scale);
         drop(values);
         finished(&self.head_parameters);
         for (index, segment) in self.segments.iter().enumerate().rev() {

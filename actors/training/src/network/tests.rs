@@ -69,7 +69,11 @@ impl<T: Real> Case<T> {
         Self { network, layout, batch: batch(&model) }
     }
 
-    fn gradient(&self, parameters: &[T], finished: &mut dyn FnMut(&[std::ops::Range<usize>])) -> (Vec<RowScore>, Vec<T>) {
+    fn gradient(
+        &self,
+        parameters: &[T],
+        finished: &mut dyn FnMut(&[std::ops::Range<usize>]),
+    ) -> (Vec<RowScore>, Vec<T>) {
         let mut out = vec![T::of(f64::NAN); parameters.len()];
         let randomness = CounterRng::new(3, Purpose::Dropout, 8);
         let gradients = Gradients { out: &mut out, randomness, finished, scale: 1.0 };
@@ -183,8 +187,7 @@ fn a_perceptrons_logits_loss_and_gradients_equal_those_of_pytorch() {
     let reference: Reference =
         toml::from_str(include_str!("../../tests/fixtures/mlp_reference.toml")).unwrap();
     let model = ModelSpec::Mlp { hidden: vec![5, 4] };
-    let facts =
-        DataFacts { image_shape: [1, 2, 3], classes: 3, tokens: false, black: 0.0, bytes: 0 };
+    let facts = DataFacts { image_shape: [1, 2, 3], classes: 3, tokens: false, black: 0.0, bytes: 0 };
     let layout = ParameterLayout::new(&model.declarations(&facts).unwrap());
     assert!(layout.places().iter().map(|place| &place.name).eq(&reference.names));
     let parameters = formula(layout.elements(), 37);

@@ -183,8 +183,7 @@ mod tests {
                 );
                 for (index, found) in product.iter().enumerate() {
                     let (row, column) = (index / stride, index % stride);
-                    let wanted =
-                        if column < columns { 2.5 * wanted[row * columns + column] } else { 7.0 };
+                    let wanted = if column < columns { 2.5 * wanted[row * columns + column] } else { 7.0 };
                     assert!((found - wanted).abs() < 1e-12, "{rows} {inner} {columns}: {found} {wanted}");
                 }
             }

@@ -35,6 +35,8 @@ pub trait Real:
     fn of(value: f64) -> Self;
     /// Exact.
     fn wide(self) -> f64;
+    /// Whether it is NaN.
+    fn is_not_a_number(self) -> bool;
     /// Exactly rounded.
     fn square_root(self) -> Self;
     /// The exponential, the same bits on every processor.
@@ -56,6 +58,11 @@ impl Real for f32 {
     #[inline(always)]
     fn wide(self) -> f64 {
         f64::from(self)
+    }
+
+    #[inline(always)]
+    fn is_not_a_number(self) -> bool {
+        self.is_nan()
     }
 
     #[inline(always)]
@@ -86,6 +93,11 @@ impl Real for f64 {
     #[inline(always)]
     fn wide(self) -> f64 {
         self
+    }
+
+    #[inline(always)]
+    fn is_not_a_number(self) -> bool {
+        self.is_nan()
     }
 
     #[inline(always)]

@@ -41,11 +41,7 @@ pub(crate) fn for_row_pairs<A: Send, B: Send>(
 }
 
 /// Calls `work(index, out[index])` once for each piece of `width` elements, however long, on all threads.
-pub(crate) fn for_rows_indexed<T: Send>(
-    out: &mut [T],
-    width: usize,
-    work: impl Fn(usize, &mut [T]) + Sync,
-) {
+pub(crate) fn for_rows_indexed<T: Send>(out: &mut [T], width: usize, work: impl Fn(usize, &mut [T]) + Sync) {
     if threads::count() == 1 || out.len() <= width {
         out.chunks_mut(width).enumerate().for_each(|(index, out)| work(index, out));
     } else {

@@ -107,7 +107,7 @@ mod tests {
     /// In the first update the corrected means are the gradient and its square: everything is exact in binary.
     #[test]
     fn the_first_update_follows_the_definition() {
-        let (mut parameters, mut moments, mut moderate) = (vec![8.0, -4.0], vec![0.0; 4], false);
+        let (mut parameters, mut moments, mut moderate) = (vec![8.0f32, -4.0], vec![0.0; 4], false);
         let moving = Moving { parameters: &mut parameters, moments: &mut moments, moderate: &mut moderate };
         let norm = update(&Change::of(&SPEC, 0.25, 0), moving, &[1.5, -2.0]).unwrap();
         assert_eq!(norm, 2.5);
@@ -122,7 +122,7 @@ mod tests {
     fn an_update_that_overflows_changes_nothing_and_names_the_element() {
         // The square overflows; a huge gradient is never moderate.
         for mut moderate in [false, true] {
-            let (mut parameters, mut moments) = (vec![1.0; 3], vec![0.0; 6]);
+            let (mut parameters, mut moments) = (vec![1.0f32; 3], vec![0.0; 6]);
             let moving =
                 Moving { parameters: &mut parameters, moments: &mut moments, moderate: &mut moderate };
             let found = update(&Change::of(&SPEC, 0.25, 0), moving, &[1.0, 2.0, 1e25]);
@@ -142,10 +142,14 @@ mod tests {
             weight_decay: 0.0,
             clip_norm: 0.0,
         };
-        let (mut parameters, mut moments, mut moderate) = (vec![1.0, 1.0], vec![1.0, 1e10, 0.0, 0.0], true);
+        let (mut parameters, mut moments, mut moderate) =
+            (vec![1.0f32, 1.0], vec![1.0, 1e10, 0.0, 0.0], true);
         let before = (parameters.clone(), moments.clone());
         let moving = Moving { parameters: &mut parameters, moments: &mut moments, moderate: &mut moderate };
-        assert_eq!(update(&Change::of(&spec, 1e30, 9), moving, &[1.0, 0.0]), Err(NotFinite::Update { index: 1 }));
+        assert_eq!(
+            update(&Change::of(&spec, 1e30, 9), moving, &[1.0, 0.0]),
+            Err(NotFinite::Update { index: 1 })
+        );
         assert_eq!((parameters, moments), before);
     }
 }

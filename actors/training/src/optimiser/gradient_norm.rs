@@ -22,7 +22,10 @@ pub(super) fn square_sum<T: Real>(values: &[T]) -> f64 {
 }
 
 fn chunk_sum<T: Real>(values: &[T]) -> f64 {
-    vectorised(|| lanes_sum(values))
+    vectorised(
+        #[inline(always)]
+        || lanes_sum(values),
+    )
 }
 
 #[inline(always)]

@@ -67,8 +67,7 @@ mod tests {
         };
         let (mut parameters, mut means, mut moderate) = (vec![1.0f32, -2.0, 4.0], vec![0.0; 3], false);
         let mut step = |index, gradient: &[f32]| {
-            let moving =
-                Moving { parameters: &mut parameters, moments: &mut means, moderate: &mut moderate };
+            let moving = Moving { parameters: &mut parameters, moments: &mut means, moderate: &mut moderate };
             update(&Change::of(&spec, 0.5, index), moving, gradient).unwrap();
             (parameters.clone(), means.clone())
         };

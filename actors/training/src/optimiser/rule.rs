@@ -136,8 +136,7 @@ fn pass<T: Real, const M: usize, R: Rule<T, M>>(
     let elements = piece.parameters.len();
     let Some(middle) = middle(elements) else { return chunk_pass(rules, piece, scale) };
     let (left, right) = piece.split(middle);
-    let (left, right) =
-        both(elements, || pass(rules, left, scale), || pass(rules, right, scale));
+    let (left, right) = both(elements, || pass(rules, left, scale), || pass(rules, right, scale));
     left && right
 }
 
@@ -151,7 +150,10 @@ fn chunk_pass<T: Real, const M: usize, R: Rule<T, M>>(
     rules.for_each_run(first..first + parameters.len(), |rule, run| {
         let run = run.start - first..run.end - first;
         let moments = moments.each_mut().map(|moment| &mut moment[run.clone()]);
-        is_moderate &= vectorised(|| run_pass(rule, &mut parameters[run.clone()], moments, &gradient[run], scale));
+        is_moderate &= vectorised(
+            #[inline(always)]
+            || run_pass(rule, &mut parameters[run.clone()], moments, &gradient[run], scale),
+        );
     });
     is_moderate
 }

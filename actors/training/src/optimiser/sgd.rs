@@ -51,7 +51,7 @@ mod tests {
     fn two_updates_follow_the_definition() {
         let spec =
             OptimiserSpec::Sgd { learning_rate: 0.5, momentum: 0.5, weight_decay: 0.25, clip_norm: 0.0 };
-        let (mut parameters, mut velocities, mut moderate) = (vec![1.0, -2.0], vec![0.0, 0.0], false);
+        let (mut parameters, mut velocities, mut moderate) = (vec![1.0f32, -2.0], vec![0.0, 0.0], false);
         let mut step = |index, gradient: &[f32]| {
             let moving =
                 Moving { parameters: &mut parameters, moments: &mut velocities, moderate: &mut moderate };

@@ -60,7 +60,7 @@ impl ModelConfig {
     pub(super) fn new(model: &ModelSnapshot<'_>) -> Result<Self, PortableError> {
         let facts = &model.facts;
         let fit = |error| PortableError::Model(Box::new(error));
-        let width = model.spec.model.border(&facts.data_facts()).map_err(fit)?;
+        let width = model.spec.model.border(&facts.data_facts(&model.spec.model)).map_err(fit)?;
         let value = facts.normalisation.map(|normalisation| normalisation.apply(0.0));
         let (kind, hidden) = match &model.spec.model {
             ModelSpec::Lenet => ("lenet", None),

@@ -41,8 +41,7 @@ impl Engine {
         parameters: &[f32],
     ) -> Result<Self, TrainingError> {
         if device.is_cpu() {
-            let network =
-                Box::new(Network::new(&spec.model, facts, layout, spec.activation_checkpointing));
+            let network = Box::new(Network::new(&spec.model, facts, layout, spec.activation_checkpointing));
             let is_rounded = spec.precision == PrecisionSpec::Bfloat16;
             let rounded = is_rounded.then(|| vec![bf16::ZERO; parameters.len()]);
             let mut engine = Self::Processor { network, rounded };
@@ -88,7 +87,7 @@ impl Engine {
             }
             Self::Composed(model) => {
                 let scores = model.gradient(batch, gradients.out)?;
-                (gradients.finished)(&[0..parameters.len()]);
+                (gradients.finished)(std::slice::from_ref(&(0..parameters.len())));
                 Ok(scores)
             }
         }

@@ -2,7 +2,10 @@
 
 use super::{Session, engine::Tested};
 use crate::{
-    batch::Batch, evaluation::Evaluation, layers::{IGNORED, RowScore}, training_error::TrainingError,
+    batch::Batch,
+    evaluation::Evaluation,
+    layers::{IGNORED, RowScore},
+    training_error::TrainingError,
 };
 
 /// Samples that are evaluated at once: enough to fill a matrix product, few enough for any memory.

@@ -194,14 +194,13 @@ impl Session {
             average_decay: self.spec.ema.map(|ema| ema.decay),
             lasting_places: &self.lasting_places,
         };
-        let gradient_norm = update(&change, moving, mean_gradient)
-            .map_err(|not_finite| {
-                let what = match not_finite {
-                    NotFinite::Gradient { index } => format!("mean gradient of {}", self.name_at(index)),
-                    NotFinite::Update { index } => format!("update of {}", self.name_at(index)),
-                };
-                TrainingError::NotFinite { what, step, microbatch: None, samples: Vec::new() }
-            })?;
+        let gradient_norm = update(&change, moving, mean_gradient).map_err(|not_finite| {
+            let what = match not_finite {
+                NotFinite::Gradient { index } => format!("mean gradient of {}", self.name_at(index)),
+                NotFinite::Update { index } => format!("update of {}", self.name_at(index)),
+            };
+            TrainingError::NotFinite { what, step, microbatch: None, samples: Vec::new() }
+        })?;
         self.state.step += 1;
         self.assign_variables()?;
         Ok(AppliedUpdate { gradient_norm, learning_rate })
@@ -210,8 +209,7 @@ impl Session {
     /// Everything that decides the future: header, step, parameters, moments. Equal states have equal bytes.
     #[must_use]
     pub fn state(&self) -> Vec<u8> {
-        let mut bytes =
-            Vec::with_capacity(encoded_bytes(self.layout.elements(), self.spec.kept_vectors()));
+        let mut bytes = Vec::with_capacity(encoded_bytes(self.layout.elements(), self.spec.kept_vectors()));
         self.state.encode(|piece| bytes.extend_from_slice(piece));
         bytes
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use serde::Serialize;
-use toml::de::DeTable;
+use toml::{Spanned, de::DeTable};
 
 use super::{
     data_spec::DataSpec,
@@ -139,19 +139,7 @@ impl JobSpec {
     /// The first mistake, with its line, its key and what is allowed: text that is no TOML, an unknown or missing key, a
     /// value of another type or out of its range.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
-        let whole_text = |at: usize, problem| SpecError {
-            line: line_of(text, at),
-            key: String::new(),
-            problem,
-            allowed: "a job file in TOML of at most 64 KiB".to_owned(),
-        };
-        if text.len() > TEXT_BYTES_MAX {
-            return Err(whole_text(0, Problem::NotAllowed(format!("{} bytes long", text.len()))));
-        }
-        let table = DeTable::parse(text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            whole_text(at, Problem::Syntax(error.message().to_owned()))
-        })?;
+        let table = parse_table(text)?;
         let root = TableReader::root(text, table.get_ref(), &ROOT_KEYS)?;
         let name = root.string("name", parse_name, "1 to 64 characters of a-z, 0-9 and -", None)?;
         let seed = root.integer("seed", SEEDS, Some(0))?;
@@ -216,6 +204,23 @@ impl JobSpec {
     pub fn learning_rate_at(&self, step: u64) -> f64 {
         self.optimiser.learning_rate() * self.schedule.factor_at(step, self.steps)
     }
+}
+
+/// Text as TOML, not too long.
+pub(super) fn parse_table(text: &str) -> Result<Spanned<DeTable<'_>>, SpecError> {
+    let whole_text = |at: usize, problem| SpecError {
+        line: line_of(text, at),
+        key: String::new(),
+        problem,
+        allowed: "a job file in TOML of at most 64 KiB".to_owned(),
+    };
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(whole_text(0, Problem::NotAllowed(format!("{} bytes long", text.len()))));
+    }
+    DeTable::parse(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        whole_text(at, Problem::Syntax(error.message().to_owned()))
+    })
 }
 
 fn parse_name(name: &str) -> Option<String> {

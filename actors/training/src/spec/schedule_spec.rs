@@ -67,10 +67,18 @@ impl ScheduleSpec {
             let (key, length) = match (tokens, tokens_per_step) {
                 (0, _) => (in_steps, given),
                 (_, None) => {
-                    return Err(table.conflict(in_tokens, tokens.to_string(), "nothing: the data have no tokens"));
+                    return Err(table.conflict(
+                        in_tokens,
+                        tokens.to_string(),
+                        "nothing: the data have no tokens",
+                    ));
                 }
                 (_, Some(_)) if table.has(in_steps) => {
-                    return Err(table.conflict(in_tokens, tokens.to_string(), &format!("this or {in_steps}")));
+                    return Err(table.conflict(
+                        in_tokens,
+                        tokens.to_string(),
+                        &format!("this or {in_steps}"),
+                    ));
                 }
                 (_, Some(per_step)) => (in_tokens, tokens.div_ceil(per_step)),
             };

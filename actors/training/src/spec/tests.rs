@@ -1,8 +1,8 @@
 //! Job files, good and bad.
 
-use super::{DecaySpec, PrecisionSpec, 
-    BatchSpec, CheckpointSpec, DataSpec, EvaluationSpec, JobSpec, ModelSpec, NodesSpec, OptimiserSpec,
-    Problem, ScheduleSpec, SpecError,
+use super::{
+    BatchSpec, CheckpointSpec, DataSpec, DecaySpec, EvaluationSpec, JobSpec, ModelSpec, NodesSpec,
+    OptimiserSpec, PrecisionSpec, Problem, ScheduleSpec, SpecError,
 };
 
 const EVERY_KEY: &str = r#"name = "lenet-digits"
@@ -159,14 +159,14 @@ fn a_key_of_another_kind_is_refused_with_its_owner() {
         (
             "[optimiser]\nbeta2 = 0.9",
             5,
-            "`optimiser.beta2` belongs to kind \"adamw\", not to \"sgd\" (allowed: kind, learning_rate, \
+            "`optimiser.beta2` belongs to kind \"adamw\" and \"lion\", not to \"sgd\" (allowed: kind, learning_rate, \
              weight_decay, clip_norm, momentum)",
         ),
         (
             "[schedule]\nwarmup_steps = 1\nfinal_factor = 0.5",
             6,
-            "`schedule.final_factor` belongs to kind \"linear\" and \"cosine\", not to \"constant\" (allowed: kind, \
-             warmup_steps)",
+            "`schedule.final_factor` belongs to kind \"linear\" and \"cosine\" and \"wsd\", not to \"constant\" \
+             (allowed: kind, warmup_steps, warmup_tokens)",
         ),
         (
             "[model]\nkind = \"lenet\"\nhidden = [3]",
