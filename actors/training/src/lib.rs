@@ -24,7 +24,9 @@ mod state;
 mod threads;
 mod training_error;
 
-pub use data::{DataError, DataSet, DataSummary, Normalisation, check_data};
+pub use data::{
+    DataError, DataSet, DataSummary, Normalisation, TextError, Tokenizer, check_data, set_tokenizer_cache,
+};
 pub use data_facts::DataFacts;
 pub use device::{check_device, device_count};
 pub use evaluation::Evaluation;
@@ -39,7 +41,7 @@ pub use portable::{
 pub use session::{AppliedUpdate, MicrobatchOutcome, Session};
 pub use spec::{
     BatchSpec, CheckpointSpec, CsvSpec, DataSpec, EvaluationSpec, JobSpec, LabelColumn, ModelSpec, NodesSpec,
-    OptimiserSpec, Problem, ScheduleSpec, SpecError,
+    OptimiserSpec, Problem, ScheduleSpec, SpecError, TextKind, TextSpec,
 };
 pub use state::StateError;
 pub use threads::{ThreadSetting, set_threads};

@@ -8,6 +8,7 @@ mod optimiser_spec;
 mod schedule_spec;
 mod spec_error;
 mod table_reader;
+mod text_spec;
 #[cfg(test)]
 mod tests;
 
@@ -20,4 +21,5 @@ pub use self::{
     optimiser_spec::OptimiserSpec,
     schedule_spec::ScheduleSpec,
     spec_error::{Problem, SpecError},
+    text_spec::{TextKind, TextSpec},
 };

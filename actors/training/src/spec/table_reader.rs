@@ -22,6 +22,7 @@ pub(super) struct TableReader<'a> {
 }
 
 /// One form of a section: its name, and the keys that not every form has.
+#[derive(Clone, Copy)]
 pub(super) struct Kind {
     pub(super) name: &'static str,
     pub(super) keys: &'static [&'static str],
@@ -197,6 +198,11 @@ impl<'a> TableReader<'a> {
             return Err(self.wrong_type(key, value.span(), value.get_ref(), allowed));
         };
         parse(string).ok_or_else(|| self.not_allowed(key, value.span(), format!("{string:?}"), allowed))
+    }
+
+    /// Whether the key is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
     }
 
     /// An error at a key whose value is well-formed but does not fit another key's.
