@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::mpsc;
-use traind_averaging::{Grid, HeldOut, PartLayout, Totals, decode_result};
+use traind_averaging::{Grid, HeldOut, PartLayout, Totals, check_result, decode_result};
 use traind_protocol::ids::{Chain, Digest, Epoch};
 use traind_protocol::index_set::IndexSet;
 use traind_protocol::wire::control::StepPoint;
 use traind_training::{AppliedUpdate, JobSpec, Session, TrainingError};
 
+use super::early_stopping::EarlyStopping;
 use super::state;
 
 /// What the trainer is told to do.
@@ -190,6 +191,7 @@ pub(super) struct Trainer {
     device: String,
     session: Session,
     grid: Grid,
+    stopping: EarlyStopping,
     layout: PartLayout,
     gradient: Vec<f32>,
     cancel_below: CancelBelow,
@@ -205,9 +207,9 @@ impl Trainer {
         cancel_below: CancelBelow,
         events: mpsc::Sender<TrainerEvent>,
     ) -> Self {
-        let grid = Grid::new(&layout);
+        let (grid, stopping) = (Grid::new(&layout), EarlyStopping::new(&spec.evaluation));
         let gradient = vec![0.0; layout.elements()];
-        Self { spec, device, session, grid, layout, gradient, cancel_below, events }
+        Self { spec, device, session, grid, stopping, layout, gradient, cancel_below, events }
     }
 
     /// Executes commands until the channel closes or something cannot go on.
@@ -241,8 +243,8 @@ impl Trainer {
                 Ok(self.tell(TrainerEvent::Applied(StepPoint { step, loss, learning_rate, gradient_norm })))
             }
             TrainerCommand::Capture { purpose } => {
-                let state = state::encode(&self.grid, &self.session);
-                let digest = state::digest(&self.grid, &self.session);
+                let state = state::encode(&self.grid, self.stopping, &self.session);
+                let digest = state::digest(&self.grid, self.stopping, &self.session);
                 Ok(self.tell(TrainerEvent::Captured { purpose, state, digest }))
             }
             TrainerCommand::Restore { request, state, digest } => {
@@ -258,7 +260,7 @@ impl Trainer {
                     .session
                     .evaluate()
                     .map_err(|source| TrainerError::Training { doing: "testing the model", source })?;
-                let digest = state::digest(&self.grid, &self.session);
+                let digest = state::digest(&self.grid, self.stopping, &self.session);
                 let (correct, total) = (evaluation.correct, evaluation.total);
                 Ok(self.tell(TrainerEvent::Evaluated { digest, correct, total }))
             }
@@ -326,6 +328,9 @@ impl Trainer {
                 .map_err(|source| TrainerError::Result { part, source })?;
             self.grid.advance(part, result).map_err(|source| TrainerError::Result { part, source })?;
         }
+        if let Some(head) = results.first().and_then(|first| check_result(&self.layout, 0, first).ok()) {
+            self.stopping.advance(&head);
+        }
         self.session
             .apply(&self.gradient)
             .map_err(|source| TrainerError::Training { doing: "applying a step", source })
@@ -335,6 +340,7 @@ impl Trainer {
         self.session = Session::start(&self.spec, &self.device)
             .map_err(|source| TrainerError::Training { doing: "going back to step 0", source })?;
         self.grid = Grid::new(&self.layout);
+        self.stopping.reset();
         Ok(())
     }
 
@@ -346,7 +352,10 @@ impl Trainer {
             .restore(parts.training)
             .map_err(|source| TrainerError::Training { doing: "restoring a state", source })?;
         self.grid = grid;
-        let found = state::digest(&self.grid, &self.session);
+        if !self.stopping.restore(parts.stopping) {
+            return Err(TrainerError::State { reason: "what its tests gave is malformed".to_owned() });
+        }
+        let found = state::digest(&self.grid, self.stopping, &self.session);
         match expected {
             Some(expected) if expected != found => Err(TrainerError::State {
                 reason: format!("its digest is {found}, the ledger names {expected}"),

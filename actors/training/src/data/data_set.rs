@@ -8,8 +8,13 @@ use std::{
 };
 
 use super::{
-    csv_table::CsvTable, data_error::DataError, data_summary::DataSummary, digits::Digits,
-    fingerprint::Fingerprint, idx_images::IdxImages, normalisation::Normalisation,
+    csv_table::CsvTable,
+    data_error::DataError,
+    data_summary::DataSummary,
+    digits::Digits,
+    fingerprint::Fingerprint,
+    idx_images::IdxImages,
+    normalisation::Normalisation,
     text::{Sequence, Text, Tokenizer},
 };
 use crate::{data_facts::DataFacts, spec::DataSpec};

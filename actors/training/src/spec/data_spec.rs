@@ -13,7 +13,8 @@ use super::{
     text_spec::{TEXT_KINDS, TextSpec},
 };
 
-pub(super) const ABSOLUTE: &str = "an absolute path: every node reads its own file, at the same absolute path on each";
+pub(super) const ABSOLUTE: &str =
+    "an absolute path: every node reads its own file, at the same absolute path on each";
 const CSV_KEYS: &[&str] = &["path", "label", "header", "held_out_every", "scale", "shape"];
 const KINDS: [Kind; 7] = [
     Kind { name: "digits", keys: &[] },
@@ -237,8 +238,7 @@ mod tests {
     /// The table's errors: line, key and what is allowed, as for every other key.
     #[test]
     fn what_is_not_allowed_is_refused_with_line_and_key() {
-        const NAMES: &str =
-            "\"digits\", \"idx\", \"csv\", \"novel\", \"text\", \"jsonl\", \"tokens\"";
+        const NAMES: &str = "\"digits\", \"idx\", \"csv\", \"novel\", \"text\", \"jsonl\", \"tokens\"";
         let path = "path = \"/d\"";
         for (text, expected) in [
             ("data = \"mnist\"", format!("line 4: `data` is \"mnist\" (allowed: {NAMES})")),

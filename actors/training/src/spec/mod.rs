@@ -8,9 +8,9 @@ mod optimiser_spec;
 mod schedule_spec;
 mod spec_error;
 mod table_reader;
-mod text_spec;
 #[cfg(test)]
 mod tests;
+mod text_spec;
 
 pub(crate) use self::job_spec::STEPS;
 pub use self::{

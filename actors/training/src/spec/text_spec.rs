@@ -171,7 +171,11 @@ impl TextSpec {
                 TextKind::Jsonl => Some(optional_name(table, "field")?.unwrap_or_else(|| "text".to_owned())),
                 _ => None,
             },
-            sequence_tokens: table.integer_u32("sequence_tokens", SEQUENCE_TOKENS, SEQUENCE_TOKENS_DEFAULT)?,
+            sequence_tokens: table.integer_u32(
+                "sequence_tokens",
+                SEQUENCE_TOKENS,
+                SEQUENCE_TOKENS_DEFAULT,
+            )?,
             vocabulary: read_vocabulary(table, kind, tokenizer.is_some())?,
             tokenizer,
             end_of_text,
@@ -211,9 +215,12 @@ fn optional_path(table: &TableReader<'_>, key: &str) -> Result<Option<PathBuf>, 
 }
 
 fn optional_name(table: &TableReader<'_>, key: &str) -> Result<Option<String>, SpecError> {
-    let parse =
-        |name: &str| ((1..=NAME_BYTES_MAX).contains(&name.len())).then(|| name.to_owned());
-    if table.has(key) { table.string(key, parse, "a name of 1 to 100 bytes", None).map(Some) } else { Ok(None) }
+    let parse = |name: &str| ((1..=NAME_BYTES_MAX).contains(&name.len())).then(|| name.to_owned());
+    if table.has(key) {
+        table.string(key, parse, "a name of 1 to 100 bytes", None).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 #[cfg(test)]
@@ -238,7 +245,12 @@ mod tests {
             ("data = \"novel\"", TextSpec::novel()),
             (
                 "data = { kind = \"novel\", vocabulary = 512, sequence_tokens = 64, held_out = 0.25 }",
-                TextSpec { vocabulary: Some(512), sequence_tokens: 64, held_out: Some(0.25), ..TextSpec::novel() },
+                TextSpec {
+                    vocabulary: Some(512),
+                    sequence_tokens: 64,
+                    held_out: Some(0.25),
+                    ..TextSpec::novel()
+                },
             ),
             ("data = { kind = \"text\", path = \"/d/x\" }", file(TextKind::Text)),
             (
@@ -279,10 +291,7 @@ mod tests {
     #[test]
     fn what_is_not_allowed_is_refused_with_line_and_key() {
         for (text, expected) in [
-            (
-                "[data]\nkind = \"text\"",
-                format!("line 4: `data.path` is missing (allowed: {ABSOLUTE})"),
-            ),
+            ("[data]\nkind = \"text\"", format!("line 4: `data.path` is missing (allowed: {ABSOLUTE})")),
             (
                 "[data]\nkind = \"text\"\npath = \"novel.txt\"",
                 format!("line 6: `data.path` is \"novel.txt\" (allowed: {ABSOLUTE})"),

@@ -235,7 +235,7 @@ impl<N: Numbers> SyncMachine<N> {
         if !self.synced || !microbatches.is_valid(self.options.microbatches) {
             return;
         }
-        let ends_here = self.halted || step >= self.options.steps;
+        let ends_here = self.halted || step >= self.end();
         if step == self.step && self.results[part as usize].is_none() && !ends_here {
             self.need_contribution(from, part, microbatches, out);
         } else {

@@ -84,9 +84,10 @@ pub(super) fn read_jsonl(path: &Path, field: &str) -> Result<Vec<String>, DataEr
 
 fn document(path: &Path, line: u64, text: &str, field: &str) -> Result<String, TextError> {
     let path = || path.to_owned();
-    let value = serde_json::from_str(text)
-        .map_err(|source| TextError::NotJson { path: path(), line, source })?;
-    let refused = |found: String| Err(TextError::NoField { path: path(), line, field: field.to_owned(), found });
+    let value =
+        serde_json::from_str(text).map_err(|source| TextError::NotJson { path: path(), line, source })?;
+    let refused =
+        |found: String| Err(TextError::NoField { path: path(), line, field: field.to_owned(), found });
     let Value::Object(mut object) = value else { return refused("no object".to_owned()) };
     match object.remove(field) {
         Some(Value::String(text)) => Ok(text),

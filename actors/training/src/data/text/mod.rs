@@ -10,9 +10,9 @@ mod train_bpe;
 
 use std::path::{Path, PathBuf};
 
-pub use self::{text_error::TextError, tokenizer::Tokenizer, tokenizer_cache::set_tokenizer_cache};
-pub(crate) use self::token_sequences::{Sequence, TokenSequences};
 use self::token_sequences::Packed;
+pub(crate) use self::token_sequences::{Sequence, TokenSequences};
+pub use self::{text_error::TextError, tokenizer::Tokenizer, tokenizer_cache::set_tokenizer_cache};
 use super::{data_error::DataError, fingerprint::Fingerprint};
 use crate::spec::{TextKind, TextSpec};
 
@@ -48,7 +48,8 @@ impl Text {
     /// Memory that it takes.
     pub(super) fn bytes(&self) -> u64 {
         // The library's tables take some times the length of the file they are read from.
-        self.sequences.bytes() + self.tokenizer.as_ref().map_or(0, |tokenizer| 4 * tokenizer.json().len() as u64)
+        self.sequences.bytes()
+            + self.tokenizer.as_ref().map_or(0, |tokenizer| 4 * tokenizer.json().len() as u64)
     }
 }
 
@@ -63,7 +64,8 @@ fn load_documents(spec: &TextSpec) -> Result<Text, DataError> {
         }
     };
     let is_joined = training.len() > 1 || held_out.len() > 1;
-    let end_of_text = if is_joined { Some(tokenizer.required_end_of_text()?) } else { tokenizer.end_of_text() };
+    let end_of_text =
+        if is_joined { Some(tokenizer.required_end_of_text()?) } else { tokenizer.end_of_text() };
     let pack = |documents: Vec<String>| -> Result<Packed, DataError> {
         let mut packed = Packed::default();
         for document in documents {
@@ -103,7 +105,8 @@ fn split(mut documents: Vec<String>, share: f64) -> Documents {
     let mut text = documents.pop().unwrap_or_default();
     let cut = text.floor_char_boundary(kept(text.len()));
     // Behind the line that the cut falls on, if it ends.
-    let cut = text[cut..].find('\n').map(|line| cut + line + 1).filter(|cut| *cut < text.len()).unwrap_or(cut);
+    let cut =
+        text[cut..].find('\n').map(|line| cut + line + 1).filter(|cut| *cut < text.len()).unwrap_or(cut);
     let held_out = text.split_off(cut);
     (vec![text], vec![held_out])
 }
@@ -126,7 +129,11 @@ fn load_tokens(spec: &TextSpec) -> Result<Text, DataError> {
     for (file, tokens) in places {
         if let Some(at) = tokens.iter().position(|token| *token >= vocabulary) {
             // What was cut off a file counts from its beginning.
-            let before = if spec.held_out_path.is_none() && std::ptr::eq(tokens, &held_out) { training.len() } else { 0 };
+            let before = if spec.held_out_path.is_none() && std::ptr::eq(tokens, &held_out) {
+                training.len()
+            } else {
+                0
+            };
             let (index, token) = ((before + at) as u64, tokens[at]);
             return Err(TextError::TokenOutOfRange { path: file.to_owned(), index, token, vocabulary }.into());
         }

@@ -33,7 +33,10 @@ fn parse(bytes: &[u8]) -> Result<Vec<u32>, String> {
         return tokens(bytes, 2);
     };
     if word(1) != Some(version) {
-        return Err(format!("a header {magic} of version {version} was expected, not {}", word(1).unwrap_or(0)));
+        return Err(format!(
+            "a header {magic} of version {version} was expected, not {}",
+            word(1).unwrap_or(0)
+        ));
     }
     let Some(body) = bytes.get(HEADER_BYTES..) else {
         return Err(format!("it ends within its header of {HEADER_BYTES} bytes"));
@@ -41,7 +44,9 @@ fn parse(bytes: &[u8]) -> Result<Vec<u32>, String> {
     let declared = u64::from(word(2).unwrap_or(0));
     let found = body.len() as u64;
     if declared * token_bytes as u64 != found {
-        return Err(format!("its header declares {declared} tokens of {token_bytes} bytes, {found} bytes follow"));
+        return Err(format!(
+            "its header declares {declared} tokens of {token_bytes} bytes, {found} bytes follow"
+        ));
     }
     tokens(body, token_bytes)
 }

@@ -18,7 +18,12 @@ pub(super) struct Packed {
 
 impl Packed {
     /// Adds a document, and `end_of_text` after it.
-    pub(super) fn push(&mut self, path: &Path, document: &[u32], end_of_text: Option<u32>) -> Result<(), TextError> {
+    pub(super) fn push(
+        &mut self,
+        path: &Path,
+        document: &[u32],
+        end_of_text: Option<u32>,
+    ) -> Result<(), TextError> {
         if self.tokens.len() + document.len() >= TOKENS_MAX {
             return Err(TextError::Long { path: path.to_owned(), tokens_max: TOKENS_MAX as u64 });
         }
@@ -161,7 +166,8 @@ mod tests {
 
     fn sequences(length: usize, separate: bool) -> TokenSequences {
         let training = packed(&[&[1, 2], &[3], &[4, 5, 6, 7, 8]]);
-        TokenSequences::new(Path::new("x"), length, 9, (training, packed(&[&[8, 7, 6, 5]])), separate).unwrap()
+        TokenSequences::new(Path::new("x"), length, 9, (training, packed(&[&[8, 7, 6, 5]])), separate)
+            .unwrap()
     }
 
     /// 1 2 0 3 0 4 5 6 7 8 0, of which the last does not fill a sequence.
@@ -180,7 +186,10 @@ mod tests {
         let sequences = sequences(5, true);
         // 1 2 0 | 3 0 | and the target after them begins the third document.
         assert_eq!(sequences.sequence(0).starts, [3, 5]);
-        assert!(sequences.sequence(1).starts.is_empty(), "a document that begins with its sequence is no news");
+        assert!(
+            sequences.sequence(1).starts.is_empty(),
+            "a document that begins with its sequence is no news"
+        );
     }
 
     #[test]

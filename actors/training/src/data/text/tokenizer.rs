@@ -40,7 +40,11 @@ impl Tokenizer {
     }
 
     /// [`Self::open`] of bytes that are at hand.
-    pub(crate) fn from_json(path: &Path, json: Vec<u8>, end_of_text: Option<&str>) -> Result<Self, TextError> {
+    pub(crate) fn from_json(
+        path: &Path,
+        json: Vec<u8>,
+        end_of_text: Option<&str>,
+    ) -> Result<Self, TextError> {
         let refused = |source| TextError::NotATokenizer { path: path.to_owned(), source };
         // The library is written for files of friends: a panic of its own is a refusal here.
         let parse = || tokenizers::Tokenizer::from_bytes(&json);
@@ -147,7 +151,9 @@ mod tests {
         let line = "é".repeat(999) + "\n";
         let text = line.repeat(1_500);
         let cut: Vec<&str> = pieces(&text).collect();
-        assert!(cut.len() > 2 && cut.iter().all(|piece| piece.len() <= PIECE_BYTES_MAX && piece.ends_with('\n')));
+        assert!(
+            cut.len() > 2 && cut.iter().all(|piece| piece.len() <= PIECE_BYTES_MAX && piece.ends_with('\n'))
+        );
         assert_eq!(cut.concat(), text);
         let text = "é".repeat(PIECE_BYTES_MAX);
         assert_eq!(pieces(&text).collect::<String>(), text);
