@@ -15,7 +15,7 @@ use super::{
     fingerprint::Fingerprint,
     idx_images::IdxImages,
     normalisation::Normalisation,
-    text::{Sequence, Text, Tokenizer},
+    text::{Text, Tokenizer},
 };
 use crate::{data_facts::DataFacts, spec::DataSpec};
 
@@ -139,11 +139,19 @@ impl DataSet {
         }
     }
 
-    /// A sequence of tokens, which is one of [`Self::training`] or [`Self::held_out`]; `None` if the samples are no text.
-    pub(crate) fn sequence(&self, sample: u32) -> Option<Sequence<'_>> {
+    /// Appends a sequence of tokens, the token after each, and where each one's document begins; see the engine's batches.
+    ///
+    /// # Panics
+    /// If the samples are no text, or there is no such sample.
+    pub(crate) fn append_tokens(
+        &self,
+        sample: u32,
+        ignored: u32,
+        out: (&mut Vec<u32>, &mut Vec<u32>, &mut Vec<u32>),
+    ) {
         match &self.loaded.samples {
-            Samples::Text(text) => Some(text.sequences.sequence(sample)),
-            _ => None,
+            Samples::Text(text) => text.sequences.append(sample, ignored, out),
+            _ => panic!("the samples are no text"),
         }
     }
 

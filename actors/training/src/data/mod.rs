@@ -21,4 +21,4 @@ pub use self::{
     normalisation::Normalisation,
     text::{TextError, Tokenizer, set_tokenizer_cache},
 };
-pub(crate) use self::{data_summary::open, sample_order::SampleOrder, text::Sequence};
+pub(crate) use self::{data_summary::open, sample_order::SampleOrder};

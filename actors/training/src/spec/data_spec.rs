@@ -257,7 +257,7 @@ mod tests {
             ),
             (
                 "[data]\nkind = \"digits\"\npath = \"/d\"",
-                "line 6: `data.path` belongs to kind \"idx\" and \"csv\", not to \"digits\" (allowed: kind)".to_owned(),
+                "line 6: `data.path` belongs to kind \"idx\", \"csv\", \"text\", \"jsonl\" and \"tokens\", not to \"digits\" (allowed: kind)".to_owned(),
             ),
             (
                 "[data]\nkind = \"csv\"\nlable = \"last\"",

@@ -16,6 +16,7 @@ mod reference;
 mod refusals;
 mod sample_order;
 mod state;
+mod text_files;
 
 use traind_training::{JobSpec, Session};
 

@@ -10,8 +10,7 @@ mod train_bpe;
 
 use std::path::{Path, PathBuf};
 
-use self::token_sequences::Packed;
-pub(crate) use self::token_sequences::{Sequence, TokenSequences};
+use self::token_sequences::{Packed, TokenSequences};
 pub use self::{text_error::TextError, tokenizer::Tokenizer, tokenizer_cache::set_tokenizer_cache};
 use super::{data_error::DataError, fingerprint::Fingerprint};
 use crate::spec::{TextKind, TextSpec};
@@ -21,9 +20,9 @@ const NOVEL: &[u8] = include_bytes!("../../../data/austen_prideprejudice.txt");
 const NOVEL_NAME: &str = "the embedded novel";
 
 /// Sequences of tokens, and the tokenizer that made them, where one is known.
-pub(crate) struct Text {
-    pub(crate) sequences: TokenSequences,
-    pub(crate) tokenizer: Option<Tokenizer>,
+pub(super) struct Text {
+    pub(super) sequences: TokenSequences,
+    pub(super) tokenizer: Option<Tokenizer>,
 }
 
 /// The documents to train on, and those held out.

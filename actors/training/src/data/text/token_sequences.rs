@@ -33,10 +33,6 @@ impl Packed {
         Ok(())
     }
 
-    pub(super) fn tokens(&self) -> &[u32] {
-        &self.tokens
-    }
-
     fn sequences(&self, length: usize) -> usize {
         self.tokens.len().saturating_sub(1) / length
     }
@@ -51,18 +47,6 @@ pub(crate) struct TokenSequences {
     held_out: Packed,
     /// Whether a document is not to see those before it.
     separate_documents: bool,
-}
-
-/// One sequence.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sequence<'a> {
-    /// `length` tokens.
-    pub(crate) inputs: &'a [u32],
-    /// The token after each.
-    pub(crate) targets: &'a [u32],
-    /// Places in `inputs` where documents begin, ascending and without 0; empty if documents may see each other. A target at
-    /// such a place less one is the beginning of another document, which its own tells nothing about.
-    pub(crate) starts: Vec<usize>,
 }
 
 impl TokenSequences {
@@ -107,21 +91,36 @@ impl TokenSequences {
         start..start + self.held_out.sequences(self.length) as u32
     }
 
-    /// A sequence, which is one of [`Self::training`] or [`Self::held_out`].
+    /// Appends a sequence, which is one of [`Self::training`] or [`Self::held_out`]: its tokens, the token after each, and the
+    /// place in it at which each token's document begins. Where documents are separate, the token after a document's last one
+    /// is another document's and `ignored` stands instead; where not, no places are appended.
     ///
     /// # Panics
     /// If there is none of this id.
-    pub(crate) fn sequence(&self, id: u32) -> Sequence<'_> {
+    pub(crate) fn append(
+        &self,
+        id: u32,
+        ignored: u32,
+        (tokens, targets, starts): (&mut Vec<u32>, &mut Vec<u32>, &mut Vec<u32>),
+    ) {
         let training = self.training().end;
         let (packed, index) =
             if id < training { (&self.training, id) } else { (&self.held_out, id - training) };
         let start = index as usize * self.length;
-        let tokens = &packed.tokens[start..start + self.length + 1];
-        Sequence {
-            inputs: &tokens[..self.length],
-            targets: &tokens[1..],
-            starts: if self.separate_documents { starts(packed, start, self.length) } else { Vec::new() },
+        let sequence = &packed.tokens[start..start + self.length + 1];
+        tokens.extend_from_slice(&sequence[..self.length]);
+        targets.extend_from_slice(&sequence[1..]);
+        if !self.separate_documents {
+            return;
         }
+        let first = targets.len() - self.length;
+        let mut from = 0;
+        for to in documents_within(packed, start, self.length) {
+            starts.extend(std::iter::repeat_n(from as u32, to - from));
+            targets[first + to - 1] = ignored;
+            from = to;
+        }
+        starts.extend(std::iter::repeat_n(from as u32, self.length - from));
     }
 
     /// The tokens to train on, and those held out, in the order of the text.
@@ -147,8 +146,8 @@ impl TokenSequences {
     }
 }
 
-/// Where documents begin within `length` tokens from `start` on and one more: that one is only a target.
-fn starts(packed: &Packed, start: usize, length: usize) -> Vec<usize> {
+/// Where documents begin after the first of `length` tokens from `start` on, and in the one after them, which is only a target.
+fn documents_within(packed: &Packed, start: usize, length: usize) -> Vec<usize> {
     let from = packed.starts.partition_point(|other| *other as usize <= start);
     let within = packed.starts[from..].iter().map(|other| *other as usize - start);
     within.take_while(|other| *other <= length).collect()
@@ -166,30 +165,35 @@ mod tests {
 
     fn sequences(length: usize, separate: bool) -> TokenSequences {
         let training = packed(&[&[1, 2], &[3], &[4, 5, 6, 7, 8]]);
-        TokenSequences::new(Path::new("x"), length, 9, (training, packed(&[&[8, 7, 6, 5]])), separate)
+        TokenSequences::new(Path::new("x"), length, 9, (training, packed(&[&[8, 7, 6, 5, 4]])), separate)
             .unwrap()
     }
 
-    /// 1 2 0 3 0 4 5 6 7 8 0, of which the last does not fill a sequence.
+    fn appended(sequences: &TokenSequences, id: u32) -> [Vec<u32>; 3] {
+        let (mut tokens, mut targets, mut starts) = (vec![77], vec![77], vec![77]);
+        sequences.append(id, 99, (&mut tokens, &mut targets, &mut starts));
+        [tokens, targets, starts].map(|values| values[1..].to_vec())
+    }
+
+    /// 1 2 0 3 0 4 5 6 7 8 0, of which the last two do not fill a sequence.
     #[test]
     fn documents_are_packed_and_cut_and_each_target_follows_its_input() {
         let sequences = sequences(4, false);
         assert_eq!((sequences.training(), sequences.held_out()), (0..2, 2..3));
-        let of = |inputs, targets| Sequence { inputs, targets, starts: Vec::new() };
-        assert_eq!(sequences.sequence(0), of(&[1, 2, 0, 3], &[2, 0, 3, 0]));
-        assert_eq!(sequences.sequence(1), of(&[0, 4, 5, 6], &[4, 5, 6, 7]));
-        assert_eq!(sequences.sequence(2), of(&[8, 7, 6, 5], &[7, 6, 5, 0]));
+        assert_eq!(appended(&sequences, 0), [vec![1, 2, 0, 3], vec![2, 0, 3, 0], vec![]]);
+        assert_eq!(appended(&sequences, 1), [vec![0, 4, 5, 6], vec![4, 5, 6, 7], vec![]]);
+        assert_eq!(appended(&sequences, 2), [vec![8, 7, 6, 5], vec![7, 6, 5, 4], vec![]]);
     }
 
+    /// 1 2 0 | 3 0 | 4 5 6 7 8 0: the target after the first five tokens begins the third document.
     #[test]
-    fn document_starts_are_those_within_the_sequence_and_its_last_target() {
+    fn separate_documents_know_where_they_begin_and_ask_nothing_of_the_next() {
         let sequences = sequences(5, true);
-        // 1 2 0 | 3 0 | and the target after them begins the third document.
-        assert_eq!(sequences.sequence(0).starts, [3, 5]);
-        assert!(
-            sequences.sequence(1).starts.is_empty(),
-            "a document that begins with its sequence is no news"
+        assert_eq!(
+            appended(&sequences, 0),
+            [vec![1, 2, 0, 3, 0], vec![2, 0, 99, 0, 99], vec![0, 0, 0, 3, 3]]
         );
+        assert_eq!(appended(&sequences, 1), [vec![4, 5, 6, 7, 8], vec![5, 6, 7, 8, 0], vec![0; 5]]);
     }
 
     #[test]

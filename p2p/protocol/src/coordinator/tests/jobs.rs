@@ -224,11 +224,11 @@ fn a_job_that_may_end_early_is_done_where_its_members_find_its_end() {
     cluster.all_apply(1);
     cluster.all_apply(2);
     cluster.report(1, finished(2));
-    assert_eq!(cluster.status(), JobStatus::Running, "the other has not finished yet");
+    assert_eq!(cluster.status(), &JobStatus::Running, "the other has not finished yet");
     cluster.report(1, written(2));
     cluster.report(2, finished(2));
     cluster.pass_ms(FINAL_CHECKPOINT_WAIT_MS);
-    assert_eq!(cluster.status(), JobStatus::Done);
+    assert_eq!(cluster.status(), &JobStatus::Done);
     assert_eq!(cluster.job().result.as_ref().unwrap().step, 2);
 
     // Without that permission the word of such an end is no end.
@@ -236,7 +236,7 @@ fn a_job_that_may_end_early_is_done_where_its_members_find_its_end() {
     cluster.all_apply(1);
     cluster.report(1, finished(1));
     cluster.pass_ms(FINAL_CHECKPOINT_WAIT_MS);
-    assert_eq!(cluster.status(), JobStatus::Running);
+    assert_eq!(cluster.status(), &JobStatus::Running);
 }
 
 #[test]
