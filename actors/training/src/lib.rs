@@ -6,6 +6,8 @@
 //! far: the initial parameters and the order of samples come from the seed through a counter-based generator, and
 //! neither the number of threads nor the process changes a bit. Unlike processors may: see [`numeric_class`].
 
+mod batch;
+mod composed;
 mod counter_rng;
 mod data;
 mod data_facts;
@@ -14,6 +16,8 @@ mod evaluation;
 mod layers;
 mod memory_estimate;
 mod models;
+mod network;
+mod numbers;
 mod numeric_class;
 mod optimiser;
 mod parameter_layout;
@@ -40,8 +44,9 @@ pub use portable::{
 };
 pub use session::{AppliedUpdate, MicrobatchOutcome, Session};
 pub use spec::{
-    BatchSpec, CheckpointSpec, CsvSpec, DataSpec, EvaluationSpec, JobSpec, LabelColumn, ModelSpec, NodesSpec,
-    OptimiserSpec, Problem, ScheduleSpec, SpecError, TextKind, TextSpec,
+    BatchSpec, CheckpointSpec, CsvSpec, DataSpec, EvaluationSpec, Gpt2Activation, Gpt2Spec, JobSpec,
+    LabelColumn, LayerSpec, LlamaSpec, ModelSpec, NodesSpec, OptimiserSpec, Problem, ScheduleSpec,
+    SequentialSpec, SpecError, TextKind, TextSpec,
 };
 pub use state::StateError;
 pub use threads::{ThreadSetting, set_threads};

@@ -64,6 +64,16 @@ impl ParameterLayout {
         &self.places
     }
 
+    /// The number of the parameter of this name in [`Self::places`].
+    pub(crate) fn index(&self, name: &str) -> Option<usize> {
+        self.places.binary_search_by(|place| place.name.as_str().cmp(name)).ok()
+    }
+
+    /// The parameter of this name.
+    pub(crate) fn place(&self, name: &str) -> Option<&ParameterPlace> {
+        self.index(name).map(|index| &self.places[index])
+    }
+
     /// The parameter that holds element `index` of the flat vector; `None` beyond its end.
     #[must_use]
     pub fn parameter_at(&self, index: usize) -> Option<&ParameterPlace> {
@@ -77,7 +87,7 @@ mod tests {
     use crate::{data_facts::DataFacts, spec::ModelSpec};
 
     fn layout(model: &ModelSpec) -> ParameterLayout {
-        let data = DataFacts { image_shape: [1, 32, 32], classes: 10, black: 0.0, bytes: 0 };
+        let data = DataFacts { image_shape: [1, 32, 32], classes: 10, black: 0.0, bytes: 0, tokens: false };
         ParameterLayout::new(&model.declarations(&data).unwrap())
     }
 

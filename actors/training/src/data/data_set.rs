@@ -221,6 +221,7 @@ impl DataSet {
         DataFacts {
             image_shape: self.image_shape(),
             classes: self.classes(),
+            tokens: self.token_streams().is_some(),
             black: self.normalisation().apply(0.0),
             bytes: self.bytes(),
         }

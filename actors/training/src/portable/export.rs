@@ -121,7 +121,7 @@ pub fn export_state(
 
 /// Where each parameter lies.
 pub(super) fn layout(spec: &JobSpec, facts: &ExportFacts) -> Result<ParameterLayout, PortableError> {
-    let declarations = spec.model.declarations(&facts.data_facts());
+    let declarations = spec.model.declarations(&facts.data_facts(spec));
     declarations
         .map(|declarations| ParameterLayout::new(&declarations))
         .map_err(|error| PortableError::Model(Box::new(error)))

@@ -2,7 +2,7 @@
 
 use crate::{
     counter_rng::{CounterRng, Purpose},
-    models::ParameterDeclaration,
+    models::{Initial, ParameterDeclaration},
     parameter_layout::ParameterLayout,
     spec::JobSpec,
     state::{State, fingerprint},
@@ -20,8 +20,13 @@ pub(super) fn initial_state(
         let place = layout.places().iter().find(|place| place.name == declaration.name);
         let place = place.expect("the layout is made from the same declarations");
         let stream = stream_of(&declaration.name);
-        CounterRng::new(spec.seed, Purpose::Initialisation, stream)
-            .fill_uniform(declaration.bound, &mut parameters[place.range()]);
+        let rng = CounterRng::new(spec.seed, Purpose::Initialisation, stream);
+        let out = &mut parameters[place.range()];
+        match declaration.initial {
+            Initial::Uniform(bound) => rng.fill_uniform(bound, out),
+            Initial::Normal(deviation) => rng.fill_normal(deviation, out),
+            Initial::Constant(value) => out.fill(value),
+        }
     }
     state_at_start(spec, parameters)
 }

@@ -1,23 +1,21 @@
 //! A session trains one job on one thread.
 
 mod batch;
-#[cfg(test)]
-mod composed_tests;
+mod engine;
 mod evaluate;
-mod flat;
 mod inference;
 mod initial;
 
-use candle_core::{Device, Tensor, Var};
+use std::ops::Range;
 
-use self::{batch::Border, initial::initial_state};
+use self::{batch::Border, engine::Engine, initial::initial_state};
 pub(crate) use self::{evaluate::EVALUATION_SAMPLES, initial::state_at_start};
 use crate::{
+    counter_rng::{CounterRng, Purpose},
     data::{self, DataSet, SampleOrder},
     data_facts::DataFacts,
     device,
-    layers::{Layers, cross_entropy_losses},
-    models::Parameters,
+    network::Gradients,
     optimiser::{Moving, NotFinite, update},
     parameter_layout::ParameterLayout,
     spec::JobSpec,
@@ -37,12 +35,8 @@ pub struct Session {
     held_out: Vec<u32>,
     /// On the host whatever the device: updates, digests and snapshots are the same everywhere.
     state: State,
-    /// Where gradients are computed.
-    device: Device,
-    /// What they are computed with.
-    layers: Layers,
-    /// The parameters of `state` as candle's variables on `device`.
-    variables: Vec<Var>,
+    /// What computes gradients.
+    engine: Engine,
 }
 
 /// What a micro-batch gave beside its gradient.
@@ -72,20 +66,15 @@ impl Session {
     /// A device that is unknown or cannot be opened, a broken data set, a model that does not take its images, parameters without a gradient.
     pub fn start(spec: &JobSpec, device: &str) -> Result<Self, TrainingError> {
         let device = device::open(device)?;
-        let layers = Layers::of(&device);
-        Self::start_with(spec, device, layers)
-    }
-
-    fn start_with(spec: &JobSpec, device: Device, layers: Layers) -> Result<Self, TrainingError> {
         let data = data::open(&spec.data)?;
         let facts = data.facts();
         let declarations = spec.model.declarations(&facts)?;
         let layout = ParameterLayout::new(&declarations);
         let state = initial_state(spec, &declarations, &layout);
-        let variables = flat::variables(&layout, &state.parameters, &device)
-            .map_err(TrainingError::compute("variables"))?;
+        let border = Border { width: spec.model.border(&facts)?, value: facts.black };
+        let engine = Engine::new(spec, &facts, border, &layout, device, &state.parameters)?;
         let mut session = Self {
-            border: Border { width: spec.model.border(&facts)?, value: facts.black },
+            border,
             order: SampleOrder::new(spec.seed, data.training()),
             held_out: data.held_out(),
             spec: spec.clone(),
@@ -93,9 +82,7 @@ impl Session {
             data,
             facts,
             state,
-            device,
-            layers,
-            variables,
+            engine,
         };
         session.check_coverage()?;
         Ok(session)
@@ -144,6 +131,20 @@ impl Session {
     /// [`TrainingError::NotFinite`] if the loss or a gradient is not finite; an unknown micro-batch; a wrong length. `out` is
     /// then of no use.
     pub fn gradient(&mut self, microbatch: u32, out: &mut [f32]) -> Result<MicrobatchOutcome, TrainingError> {
+        self.gradient_streamed(microbatch, out, |_| {})
+    }
+
+    /// As [`Self::gradient`]; `finished` is called while the backward pass goes on, with the places in `out` that are final, in
+    /// all each place once. They are worth nothing if an error follows.
+    ///
+    /// # Errors
+    /// As [`Self::gradient`].
+    pub fn gradient_streamed(
+        &mut self,
+        microbatch: u32,
+        out: &mut [f32],
+        mut finished: impl FnMut(&[Range<usize>]),
+    ) -> Result<MicrobatchOutcome, TrainingError> {
         let micro_batches = self.spec.batch.micro_batches;
         if microbatch >= micro_batches {
             return Err(TrainingError::NoSuchMicrobatch { microbatch, micro_batches });
@@ -151,7 +152,8 @@ impl Session {
         self.check_length("gradient", out.len())?;
         self.order.prepare(self.position(self.state.step, microbatch));
         let samples = self.microbatch_samples(self.state.step, microbatch);
-        let loss_sum = self.loss_and_gradient(&samples, out)?;
+        let position = self.position_number(microbatch);
+        let loss_sum = self.loss_and_gradient(&samples, position, out, &mut finished)?;
         let not_finite = |what: String| TrainingError::NotFinite {
             what,
             step: self.state.step,
@@ -229,35 +231,39 @@ impl Session {
         step * self.spec.batch_samples() + u64::from(microbatch) * u64::from(self.spec.batch.micro_batch_size)
     }
 
+    /// The number of a micro-batch among all of the job: what dropout draws from.
+    fn position_number(&self, microbatch: u32) -> u64 {
+        self.state.step * u64::from(self.spec.batch.micro_batches) + u64::from(microbatch)
+    }
+
+    /// One sample's gradient must reach every parameter and be finite.
     fn check_coverage(&mut self) -> Result<(), TrainingError> {
         let samples = self.order.range(0, 1);
-        let mut gradient = vec![0.0; self.layout.elements()];
-        self.loss_and_gradient(&samples, &mut gradient).map(drop)
+        let mut gradient = vec![f32::NAN; self.layout.elements()];
+        self.loss_and_gradient(&samples, 0, &mut gradient, &mut |_| {})?;
+        let places = self.layout.places().iter();
+        let bad = places.filter(|place| first_not_finite(&gradient[place.range()]).is_some());
+        let parameters: Vec<String> = bad.map(|place| place.name.clone()).collect();
+        if parameters.is_empty() { Ok(()) } else { Err(TrainingError::NotFiniteAtStart { parameters }) }
     }
 
-    fn loss_and_gradient(&self, samples: &[u32], out: &mut [f32]) -> Result<f64, TrainingError> {
-        let parameters: Vec<Tensor> =
-            self.variables.iter().map(|variable| variable.as_tensor().clone()).collect();
-        let (logits, labels) = self.logits(&parameters, samples)?;
-        let losses = cross_entropy_losses(&logits, &labels).map_err(TrainingError::compute("loss"))?;
-        let gradients = (self.layers.cross_entropy_sum)(&logits, &labels)
-            .and_then(|loss| loss.backward())
-            .map_err(TrainingError::compute("backward pass"))?;
-        flat::collect(&gradients, &self.variables, &self.layout, out)?;
-        Ok(losses.iter().sum())
-    }
-
-    fn logits(&self, parameters: &[Tensor], samples: &[u32]) -> Result<(Tensor, Vec<u32>), TrainingError> {
-        let images = self.images(samples).map_err(TrainingError::compute("batch"))?;
-        let parameters = Parameters::new(&self.layout, parameters, self.layers);
-        let logits = self.spec.model.forward(&parameters, &images);
-        let labels = samples.iter().map(|sample| self.data.label(*sample)).collect();
-        Ok((logits.map_err(TrainingError::compute("forward pass"))?, labels))
+    fn loss_and_gradient(
+        &self,
+        samples: &[u32],
+        position: u64,
+        out: &mut [f32],
+        finished: &mut dyn FnMut(&[Range<usize>]),
+    ) -> Result<f64, TrainingError> {
+        let batch = self.batch(samples);
+        let randomness = CounterRng::new(self.spec.seed, Purpose::Dropout, position);
+        let gradients = Gradients { out, randomness, finished };
+        let scores = self.engine.gradient(&self.state.parameters, &batch, gradients)?;
+        let rows = batch.rows_per_sample() as f64;
+        Ok(scores.iter().map(|score| score.loss).sum::<f64>() / rows)
     }
 
     fn assign_variables(&self) -> Result<(), TrainingError> {
-        flat::assign(&self.layout, &self.state.parameters, &self.variables)
-            .map_err(TrainingError::compute("variables"))
+        self.engine.assign(&self.state.parameters)
     }
 
     fn check_length(&self, what: &'static str, found: usize) -> Result<(), TrainingError> {

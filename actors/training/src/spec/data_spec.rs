@@ -91,6 +91,12 @@ impl DataSpec {
         }
     }
 
+    /// Whether samples are sequences of tokens.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        matches!(self, Self::Text(_))
+    }
+
     /// Where each node finds it; `None` for data that is part of the program.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {

@@ -32,13 +32,14 @@ const CHECKPOINTS_KEPT: Range<u32> = 1..1001;
 /// Nodes of a job: more than micro-batches would have nothing to do.
 const NODES: Range<u32> = 1..1025;
 
-const ROOT_KEYS: [&str; 11] = [
+const ROOT_KEYS: [&str; 12] = [
     "name",
     "seed",
     "steps",
     "model",
     "data",
     "batch",
+    "activation_checkpointing",
     "optimiser",
     "schedule",
     "evaluation",
@@ -61,6 +62,9 @@ pub struct JobSpec {
     pub data: DataSpec,
     /// The global batch of a step.
     pub batch: BatchSpec,
+    /// Whether activations are forgotten and computed again in the backward pass: less memory, more time, the same bits. Default
+    /// false.
+    pub activation_checkpointing: bool,
     /// How a mean gradient changes the parameters.
     pub optimiser: OptimiserSpec,
     /// How the learning rate changes with the steps.
@@ -131,6 +135,7 @@ impl JobSpec {
             model: ModelSpec::read(&root)?,
             data: DataSpec::read(&root)?,
             batch: BatchSpec::read(&root)?,
+            activation_checkpointing: root.boolean("activation_checkpointing", false)?,
             optimiser: OptimiserSpec::read(&root)?,
             schedule: ScheduleSpec::read(&root, steps)?,
             evaluation: EvaluationSpec::read(&root)?,
