@@ -13,6 +13,7 @@ mod data;
 mod data_facts;
 mod device;
 mod evaluation;
+mod language;
 mod layers;
 mod memory_estimate;
 mod models;
@@ -34,13 +35,14 @@ pub use data::{
 pub use data_facts::DataFacts;
 pub use device::{check_device, device_count};
 pub use evaluation::Evaluation;
+pub use language::{LanguageModel, Sampling, TextEnd, model_of_directory, open_tokenizer};
 pub use memory_estimate::{memory_estimate_bytes, state_bytes};
 pub use numeric_class::numeric_class;
 pub use parameter_layout::{ParameterLayout, ParameterPlace};
 pub use portable::{
     BorderConfig, CONFIG_FILE, ExportFacts, ExportedModel, MODEL_FILE, ModelConfig, ModelSnapshot,
-    PortableError, ProvenanceConfig, TensorProblem, export_model, export_state, import_parameters,
-    initial_state,
+    PortableError, ProvenanceConfig, TOKENIZER_FILE, TensorProblem, export_model, export_state,
+    import_parameters, initial_state,
 };
 pub use session::{AppliedUpdate, MicrobatchOutcome, Session};
 pub use spec::{

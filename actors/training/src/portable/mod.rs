@@ -21,3 +21,5 @@ pub use self::{
 pub const MODEL_FILE: &str = "model.safetensors";
 /// The description's file in an exported directory.
 pub const CONFIG_FILE: &str = "config.json";
+/// The tokenizer's file in the directory of a language model.
+pub const TOKENIZER_FILE: &str = "tokenizer.json";

@@ -71,6 +71,14 @@ pub enum PortableError {
         #[source]
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
+    /// A description that is none, or of a model that is not computed here.
+    #[error("{}: {problem}", .path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A tensor that is not what the model needs.
     #[error("{}, tensor {name}: {problem}", .path.display())]
     Tensor {
