@@ -42,7 +42,7 @@ pub use parameter_layout::{ParameterLayout, ParameterPlace};
 pub use portable::{
     BorderConfig, CONFIG_FILE, ExportFacts, ExportedModel, MODEL_FILE, ModelConfig, ModelSnapshot,
     PortableError, ProvenanceConfig, TOKENIZER_FILE, TensorProblem, export_model, export_state,
-    import_parameters, initial_state,
+    import_parameters, initial_state, refuse_pickle,
 };
 pub use session::{AppliedUpdate, MicrobatchOutcome, Session};
 pub use spec::{

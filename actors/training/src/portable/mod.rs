@@ -12,7 +12,7 @@ mod tensor_file;
 pub use self::{
     export::{ExportedModel, ModelSnapshot, export_model, export_state},
     export_facts::ExportFacts,
-    import::{import_parameters, initial_state},
+    import::{import_parameters, initial_state, refuse_pickle},
     model_config::{BorderConfig, ModelConfig, ProvenanceConfig},
     portable_error::{PortableError, Problem as TensorProblem},
 };
