@@ -7,6 +7,8 @@ mod division;
 mod leaving;
 mod lifecycle;
 mod queue;
+mod shell;
+mod text;
 mod verbs;
 
 /// The kit's binary, which is the daemon and `trainctl`.
