@@ -12,6 +12,7 @@ mod fixtures;
 mod gradient;
 mod idx_files;
 mod import;
+mod language;
 mod reference;
 mod refusals;
 mod sample_order;
