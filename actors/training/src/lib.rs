@@ -26,6 +26,7 @@ mod portable;
 mod session;
 mod spec;
 mod state;
+mod step_samples;
 mod threads;
 mod training_error;
 
@@ -51,5 +52,6 @@ pub use spec::{
     SequentialSpec, SpecError, TextKind, TextSpec,
 };
 pub use state::StateError;
-pub use threads::{ThreadSetting, set_threads};
+pub use step_samples::{StepSamples, step_samples};
+pub use threads::{ThreadSetting, prepare_threads, set_threads};
 pub use training_error::TrainingError;

@@ -10,6 +10,7 @@ mod queue;
 mod shell;
 mod text;
 mod verbs;
+mod why;
 
 /// The kit's binary, which is the daemon and `trainctl`.
 const KIT: &str = env!("CARGO_BIN_EXE_traind-kit");

@@ -1,4 +1,4 @@
-//! `trainctl` as a person runs it.
+//! `trainctl` on a live daemon.
 
 use std::process::{Command, Output};
 
@@ -10,7 +10,8 @@ use crate::KIT;
 
 /// `trainctl` at the control socket of one daemon.
 pub(crate) struct Shell {
-    socket: String,
+    /// Path of the socket.
+    pub(crate) socket: String,
 }
 
 impl Shell {
@@ -18,7 +19,7 @@ impl Shell {
         Self { socket: daemon.client().socket().display().to_string() }
     }
 
-    pub(crate) async fn run(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+    async fn run(&self, arguments: &[&str]) -> anyhow::Result<Output> {
         let mut command = Command::new(KIT);
         command.args(["--socket", &self.socket]).args(arguments);
         tokio::task::spawn_blocking(move || command.output()).await?.context("running trainctl")
@@ -46,6 +47,6 @@ impl Shell {
     }
 }
 
-pub(crate) fn told(output: &Output) -> String {
+fn told(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
