@@ -1,6 +1,6 @@
 //! Where each parameter lies in the flat vector.
 
-use crate::models::ParameterDeclaration;
+use crate::{models::ParameterDeclaration, spec::DecaySpec};
 
 /// One parameter's place in the flat vector.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +67,12 @@ impl ParameterLayout {
     /// The number of the parameter of this name in [`Self::places`].
     pub(crate) fn index(&self, name: &str) -> Option<usize> {
         self.places.binary_search_by(|place| place.name.as_str().cmp(name)).ok()
+    }
+
+    /// Places that such a decay is not for, ascending.
+    pub(crate) fn lasting_places(&self, decay: DecaySpec) -> Vec<std::ops::Range<usize>> {
+        let lasts = |place: &&ParameterPlace| decay == DecaySpec::Matrices && place.shape.len() < 2;
+        self.places.iter().filter(lasts).map(ParameterPlace::range).collect()
     }
 
     /// The parameter of this name.

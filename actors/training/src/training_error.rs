@@ -49,6 +49,15 @@ pub enum TrainingError {
         /// The model's name in job files.
         model: &'static str,
     },
+    /// A precision that this build computes on the processor alone.
+    #[error("precision bfloat16 is computed on the processor only: give the node device \"cpu\"")]
+    PrecisionAndDevice,
+    /// A batch that does not fit the model.
+    #[error("the batch does not fit the model: {reason}")]
+    Batch {
+        /// Why.
+        reason: String,
+    },
     /// A tokenizer with more ids than the model has embeddings.
     #[error("the tokenizer has {tokens} ids, the model's table of embeddings {rows} rows: raise vocab_size")]
     Vocabulary {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use traind_training::{
-    CONFIG_FILE, JobSpec, ModelSpec, TOKENIZER_FILE, model_of_directory, open_tokenizer, refuse_pickle,
+    CONFIG_FILE, JobSpec, ModelSpec, TOKENIZER_FILE, model_from_directory, open_tokenizer, refuse_pickle,
 };
 
 use super::failure::Failure;
@@ -25,7 +25,7 @@ pub(super) fn check(directory: &Path, job: &JobSpec) -> Result<(), Failure> {
     refuse_pickle(directory).map_err(|error| refused(&error))?;
     let Some((rows, _)) = job.model.language() else { return Ok(()) };
     if directory.join(CONFIG_FILE).exists() {
-        let found = model_of_directory(directory).map_err(|error| refused(&error))?;
+        let found = model_from_directory(directory).map_err(|error| refused(&error))?;
         if let Some((key, found, wanted)) = difference(&found, &job.model) {
             let path = directory.join(CONFIG_FILE);
             let message = format!("{}: {key} is {found}, the job's model.{key} is {wanted}", path.display());
@@ -101,7 +101,8 @@ mod tests {
         std::fs::write(directory.path().join(CONFIG_FILE), CONFIG.replace("llama", "t5")).unwrap();
         assert_eq!(
             words(&job(MODEL)),
-            "DIR/config.json: model_type \"t5\" is not known (allowed: llama, mistral, qwen2, gpt2)"
+            "DIR/config.json describes no model that this program trains: model_type \"t5\" is not known (known: \
+             llama, mistral, qwen2, gpt2)"
         );
     }
 

@@ -38,6 +38,7 @@ fn gradients_and_scores_of_whole_models_equal_those_of_our_own_layers() {
             out: &mut wanted,
             randomness: CounterRng::new(0, Purpose::Dropout, 0),
             finished: &mut |_| {},
+            scale: 1.0,
         };
         let weights = Weights::Plain(&parameters);
         let own_scores = own.gradient(weights, &batch, gradients);

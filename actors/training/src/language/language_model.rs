@@ -1,23 +1,18 @@
 //! A language model from a directory as Hugging Face has it, and the text that it writes.
 
-use std::{fs, ops::ControlFlow, path::Path};
+use std::{ops::ControlFlow, path::Path};
 
-use serde_json::{Map, Value};
-
-use super::{hugging_face, sampling::Sampling};
+use super::sampling::Sampling;
 use crate::{
     data::{DataError, Tokenizer},
     data_facts::DataFacts,
     layers::{KeyValueCache, Weights},
     network::Network,
     parameter_layout::ParameterLayout,
-    portable::{CONFIG_FILE, PortableError, TOKENIZER_FILE, import_parameters},
-    spec::ModelSpec,
+    portable::{TOKENIZER_FILE, import_parameters, model_from_directory},
     training_error::TrainingError,
 };
 
-/// Longest `config.json` that is read, in bytes: those in use have some kilobytes.
-const CONFIG_BYTES_MAX: u64 = 1 << 20;
 /// A character that is not whole yet decodes to this.
 const REPLACEMENT: char = '\u{fffd}';
 
@@ -52,7 +47,7 @@ impl LanguageModel {
     /// the first with both shapes; a tokenizer that is larger than the table of embeddings; pickles, with the reason.
     pub fn open(directory: &Path) -> Result<Self, TrainingError> {
         let import = |error| TrainingError::Import(Box::new(error));
-        let spec = model_of_directory(directory).map_err(import)?;
+        let spec = model_from_directory(directory).map_err(import)?;
         let tokenizer = open_tokenizer(directory)?;
         let (vocabulary, positions) = spec.language().unwrap_or_default();
         let tokens = tokenizer.vocabulary() as usize;
@@ -121,24 +116,6 @@ impl LanguageModel {
         }
         Ok(TextEnd::TokensMax)
     }
-}
-
-/// The model that the `config.json` of a directory describes.
-///
-/// # Errors
-/// A file that is missing, too long, or no description of a model that is computed here.
-pub fn model_of_directory(directory: &Path) -> Result<ModelSpec, PortableError> {
-    let path = directory.join(CONFIG_FILE);
-    let io = |source| PortableError::Io { operation: "read", path: path.clone(), source };
-    let refused = |problem: String| PortableError::Config { path: path.clone(), problem };
-    let length = fs::metadata(&path).map_err(io)?.len();
-    if length > CONFIG_BYTES_MAX {
-        return Err(refused(format!("{length} bytes, more than {CONFIG_BYTES_MAX}")));
-    }
-    let bytes = fs::read(&path).map_err(io)?;
-    let config: Map<String, Value> =
-        serde_json::from_slice(&bytes).map_err(|error| refused(format!("not JSON: {error}")))?;
-    hugging_face::model_of(&path, &config)
 }
 
 /// The tokenizer of a directory.

@@ -105,12 +105,17 @@ impl<T: Real> Sequence<'_, T> {
             for block in self.blocks() {
                 let mut scores = pool.take(block.queries.len() * block.keys.len());
                 self.scores(head, &block, &mut scores);
-                vectorised(|| {
-                    for (query, row) in block.queries.clone().zip(scores.chunks_exact_mut(block.keys.len())) {
-                        let normaliser = softmax(row, self.seen(query, &block));
-                        normalisers[query - self.first_query] = normaliser;
-                    }
-                });
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for (query, row) in
+                            block.queries.clone().zip(scores.chunks_exact_mut(block.keys.len()))
+                        {
+                            let normaliser = softmax(row, self.seen(query, &block));
+                            normalisers[query - self.first_query] = normaliser;
+                        }
+                    },
+                );
                 let stride = self.heads.output();
                 let at = (block.queries.start - self.first_query) * stride + head * self.heads.dimension;
                 let out =
@@ -155,23 +160,26 @@ impl<T: Real> Sequence<'_, T> {
         changes: &mut [T],
     ) {
         let (keys, stride, dimension) = (block.keys.len(), self.heads.output(), self.heads.dimension);
-        vectorised(|| {
-            let rows = shares.chunks_exact_mut(keys).zip(changes.chunks_exact_mut(keys));
-            for (query, (shares, changes)) in block.queries.clone().zip(rows) {
-                let at = query * stride + head * dimension..query * stride + (head + 1) * dimension;
-                let mean = dot(&saved.output[at.clone()], &saved.gradient[at]);
-                let normaliser = saved.normalisers[head * self.keys() + query];
-                let seen = self.seen(query, block);
-                for outside in [0..seen.start, seen.end..keys] {
-                    shares[outside.clone()].fill(T::ZERO);
-                    changes[outside].fill(T::ZERO);
+        vectorised(
+            #[inline(always)]
+            || {
+                let rows = shares.chunks_exact_mut(keys).zip(changes.chunks_exact_mut(keys));
+                for (query, (shares, changes)) in block.queries.clone().zip(rows) {
+                    let at = query * stride + head * dimension..query * stride + (head + 1) * dimension;
+                    let mean = dot(&saved.output[at.clone()], &saved.gradient[at]);
+                    let normaliser = saved.normalisers[head * self.keys() + query];
+                    let seen = self.seen(query, block);
+                    for outside in [0..seen.start, seen.end..keys] {
+                        shares[outside.clone()].fill(T::ZERO);
+                        changes[outside].fill(T::ZERO);
+                    }
+                    for (share, change) in shares[seen.clone()].iter_mut().zip(&mut changes[seen]) {
+                        *share = (*share - normaliser).exponential();
+                        *change = *share * (*change - mean);
+                    }
                 }
-                for (share, change) in shares[seen.clone()].iter_mut().zip(&mut changes[seen]) {
-                    *share = (*share - normaliser).exponential();
-                    *change = *share * (*change - mean);
-                }
-            }
-        });
+            },
+        );
     }
 
     /// Adds what a block gives to the gradients of its queries, keys and values.

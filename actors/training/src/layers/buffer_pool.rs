@@ -65,15 +65,9 @@ impl<T: Real> BufferPool<T> {
         buffer
     }
 
-    /// The most bytes that were in use at once, since the pool was made or [`Self::forget_peak`] was called.
+    /// The most bytes that were in use at once, since the pool was made.
     pub(crate) fn peak_bytes(&self) -> usize {
         self.lock().used_most * size_of::<T>()
-    }
-
-    /// Begins to look for the most bytes anew.
-    pub(crate) fn forget_peak(&self) {
-        let mut shelves = self.lock();
-        shelves.used_most = shelves.used;
     }
 
     fn lock(&self) -> MutexGuard<'_, Shelves<T>> {
@@ -122,11 +116,8 @@ mod tests {
         let third = pool.copy(&[1.0; 100]);
         assert_eq!(third[..], [1.0; 100]);
         assert_eq!(pool.peak_bytes(), 4000);
-        pool.forget_peak();
-        assert_eq!(pool.peak_bytes(), 4000);
         drop((second, third));
-        pool.forget_peak();
-        assert_eq!(pool.peak_bytes(), 0);
+        assert_eq!(pool.peak_bytes(), 4000);
         // Too large a buffer is left for a request that needs it.
         assert_ne!(pool.take(10).as_ptr(), place);
     }

@@ -54,6 +54,7 @@ impl Convolution {
 
     /// Calls `visit(offset in the matrix [taps, positions], offset in the image, length)` for each run of pixels whose
     /// neighbours in one are `stride` apart in the other.
+    #[inline(always)]
     fn for_each_run(&self, mut visit: impl FnMut(usize, usize, usize)) {
         let (input, output) = (self.input, self.output());
         let (padding, stride) = (self.padding, self.stride);
@@ -80,6 +81,7 @@ impl Convolution {
     }
 
     /// One image as `[taps, positions]`: column p holds the pixels under the kernel at position p.
+    #[inline(always)]
     fn unfold<T: Real>(&self, image: &[T], matrix: &mut [T]) {
         if self.padding > 0 {
             matrix.fill(T::ZERO);
@@ -96,6 +98,7 @@ impl Convolution {
     }
 
     /// The transpose of [`Self::unfold`]: adds each element of the matrix to the pixel that it was copied from.
+    #[inline(always)]
     fn fold<T: Real>(&self, matrix: &[T], image: &mut [T]) {
         image.fill(T::ZERO);
         let stride = self.stride;
@@ -123,7 +126,10 @@ impl Convolution {
             let mut unfolded = self.unfolded(pool);
             let first = group * GROUP_SAMPLES;
             for sample in first..(first + GROUP_SAMPLES).min(samples) {
-                vectorised(|| self.unfold(&input[sample * elements..][..elements], &mut unfolded));
+                vectorised(
+                    #[inline(always)]
+                    || self.unfold(&input[sample * elements..][..elements], &mut unfolded),
+                );
                 let gradient = &gradient[sample * output.elements()..][..output.elements()];
                 let gradient = Matrix::new(gradient, self.outputs, positions);
                 let unfolded = Matrix::new(&unfolded, taps, positions).transposed();
@@ -145,7 +151,10 @@ impl Convolution {
             let mut unfolded = self.unfolded(pool);
             let product = MatrixMut::new(&mut unfolded, self.taps(), output.plane());
             multiply(product, weight, gradient, T::ONE, false, true);
-            vectorised(|| self.fold(&unfolded, out));
+            vectorised(
+                #[inline(always)]
+                || self.fold(&unfolded, out),
+            );
         });
     }
 }
@@ -160,7 +169,10 @@ impl<T: Real> Layer<T> for Convolution {
         let mut out = pool.take(input.len() / elements * output.elements());
         run_all(out.chunks_exact_mut(output.elements()).enumerate().collect(), |(sample, out)| {
             let mut unfolded = self.unfolded(pool);
-            vectorised(|| self.unfold(&input[sample * elements..][..elements], &mut unfolded));
+            vectorised(
+                #[inline(always)]
+                || self.unfold(&input[sample * elements..][..elements], &mut unfolded),
+            );
             let unfolded = Matrix::new(&unfolded, self.taps(), output.plane());
             let product = MatrixMut::new(out, self.outputs, output.plane());
             multiply(product, weight, unfolded, T::ONE, false, true);

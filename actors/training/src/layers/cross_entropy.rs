@@ -24,12 +24,15 @@ pub(super) fn cross_entropy<T: Real>(
 ) {
     let classes = logits.len() / targets.len().max(1);
     for_row_pairs((logits, classes), (scores, 1), |first, logits, scores| {
-        vectorised(|| {
-            let rows = logits.chunks_exact_mut(classes).zip(&targets[first..]);
-            for ((row, target), score) in rows.zip(scores) {
-                *score = row_cross_entropy(row, *target, scale);
-            }
-        });
+        vectorised(
+            #[inline(always)]
+            || {
+                let rows = logits.chunks_exact_mut(classes).zip(&targets[first..]);
+                for ((row, target), score) in rows.zip(scores) {
+                    *score = row_cross_entropy(row, *target, scale);
+                }
+            },
+        );
     });
 }
 

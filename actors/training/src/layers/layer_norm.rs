@@ -21,20 +21,23 @@ impl LayerNorm {
         let mut normal = pass.pool.take(input.len());
         let mut scales = pass.pool.take(input.len() / width);
         crate::numbers::for_row_pairs((&mut normal, width), (&mut scales, 1), |first, normal, scales| {
-            vectorised(|| {
-                let rows = input[first * width..].chunks_exact(width);
-                for ((out, scale), row) in normal.chunks_exact_mut(width).zip(scales).zip(rows) {
-                    let mean = T::of(sum_wide(row) / width as f64);
-                    for (out, value) in out.iter_mut().zip(row) {
-                        *out = *value - mean;
+            vectorised(
+                #[inline(always)]
+                || {
+                    let rows = input[first * width..].chunks_exact(width);
+                    for ((out, scale), row) in normal.chunks_exact_mut(width).zip(scales).zip(rows) {
+                        let mean = T::of(sum_wide(row) / width as f64);
+                        for (out, value) in out.iter_mut().zip(row) {
+                            *out = *value - mean;
+                        }
+                        let variance = dot(out, out).wide() / width as f64;
+                        *scale = T::of(1.0 / (variance + self.epsilon).sqrt());
+                        for out in out.iter_mut() {
+                            *out *= *scale;
+                        }
                     }
-                    let variance = dot(out, out).wide() / width as f64;
-                    *scale = T::of(1.0 / (variance + self.epsilon).sqrt());
-                    for out in out.iter_mut() {
-                        *out *= *scale;
-                    }
-                }
-            });
+                },
+            );
         });
         (normal, scales)
     }
@@ -48,14 +51,19 @@ impl<T: Real> Layer<T> for LayerNorm {
         let (normal, scales) = self.normalise(pass, &input);
         let mut output = pass.pool.take(input.len());
         for_rows(&mut output, width, |first, out| {
-            vectorised(|| {
-                let rows = normal[first * width..].chunks_exact(width);
-                for (out, row) in out.chunks_exact_mut(width).zip(rows) {
-                    for (((out, value), weight), bias) in out.iter_mut().zip(row).zip(&*weight).zip(&*bias) {
-                        *out = *value * *weight + *bias;
+            vectorised(
+                #[inline(always)]
+                || {
+                    let rows = normal[first * width..].chunks_exact(width);
+                    for (out, row) in out.chunks_exact_mut(width).zip(rows) {
+                        for (((out, value), weight), bias) in
+                            out.iter_mut().zip(row).zip(&*weight).zip(&*bias)
+                        {
+                            *out = *value * *weight + *bias;
+                        }
                     }
-                }
-            });
+                },
+            );
         });
         pass.save_activation(&Arc::new(normal));
         pass.save_activation(&Arc::new(scales));
@@ -79,20 +87,23 @@ impl<T: Real> Layer<T> for LayerNorm {
         let weight = pass.weights.get(&self.weight, pass.pool);
         let mut out = pass.pool.take(normal.len());
         for_rows(&mut out, width, |first, out| {
-            vectorised(|| {
-                for (row, out) in (first..).zip(out.chunks_exact_mut(width)) {
-                    let at = row * width..(row + 1) * width;
-                    let (normal, gradient, scale) = (&normal[at.clone()], &gradient[at], scales[row]);
-                    for ((out, gradient), weight) in out.iter_mut().zip(gradient).zip(&*weight) {
-                        *out = *gradient * *weight;
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (row, out) in (first..).zip(out.chunks_exact_mut(width)) {
+                        let at = row * width..(row + 1) * width;
+                        let (normal, gradient, scale) = (&normal[at.clone()], &gradient[at], scales[row]);
+                        for ((out, gradient), weight) in out.iter_mut().zip(gradient).zip(&*weight) {
+                            *out = *gradient * *weight;
+                        }
+                        let mean = T::of(sum_wide(out) / width as f64);
+                        let share = T::of(dot(out, normal).wide() / width as f64);
+                        for (out, value) in out.iter_mut().zip(normal) {
+                            *out = (*out - mean - *value * share) * scale;
+                        }
                     }
-                    let mean = T::of(sum_wide(out) / width as f64);
-                    let share = T::of(dot(out, normal).wide() / width as f64);
-                    for (out, value) in out.iter_mut().zip(normal) {
-                        *out = (*out - mean - *value * share) * scale;
-                    }
-                }
-            });
+                },
+            );
         });
         out
     }

@@ -40,13 +40,16 @@ impl Linear {
         if let Some(bias) = &self.bias {
             let bias = pass.weights.get(bias, pass.pool);
             for_rows(out, at.stride, |_, rows| {
-                vectorised(|| {
-                    for row in rows.chunks_exact_mut(at.stride) {
-                        for (value, bias) in row[at.first..].iter_mut().zip(&*bias) {
-                            *value += *bias;
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for row in rows.chunks_exact_mut(at.stride) {
+                            for (value, bias) in row[at.first..].iter_mut().zip(&*bias) {
+                                *value += *bias;
+                            }
                         }
-                    }
-                });
+                    },
+                );
             });
         }
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Activation, Buffer, ImageShape, Layer, Pass, Saved};
-use crate::numbers::{Real, for_row_pairs, for_rows};
+use crate::numbers::{Real, for_row_pairs, for_rows, vectorised};
 
 /// What becomes of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,26 +40,36 @@ impl Pooling {
         for_row_pairs((out, windows), (places, windows), |first, out, places| {
             let planes = input[first * self.input.plane()..].chunks_exact(self.input.plane());
             let outs = out.chunks_exact_mut(windows).zip(places.chunks_exact_mut(windows));
-            for (plane, (out, places)) in planes.zip(outs) {
-                for (window, (out, place)) in out.iter_mut().zip(places).enumerate() {
-                    let corner = self.corner(window);
-                    let mut best = corner;
-                    let mut value = plane[corner];
-                    for row in 0..self.size {
-                        for column in 0..self.size {
-                            let candidate = corner + row * self.input.width + column;
-                            let found = plane[candidate];
-                            // NaN is what is unlike itself; the first one stays.
-                            let is_better = found > value || (found != found && value == value);
-                            best = if is_better { candidate } else { best };
-                            value = if is_better { found } else { value };
-                        }
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (plane, (out, places)) in planes.zip(outs) {
+                        self.plane_maxima(plane, out, places);
                     }
-                    *out = value;
-                    *place = best as u32;
+                },
+            );
+        });
+    }
+
+    #[inline(always)]
+    fn plane_maxima<T: Real>(&self, plane: &[T], out: &mut [T], places: &mut [u32]) {
+        let (width, columns) = (self.input.width, self.output().width);
+        let rows = out.chunks_exact_mut(columns).zip(places.chunks_exact_mut(columns));
+        for (row, (out, places)) in rows.enumerate() {
+            let first = row * self.size * width;
+            let band = &plane[first..first + self.size * width];
+            if self.size == 2 {
+                pair_maxima(band, first, out, places);
+                continue;
+            }
+            for (column, (out, place)) in out.iter_mut().zip(places.iter_mut()).enumerate() {
+                (*out, *place) = (band[column * self.size], (first + column * self.size) as u32);
+                for tap in 1..self.size * self.size {
+                    let at = tap / self.size * width + tap % self.size + column * self.size;
+                    take_larger(out, place, band[at], (first + at) as u32);
                 }
             }
-        });
+        }
     }
 
     fn means<T: Real>(&self, input: &[T], out: &mut [T]) {
@@ -81,6 +91,32 @@ impl Pooling {
             }
         });
     }
+}
+
+/// The maxima of the windows of two rows, which lie one after the other and begin at element `first` of their plane. No branches:
+/// the loop becomes vector instructions.
+#[inline(always)]
+fn pair_maxima<T: Real>(rows: &[T], first: usize, out: &mut [T], places: &mut [u32]) {
+    let width = rows.len() / 2;
+    let (upper, lower) = rows.split_at(width);
+    let windows = upper.as_chunks::<2>().0.iter().zip(lower.as_chunks::<2>().0);
+    let (first, width) = (first as u32, width as u32);
+    for ((column, (upper, lower)), (out, place)) in (0u32..).zip(windows).zip(out.iter_mut().zip(places)) {
+        let at = first + 2 * column;
+        let (mut best, mut from) = (upper[0], at);
+        take_larger(&mut best, &mut from, upper[1], at + 1);
+        take_larger(&mut best, &mut from, lower[0], at + width);
+        take_larger(&mut best, &mut from, lower[1], at + width + 1);
+        (*out, *place) = (best, from);
+    }
+}
+
+/// NaN is larger than all, and nothing is larger than the first NaN.
+#[inline(always)]
+fn take_larger<T: Real>(best: &mut T, place: &mut u32, found: T, at: u32) {
+    let is_better = (found > *best) | (found.is_not_a_number() & !best.is_not_a_number());
+    *place = if is_better { at } else { *place };
+    *best = if is_better { found } else { *best };
 }
 
 impl<T: Real> Layer<T> for Pooling {

@@ -39,10 +39,13 @@ impl<T: Real> Layer<T> for Residual<T> {
 fn add<T: Real>(sum: &mut [T], values: &[T]) {
     assert_eq!(sum.len(), values.len(), "a shortcut around layers that keep the shape");
     for_rows(sum, 1, |first, sum| {
-        vectorised(|| {
-            for (sum, value) in sum.iter_mut().zip(&values[first..]) {
-                *sum += *value;
-            }
-        });
+        vectorised(
+            #[inline(always)]
+            || {
+                for (sum, value) in sum.iter_mut().zip(&values[first..]) {
+                    *sum += *value;
+                }
+            },
+        );
     });
 }

@@ -19,13 +19,16 @@ impl RmsNorm {
     fn scales<T: Real>(&self, input: &[T], out: &mut [T]) {
         let (width, epsilon) = (self.width, self.epsilon);
         for_rows(out, 1, |first, out| {
-            vectorised(|| {
-                let rows = input[first * width..].chunks_exact(width);
-                for (out, row) in out.iter_mut().zip(rows) {
-                    let square = dot(row, row).wide() / width as f64;
-                    *out = T::of(1.0 / (square + epsilon).sqrt());
-                }
-            });
+            vectorised(
+                #[inline(always)]
+                || {
+                    let rows = input[first * width..].chunks_exact(width);
+                    for (out, row) in out.iter_mut().zip(rows) {
+                        let square = dot(row, row).wide() / width as f64;
+                        *out = T::of(1.0 / (square + epsilon).sqrt());
+                    }
+                },
+            );
         });
     }
 }
@@ -38,14 +41,17 @@ impl<T: Real> Layer<T> for RmsNorm {
         self.scales(&input, &mut scales);
         let mut output = pass.pool.take(input.len());
         for_rows(&mut output, width, |first, out| {
-            vectorised(|| {
-                let rows = input[first * width..].chunks_exact(width).zip(&scales[first..]);
-                for (out, (row, scale)) in out.chunks_exact_mut(width).zip(rows) {
-                    for ((out, value), weight) in out.iter_mut().zip(row).zip(&*weight) {
-                        *out = *value * *scale * *weight;
+            vectorised(
+                #[inline(always)]
+                || {
+                    let rows = input[first * width..].chunks_exact(width).zip(&scales[first..]);
+                    for (out, (row, scale)) in out.chunks_exact_mut(width).zip(rows) {
+                        for ((out, value), weight) in out.iter_mut().zip(row).zip(&*weight) {
+                            *out = *value * *scale * *weight;
+                        }
                     }
-                }
-            });
+                },
+            );
         });
         pass.save_activation(&input);
         pass.save_activation(&Arc::new(scales));
@@ -67,20 +73,23 @@ impl<T: Real> Layer<T> for RmsNorm {
         let weight = pass.weights.get(&self.weight, pass.pool);
         let mut out = pass.pool.take(input.len());
         for_rows(&mut out, width, |first, out| {
-            vectorised(|| {
-                for (row, out) in (first..).zip(out.chunks_exact_mut(width)) {
-                    let at = row * width..(row + 1) * width;
-                    let (input, gradient, scale) = (&input[at.clone()], &gradient[at], scales[row]);
-                    for ((out, gradient), weight) in out.iter_mut().zip(gradient).zip(&*weight) {
-                        *out = *gradient * *weight;
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (row, out) in (first..).zip(out.chunks_exact_mut(width)) {
+                        let at = row * width..(row + 1) * width;
+                        let (input, gradient, scale) = (&input[at.clone()], &gradient[at], scales[row]);
+                        for ((out, gradient), weight) in out.iter_mut().zip(gradient).zip(&*weight) {
+                            *out = *gradient * *weight;
+                        }
+                        let mean = dot(out, input).wide() / width as f64;
+                        let share = T::of(mean * scale.wide() * scale.wide());
+                        for (out, value) in out.iter_mut().zip(input) {
+                            *out = (*out - *value * share) * scale;
+                        }
                     }
-                    let mean = dot(out, input).wide() / width as f64;
-                    let share = T::of(mean * scale.wide() * scale.wide());
-                    for (out, value) in out.iter_mut().zip(input) {
-                        *out = (*out - *value * share) * scale;
-                    }
-                }
-            });
+                },
+            );
         });
         out
     }

@@ -53,23 +53,26 @@ impl<T: Real> Rotary<T> {
         let half = dimension / 2;
         let table = self.table(sequences.first_position + sequences.context);
         for_rows(values, stride, |first, rows| {
-            vectorised(|| {
-                for (token, row) in (first..).zip(rows.chunks_exact_mut(stride)) {
-                    let angles = &table[sequences.position(token) * dimension..][..dimension];
-                    let (cosines, sines) = angles.split_at(half);
-                    for head in row[..heads * dimension].chunks_exact_mut(dimension) {
-                        let (low, high) = head.split_at_mut(half);
-                        for ((low, high), (cosine, sine)) in
-                            low.iter_mut().zip(high).zip(cosines.iter().zip(sines))
-                        {
-                            let sine = if is_inverse { -*sine } else { *sine };
-                            let (a, b) = (*low, *high);
-                            *low = a * *cosine - b * sine;
-                            *high = b * *cosine + a * sine;
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (token, row) in (first..).zip(rows.chunks_exact_mut(stride)) {
+                        let angles = &table[sequences.position(token) * dimension..][..dimension];
+                        let (cosines, sines) = angles.split_at(half);
+                        for head in row[..heads * dimension].chunks_exact_mut(dimension) {
+                            let (low, high) = head.split_at_mut(half);
+                            for ((low, high), (cosine, sine)) in
+                                low.iter_mut().zip(high).zip(cosines.iter().zip(sines))
+                            {
+                                let sine = if is_inverse { -*sine } else { *sine };
+                                let (a, b) = (*low, *high);
+                                *low = a * *cosine - b * sine;
+                                *high = b * *cosine + a * sine;
+                            }
                         }
                     }
-                }
-            });
+                },
+            );
         });
     }
 }

@@ -34,15 +34,18 @@ impl<T: Real> Layer<T> for SwiGlu {
         self.up.apply(pass, &input, &mut both, up_columns);
         let mut hidden = pass.pool.take(rows * width);
         for_rows(&mut hidden, width, |first, out| {
-            vectorised(|| {
-                let both = both[first * 2 * width..].chunks_exact(2 * width);
-                for (out, both) in out.chunks_exact_mut(width).zip(both) {
-                    let (gate, up) = both.split_at(width);
-                    for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
-                        *out = *gate * sigmoid(*gate) * *up;
+            vectorised(
+                #[inline(always)]
+                || {
+                    let both = both[first * 2 * width..].chunks_exact(2 * width);
+                    for (out, both) in out.chunks_exact_mut(width).zip(both) {
+                        let (gate, up) = both.split_at(width);
+                        for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+                            *out = *gate * sigmoid(*gate) * *up;
+                        }
                     }
-                }
-            });
+                },
+            );
         });
         let mut output = pass.pool.take(input.len());
         self.down.apply(pass, &hidden, &mut output, self.down.all());
@@ -61,19 +64,16 @@ impl<T: Real> Layer<T> for SwiGlu {
         self.down.input_gradient(pass, gradient, self.down.all(), &mut hidden, false);
         // In place: the gradient of what was hidden becomes what was hidden, gate and up become their gradients.
         for_row_pairs((&mut hidden, width), (&mut both, 2 * width), |_, hidden, both| {
-            vectorised(|| {
-                for (hidden, both) in hidden.chunks_exact_mut(width).zip(both.chunks_exact_mut(2 * width)) {
-                    let (gate, up) = both.split_at_mut(width);
-                    for ((hidden, gate), up) in hidden.iter_mut().zip(gate).zip(up) {
-                        let (change, g, u) = (*hidden, *gate, *up);
-                        let share = sigmoid(g);
-                        let silu = g * share;
-                        *hidden = silu * u;
-                        *gate = change * u * (share * (T::ONE + g * (T::ONE - share)));
-                        *up = change * silu;
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (hidden, both) in hidden.chunks_exact_mut(width).zip(both.chunks_exact_mut(2 * width))
+                    {
+                        let (gate, up) = both.split_at_mut(width);
+                        row_gradient(hidden, gate, up);
                     }
-                }
-            });
+                },
+            );
         });
         self.down.weight_gradient(pass, &hidden, gradient, self.down.all(), false);
         drop(hidden);
@@ -84,6 +84,21 @@ impl<T: Real> Layer<T> for SwiGlu {
         self.gate.input_gradient(pass, &both, gate_columns, &mut out, false);
         self.up.input_gradient(pass, &both, up_columns, &mut out, true);
         out
+    }
+}
+
+/// Slices of one length, so that no index is checked and the loop becomes vector instructions.
+#[inline(always)]
+fn row_gradient<T: Real>(hidden: &mut [T], gate: &mut [T], up: &mut [T]) {
+    let width = hidden.len();
+    let (gate, up) = (&mut gate[..width], &mut up[..width]);
+    for index in 0..width {
+        let (change, g, u) = (hidden[index], gate[index], up[index]);
+        let share = sigmoid(g);
+        let silu = g * share;
+        hidden[index] = silu * u;
+        gate[index] = change * u * (share * (T::ONE + g * (T::ONE - share)));
+        up[index] = change * silu;
     }
 }
 

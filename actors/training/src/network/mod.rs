@@ -10,6 +10,8 @@ mod lenet;
 mod llama;
 mod mlp;
 mod sequential;
+#[cfg(test)]
+mod tests;
 
 use std::{ops::Range, sync::Arc};
 
@@ -49,6 +51,8 @@ pub(crate) struct Gradients<'a, T> {
     pub(crate) out: &'a mut [T],
     /// What dropout draws from.
     pub(crate) randomness: CounterRng,
+    /// What the gradient is multiplied with.
+    pub(crate) scale: f64,
     /// Called with the places in `out` that have become final, segment after segment, from the last to the first.
     pub(crate) finished: &'a mut dyn FnMut(&[Range<usize>]),
 }
@@ -95,14 +99,14 @@ impl<T: Real> Network<T> {
         &self.pool
     }
 
-    /// The scores of all rows of a batch, and in `gradients.out` the SUM over samples of d loss / d parameters.
+    /// The scores of all rows of a batch, and in `gradients.out` the scale times the SUM over samples of d loss / d parameters.
     pub(crate) fn gradient(
         &self,
         weights: Weights<'_, T>,
         batch: &Batch,
         gradients: Gradients<'_, T>,
     ) -> Vec<RowScore> {
-        let Gradients { out, randomness, finished } = gradients;
+        let Gradients { out, randomness, finished, scale } = gradients;
         let mut pass = Pass::new(weights, out, &self.pool, sequences(batch));
         pass.randomness = Some(randomness);
         pass.is_recording = !self.recomputes;
@@ -115,7 +119,7 @@ impl<T: Real> Network<T> {
             values = segment.forward(&mut pass, values);
         }
         pass.wants_input_gradient = !self.segments.is_empty();
-        let scale = 1.0 / batch.rows_per_sample() as f64;
+        let scale = scale / batch.rows_per_sample() as f64;
         let (scores, mut gradient) = self.head.loss_and_gradient(&mut pass, &values, batch.targets(), scale);
         drop(values);
         finished(&self.head_parameters);

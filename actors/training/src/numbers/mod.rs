@@ -10,9 +10,9 @@ mod real;
 mod rows;
 mod sums;
 
+pub use self::real::Real;
 pub(crate) use self::{
     matrix::{Matrix, MatrixMut, multiply},
-    real::Real,
     rows::{for_row_pairs, for_rows, for_rows_indexed, run_all, vectorised},
     sums::{column_sums, dot, largest, sum_wide},
 };

@@ -8,7 +8,7 @@ use std::{
 use super::elementary::{exp_f32, exp_f64};
 
 /// f32, which models are trained in, and f64, which gradients are checked in.
-pub(crate) trait Real:
+pub trait Real:
     Copy
     + Debug
     + Default
@@ -24,14 +24,20 @@ pub(crate) trait Real:
     + Neg<Output = Self>
     + 'static
 {
+    /// 0.
     const ZERO: Self;
+    /// 1.
     const ONE: Self;
+    /// Infinity.
     const INFINITY: Self;
 
     /// Rounded once.
     fn of(value: f64) -> Self;
     /// Exact.
     fn wide(self) -> f64;
+    /// Whether it is NaN.
+    fn is_not_a_number(self) -> bool;
+    /// Exactly rounded.
     fn square_root(self) -> Self;
     /// The exponential, the same bits on every processor.
     fn exponential(self) -> Self;
@@ -52,6 +58,11 @@ impl Real for f32 {
     #[inline(always)]
     fn wide(self) -> f64 {
         f64::from(self)
+    }
+
+    #[inline(always)]
+    fn is_not_a_number(self) -> bool {
+        self.is_nan()
     }
 
     #[inline(always)]
@@ -82,6 +93,11 @@ impl Real for f64 {
     #[inline(always)]
     fn wide(self) -> f64 {
         self
+    }
+
+    #[inline(always)]
+    fn is_not_a_number(self) -> bool {
+        self.is_nan()
     }
 
     #[inline(always)]

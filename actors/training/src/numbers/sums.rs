@@ -13,7 +13,7 @@ fn fold<T: Real>(mut lanes: [T; LANES]) -> T {
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
-            lanes[lane] = lanes[lane] + lanes[lane + width];
+            lanes[lane] += lanes[lane + width];
         }
         width /= 2;
     }
@@ -79,21 +79,24 @@ pub(crate) fn column_sums<T: Real>(
     terms: impl Fn(usize, usize, &mut [T]) + Sync,
 ) {
     for_rows_indexed(out, COLUMNS, |block, out| {
-        vectorised(|| {
-            let mut sums = [0f64; COLUMNS];
-            let mut values = [T::ZERO; COLUMNS];
-            let sums = &mut sums[..out.len()];
-            let values = &mut values[..out.len()];
-            for row in 0..rows {
-                terms(row, block * COLUMNS, values);
-                for (sum, value) in sums.iter_mut().zip(&*values) {
-                    *sum += value.wide();
+        vectorised(
+            #[inline(always)]
+            || {
+                let mut sums = [0f64; COLUMNS];
+                let mut values = [T::ZERO; COLUMNS];
+                let sums = &mut sums[..out.len()];
+                let values = &mut values[..out.len()];
+                for row in 0..rows {
+                    terms(row, block * COLUMNS, values);
+                    for (sum, value) in sums.iter_mut().zip(&*values) {
+                        *sum += value.wide();
+                    }
                 }
-            }
-            for (out, sum) in out.iter_mut().zip(sums) {
-                *out = if add { *out + T::of(*sum) } else { T::of(*sum) };
-            }
-        });
+                for (out, sum) in out.iter_mut().zip(sums) {
+                    *out = if add { *out + T::of(*sum) } else { T::of(*sum) };
+                }
+            },
+        );
     });
 }
 

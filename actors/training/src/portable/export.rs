@@ -118,10 +118,10 @@ pub fn export_state(
 ) -> Result<ExportedModel, PortableError> {
     let (facts, left_out) = complete(spec, facts)?;
     let elements = layout(spec, &facts)?.elements();
-    let decoded = State::decode(state, fingerprint(spec), elements, spec.optimiser.moments());
+    let decoded = State::decode(state, fingerprint(spec), elements, spec.kept_vectors());
     let decoded = decoded.map_err(PortableError::State)?;
     let digest = Some(*blake3::hash(state).as_bytes());
-    let (parameters, step) = (decoded.parameters.as_slice(), decoded.step);
+    let (parameters, step) = (decoded.tested(spec), decoded.step);
     let exported = export_model(&ModelSnapshot { spec, facts, parameters, step, digest }, directory, force)?;
     // Text has no normalisation to leave out.
     let left_out = if spec.data.is_text() { exported.left_out.clone() } else { left_out };
@@ -130,7 +130,7 @@ pub fn export_state(
 
 /// Where each parameter lies.
 pub(super) fn layout(spec: &JobSpec, facts: &ExportFacts) -> Result<ParameterLayout, PortableError> {
-    let declarations = spec.model.declarations(&facts.data_facts(spec));
+    let declarations = spec.model.declarations(&facts.data_facts(&spec.model));
     declarations
         .map(|declarations| ParameterLayout::new(&declarations))
         .map_err(|error| PortableError::Model(Box::new(error)))

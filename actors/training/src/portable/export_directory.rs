@@ -8,8 +8,6 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use serde::Deserialize;
-
 use super::{
     CONFIG_FILE, MODEL_FILE, TOKENIZER_FILE, model_config::ProvenanceConfig, portable_error::PortableError,
 };
@@ -143,14 +141,13 @@ fn refuse_others(directory: &Path, entries: fs::ReadDir) -> Result<(), PortableE
 
 /// Whether a `config.json` is one that an export wrote.
 fn is_ours(path: &Path) -> bool {
-    #[derive(Deserialize)]
-    struct Exported {
-        #[serde(rename = "traind")]
-        _provenance: ProvenanceConfig,
-    }
     let is_short = fs::metadata(path).is_ok_and(|metadata| metadata.len() <= CONFIG_BYTES_MAX);
     let config = fs::read(path).ok().filter(|_| is_short);
-    config.is_some_and(|config| serde_json::from_slice::<Exported>(&config).is_ok())
+    let is_marked = |config: Vec<u8>| {
+        let value = serde_json::from_slice::<serde_json::Value>(&config).ok()?;
+        serde_json::from_value::<ProvenanceConfig>(value.get("traind")?.clone()).ok()
+    };
+    config.and_then(is_marked).is_some()
 }
 
 fn sync(directory: &Path) -> Result<(), PortableError> {

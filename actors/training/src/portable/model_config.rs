@@ -3,10 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{export::ModelSnapshot, portable_error::PortableError};
+use super::{export::ModelSnapshot, hugging_face::config_of, portable_error::PortableError};
 use crate::{
     data::{Normalisation, Tokenizer},
-    language::config_of,
     spec::ModelSpec,
 };
 
@@ -65,7 +64,7 @@ impl ModelConfig {
     pub(super) fn new(model: &ModelSnapshot<'_>) -> Result<Self, PortableError> {
         let facts = &model.facts;
         let fit = |error| PortableError::Model(Box::new(error));
-        let width = model.spec.model.border(&facts.data_facts(model.spec)).map_err(fit)?;
+        let width = model.spec.model.border(&facts.data_facts(&model.spec.model)).map_err(fit)?;
         let value = facts.normalisation.map(|normalisation| normalisation.apply(0.0));
         let (kind, hidden) = match &model.spec.model {
             ModelSpec::Lenet => ("lenet", None),
@@ -102,8 +101,13 @@ pub(super) fn config_json(
     model: &ModelSnapshot<'_>,
     tokenizer: Option<&Tokenizer>,
 ) -> Result<Vec<u8>, PortableError> {
-    let json = match config_of(&model.spec.model, tokenizer.and_then(Tokenizer::end_of_text)) {
+    let json = match config_of(&model.spec.model) {
         Some(mut config) => {
+            // The defaults of transformers are another tokenizer's.
+            let end = json!(tokenizer.and_then(Tokenizer::end_of_text));
+            config.insert("bos_token_id".to_owned(), end.clone());
+            config.insert("eos_token_id".to_owned(), end);
+            config.insert("torch_dtype".to_owned(), json!("float32"));
             config.insert("traind".to_owned(), json!(ProvenanceConfig::new(model)));
             serde_json::to_vec_pretty(&config)
         }

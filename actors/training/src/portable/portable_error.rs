@@ -71,13 +71,13 @@ pub enum PortableError {
         #[source]
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
-    /// A description that is none, or of a model that is not computed here.
-    #[error("{}: {problem}", .path.display())]
+    /// A `config.json` that describes no model of this program.
+    #[error("{} describes no model that this program trains: {reason}", .path.display())]
     Config {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
+        /// Why.
+        reason: String,
     },
     /// A tensor that is not what the model needs.
     #[error("{}, tensor {name}: {problem}", .path.display())]

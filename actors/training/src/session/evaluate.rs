@@ -1,6 +1,6 @@
 //! How good the model is on samples it was not trained on.
 
-use super::Session;
+use super::{Session, engine::Tested};
 use crate::{
     batch::Batch,
     evaluation::Evaluation,
@@ -40,12 +40,17 @@ impl Session {
         Ok(evaluation)
     }
 
+    pub(super) fn tested(&self) -> Tested<'_> {
+        let average = self.spec.ema.map(|_| self.state.tested(&self.spec));
+        Tested { parameters: &self.state.parameters, average }
+    }
+
     fn evaluate_batch(&self, samples: &[u32], evaluation: &mut Evaluation) -> Result<(), TrainingError> {
         // Always the same shape, by repeating the last sample: another one could round otherwise.
         let mut shaped = samples.to_vec();
         shaped.resize(EVALUATION_SAMPLES, samples[samples.len() - 1]);
         let batch = self.batch(&shaped);
-        let scores = self.engine.scores(&self.state.parameters, &batch)?;
+        let scores = self.engine.scores(self.tested(), &batch)?;
         let rows = samples.len() * batch.rows_per_sample();
         add(&batch, &scores[..rows], evaluation);
         Ok(())

@@ -10,7 +10,7 @@ use crate::{
 
 /// Each parameter from its own stream of random numbers, named by its name, so that it does not depend on the others; the
 /// moments zero.
-pub(super) fn initial_state(
+pub(crate) fn initial_state(
     spec: &JobSpec,
     declarations: &[ParameterDeclaration],
     layout: &ParameterLayout,
@@ -33,7 +33,10 @@ pub(super) fn initial_state(
 
 /// These parameters, before any update.
 pub(crate) fn state_at_start(spec: &JobSpec, parameters: Vec<f32>) -> State {
-    let moments = vec![0.0; spec.optimiser.moments() * parameters.len()];
+    let mut moments = vec![0.0; spec.optimiser.moments() * parameters.len()];
+    if spec.ema.is_some() {
+        moments.extend_from_slice(&parameters);
+    }
     State { fingerprint: fingerprint(spec), step: 0, parameters, moments, moderate: false }
 }
 

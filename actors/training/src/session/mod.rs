@@ -8,15 +8,18 @@ mod initial;
 
 use std::ops::Range;
 
-use self::{batch::Border, engine::Engine, initial::initial_state};
-pub(crate) use self::{evaluate::EVALUATION_SAMPLES, initial::state_at_start};
+use self::{batch::Border, engine::Engine};
+pub(crate) use self::{
+    evaluate::EVALUATION_SAMPLES,
+    initial::{initial_state, state_at_start},
+};
 use crate::{
     counter_rng::{CounterRng, Purpose},
     data::{self, DataSet, SampleOrder},
     data_facts::DataFacts,
     device,
     network::Gradients,
-    optimiser::{Moving, NotFinite, update},
+    optimiser::{Change, Moving, NotFinite, update},
     parameter_layout::ParameterLayout,
     spec::JobSpec,
     state::{State, encoded_bytes},
@@ -35,6 +38,8 @@ pub struct Session {
     held_out: Vec<u32>,
     /// On the host whatever the device: updates, digests and snapshots are the same everywhere.
     state: State,
+    /// Places of parameters that the weight decay is not for.
+    lasting_places: Vec<Range<usize>>,
     /// What computes gradients.
     engine: Engine,
 }
@@ -71,6 +76,7 @@ impl Session {
         let declarations = spec.model.declarations(&facts)?;
         let layout = ParameterLayout::new(&declarations);
         let state = initial_state(spec, &declarations, &layout);
+        let lasting_places = layout.lasting_places(spec.weight_decay_of);
         let border = Border { width: spec.model.border(&facts)?, value: facts.black };
         let engine = Engine::new(spec, &facts, border, &layout, device, &state.parameters)?;
         let mut session = Self {
@@ -82,6 +88,7 @@ impl Session {
             data,
             facts,
             state,
+            lasting_places,
             engine,
         };
         session.check_coverage()?;
@@ -109,7 +116,7 @@ impl Session {
     /// Length of [`Self::state`], in bytes.
     #[must_use]
     pub fn state_bytes(&self) -> u64 {
-        encoded_bytes(self.layout.elements(), self.spec.optimiser.moments()) as u64
+        encoded_bytes(self.layout.elements(), self.spec.kept_vectors()) as u64
     }
 
     /// The shape and size of the data set.
@@ -180,14 +187,20 @@ impl Session {
         let learning_rate = self.spec.learning_rate_at(step);
         let State { parameters, moments, moderate, .. } = &mut self.state;
         let moving = Moving { parameters, moments, moderate };
-        let gradient_norm = update(&self.spec.optimiser, learning_rate, step, moving, mean_gradient)
-            .map_err(|not_finite| {
-                let what = match not_finite {
-                    NotFinite::Gradient { index } => format!("mean gradient of {}", self.name_at(index)),
-                    NotFinite::Update { index } => format!("update of {}", self.name_at(index)),
-                };
-                TrainingError::NotFinite { what, step, microbatch: None, samples: Vec::new() }
-            })?;
+        let change = Change {
+            optimiser: &self.spec.optimiser,
+            learning_rate,
+            step,
+            average_decay: self.spec.ema.map(|ema| ema.decay),
+            lasting_places: &self.lasting_places,
+        };
+        let gradient_norm = update(&change, moving, mean_gradient).map_err(|not_finite| {
+            let what = match not_finite {
+                NotFinite::Gradient { index } => format!("mean gradient of {}", self.name_at(index)),
+                NotFinite::Update { index } => format!("update of {}", self.name_at(index)),
+            };
+            TrainingError::NotFinite { what, step, microbatch: None, samples: Vec::new() }
+        })?;
         self.state.step += 1;
         self.assign_variables()?;
         Ok(AppliedUpdate { gradient_norm, learning_rate })
@@ -196,8 +209,7 @@ impl Session {
     /// Everything that decides the future: header, step, parameters, moments. Equal states have equal bytes.
     #[must_use]
     pub fn state(&self) -> Vec<u8> {
-        let mut bytes =
-            Vec::with_capacity(encoded_bytes(self.layout.elements(), self.spec.optimiser.moments()));
+        let mut bytes = Vec::with_capacity(encoded_bytes(self.layout.elements(), self.spec.kept_vectors()));
         self.state.encode(|piece| bytes.extend_from_slice(piece));
         bytes
     }
@@ -207,7 +219,7 @@ impl Session {
     /// # Errors
     /// [`TrainingError::Restore`] if the bytes are malformed or another job's. The state is then unchanged.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<(), TrainingError> {
-        let moments = self.spec.optimiser.moments();
+        let moments = self.spec.kept_vectors();
         self.state = State::decode(bytes, self.state.fingerprint, self.layout.elements(), moments)
             .map_err(TrainingError::Restore)?;
         self.assign_variables()
@@ -256,13 +268,13 @@ impl Session {
     ) -> Result<f64, TrainingError> {
         let batch = self.batch(samples);
         let randomness = CounterRng::new(self.spec.seed, Purpose::Dropout, position);
-        let gradients = Gradients { out, randomness, finished };
+        let gradients = Gradients { out, randomness, finished, scale: 1.0 };
         let scores = self.engine.gradient(&self.state.parameters, &batch, gradients)?;
         let rows = batch.rows_per_sample() as f64;
         Ok(scores.iter().map(|score| score.loss).sum::<f64>() / rows)
     }
 
-    fn assign_variables(&self) -> Result<(), TrainingError> {
+    fn assign_variables(&mut self) -> Result<(), TrainingError> {
         self.engine.assign(&self.state.parameters)
     }
 

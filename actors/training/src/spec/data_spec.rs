@@ -97,6 +97,14 @@ impl DataSpec {
         matches!(self, Self::Text(_))
     }
 
+    /// Tokens of a sample; `None` for data that are no text.
+    pub(crate) fn context(&self) -> Option<u64> {
+        match self {
+            Self::Text(text) => Some(u64::from(text.sequence_tokens)),
+            _ => None,
+        }
+    }
+
     /// Where each node finds it; `None` for data that is part of the program.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     gpt2_spec::{GPT2_KEYS, Gpt2Spec},
+    job_spec::parse_table,
     llama_spec::{LLAMA_KEYS, LlamaSpec},
     sequential_spec::{SEQUENTIAL_KEYS, SequentialSpec},
     spec_error::SpecError,
@@ -61,6 +62,12 @@ impl ModelSpec {
                 Ok(Self::Mlp { hidden: widths.unwrap_or_else(|| HIDDEN_DEFAULT.to_vec()) })
             }
         }
+    }
+
+    /// A model from the `[model]` section of a job file alone.
+    pub(crate) fn parse(text: &str) -> Result<Self, SpecError> {
+        let table = parse_table(text)?;
+        Self::read(&TableReader::root(text, table.get_ref(), &["model"])?)
     }
 
     /// The name of its kind in job files.

@@ -127,7 +127,12 @@ fn directories_whose_files_contradict_each_other_are_refused_by_what_and_where()
             json!(300),
             "the tokenizer has 300 ids, the model's table of embeddings 299 rows",
         ),
-        ("model_type", json!("bert"), json!("llama"), "DIR/config.json: model_type \"bert\" is not known"),
+        (
+            "model_type",
+            json!("bert"),
+            json!("llama"),
+            "DIR/config.json describes no model that this program trains: model_type \"bert\" is not known",
+        ),
     ] {
         change(path, key, value);
         let told = refused(path);
@@ -154,5 +159,7 @@ fn directories_whose_files_contradict_each_other_are_refused_by_what_and_where()
     fs::write(path.join(TOKENIZER_FILE), "{}").unwrap();
     assert!(refused(path).contains("DIR/tokenizer.json is no tokenizer"));
     fs::write(path.join(CONFIG_FILE), "[1").unwrap();
-    assert!(refused(path).contains("DIR/config.json: not JSON"));
+    assert!(
+        refused(path).contains("DIR/config.json describes no model that this program trains: it is no JSON")
+    );
 }

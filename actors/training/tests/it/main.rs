@@ -13,6 +13,7 @@ mod gradient;
 mod idx_files;
 mod import;
 mod language;
+mod numerics;
 mod reference;
 mod refusals;
 mod sample_order;
