@@ -55,8 +55,7 @@ fn digest() -> Result<blake3::Hash> {
 fn train_language(hasher: &mut blake3::Hasher) -> Result<()> {
     let spec = JobSpec::parse(LANGUAGE_JOB)?;
     let context = 96;
-    let facts =
-        DataFacts { image_shape: [1, 1, context], classes: 500, tokens: true, black: 0.0, bytes: 0 };
+    let facts = DataFacts { image_shape: [1, 1, context], classes: 500, tokens: true, black: 0.0, bytes: 0 };
     let mut training = DirectTraining::<f32>::new(&spec, &facts)?;
     let tokens: Vec<u32> = (0..4 * 96 + 1).map(|place: u32| (place * place + place / 7) % 500).collect();
     for _ in 0..spec.steps {
