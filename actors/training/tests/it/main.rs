@@ -13,6 +13,7 @@ mod gradient;
 mod idx_files;
 mod import;
 mod numerics;
+mod options;
 mod reference;
 mod refusals;
 mod sample_order;
