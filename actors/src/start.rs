@@ -69,6 +69,8 @@ pub struct NodeActors {
     pub boot: Boot,
     /// Ledger, council and progress, to watch.
     pub view: CouncilView,
+    /// The clock that everything published is told by.
+    pub clock: Clock,
     /// Addresses, to watch.
     pub reachability: watch::Receiver<Reachability>,
     pub(crate) council: Addr<CouncilActor>,
@@ -123,7 +125,7 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
     route_frames(parts.data, frames_seen).map_err(StartError::Thread)?;
     actix::spawn(follow_ledger(view.published.clone(), sessions.clone(), checks, checkpoints.clone()));
     let Life { node, boot } = parts.me;
-    Ok(NodeActors { node, boot, view, reachability, council, sessions, checkpoints, network })
+    Ok(NodeActors { node, boot, view, clock, reachability, council, sessions, checkpoints, network })
 }
 
 /// Tells the actors that act on the ledger whenever it changed.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::{StoreError, durable_file};
 
 /// Version of the layout below the data directory. A directory of another version is refused untouched.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 const FORMAT_FILE: &str = "FORMAT";
 const LOCK_FILE: &str = "lock";
