@@ -64,6 +64,8 @@ pub(crate) const TICK_MS: u64 = 20;
 /// A tick that comes this late, milliseconds, means that this process was not running: silence is then no evidence. Less
 /// than the shortest silence that is a verdict, so that nobody is judged by a judge that slept.
 pub(crate) const PAUSE_MS: u64 = 200;
+/// Such a pause is worth a word to people from this length on, milliseconds; on busy cores shorter ones are common.
+pub(crate) const PAUSE_TOLD_MS_MIN: u64 = 1_000;
 /// Period of heartbeats, milliseconds.
 pub(crate) const HEARTBEAT_MS: u64 = 100;
 /// No peer is called silent before this, milliseconds: four heartbeats. On busy cores a thread that sleeps most of the

@@ -10,7 +10,7 @@ use crate::fleet::Fleet;
 use crate::plan::{DAEMONS_MAX, Deed, KILLS, Plan};
 
 /// How long a fleet that nobody harms any more may need to finish: elections, timeouts of frozen members, steps.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Words in a log that no healthy daemon writes.
 const ALARMS: [&str; 4] = ["replicas differ", "cannot go on", "panicked", "council's group failed"];
