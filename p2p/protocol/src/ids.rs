@@ -94,6 +94,19 @@ hex_id!(
     Digest,
     32
 );
+hex_id!(
+    /// A chunk: BLAKE3 of its bytes.
+    ChunkId,
+    32
+);
+
+impl ChunkId {
+    /// The name of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+}
 
 impl NodeId {
     /// A name that people can say, the same on every node: an adjective and an animal.

@@ -8,9 +8,29 @@ pub const DATA_HEADER_BYTES_MAX: usize = 64 << 10;
 /// Longest payload, bytes. The largest is a snapshot of a job's state; submission refuses jobs whose state is larger.
 pub const DATA_PAYLOAD_BYTES_MAX: usize = 1 << 30;
 
+/// Whom a frame is for, and how urgent it is. The number is what travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum FrameKind {
+    /// Messages of the sync step.
+    Sync = 1,
+    /// Chunks. Payloads of this kind give way to all other frames.
+    Transfer = 2,
+}
+
+impl FrameKind {
+    /// The kind with this number.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Sync, Self::Transfer].into_iter().find(|kind| *kind as u8 == byte)
+    }
+}
+
 /// One frame. Header and payload are opaque to the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataFrame {
+    /// Whom it is for.
+    pub kind: FrameKind,
     /// Encoded header, at most [`DATA_HEADER_BYTES_MAX`].
     pub header: Bytes,
     /// Payload pieces, sent one behind the other; a received frame has one piece.
