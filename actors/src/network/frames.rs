@@ -15,7 +15,7 @@ pub(super) fn route(
         let sink = session.borrow().clone();
         let Some(sink) = sink else { continue };
         let input = match event {
-            DataEvent::Frame { from, header, payload } => SessionInput::Frame { from, header, payload },
+            DataEvent::Frame { from, header, payload, kind: _ } => SessionInput::Frame { from, header, payload },
             DataEvent::PathOpened { to } => SessionInput::PathOpened(to),
         };
         // A session that has just ended needs no more frames.

@@ -131,7 +131,7 @@ impl Fetch {
     pub fn new(me: NodeId, missing: &[Chunk]) -> Self {
         let unique: BTreeMap<ChunkId, Chunk> = missing.iter().map(|chunk| (chunk.id, *chunk)).collect();
         let chunks: Vec<Chunk> = unique.into_values().collect();
-        let index = |position: usize| u32::try_from(position).expect("a list has at most 2^16 chunks");
+        let index = |position: usize| u32::try_from(position).expect("a manifest has fewer than 2^32 chunks");
         let by_id = chunks.iter().enumerate().map(|(position, chunk)| (chunk.id, index(position))).collect();
         let mut shuffled: Vec<([u8; 32], u32)> = chunks
             .iter()

@@ -6,8 +6,11 @@ pub const CHUNK_BYTES_MAX: u32 = 4 << 20;
 /// Bytes of a chunk in one frame. What is urgent waits for no more than this on the same connection: 2 ms at 1 Gbit/s.
 pub const PIECE_BYTES_MAX: u32 = 256 << 10;
 
-/// Chunks in one list: states and data sets of 256 GiB; their list takes 2.3 MiB and is a chunk itself.
-pub const LIST_CHUNKS_MAX: usize = 1 << 16;
+/// Longest text of a manifest, bytes: what the store writes at most.
+pub const MANIFEST_BYTES_MAX: usize = crate::wire::data::TRANSFER_PAYLOAD_BYTES_MAX;
+
+/// A source that was asked for a manifest gets this long, milliseconds, before the next is asked.
+pub const MANIFEST_MS_MAX: u64 = 2_000;
 
 /// Sources of one fetch: every node of the largest swarm.
 pub const SOURCES_MAX: usize = 64;

@@ -3,15 +3,15 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::limits::{CHUNK_BYTES_MAX, PIECE_BYTES_MAX, REFERRALS_MAX};
-use crate::ids::{ChunkId, NodeId};
+use super::limits::{CHUNK_BYTES_MAX, MANIFEST_BYTES_MAX, PIECE_BYTES_MAX, REFERRALS_MAX};
+use crate::ids::{ChunkId, ManifestId, NodeId};
 use crate::wire::data::{DataFrame, FrameKind};
 use crate::wire::{DecodeError, decode, encode};
 
 /// Longest header of such a message, bytes: a chunk, a few nodes and numbers.
 pub(super) const TRANSFER_HEADER_BYTES_MAX: usize = 256;
 
-/// Everything that travels in frames of kind [`FrameKind::Transfer`]. Only a piece has a payload.
+/// Everything that travels in frames of kind [`FrameKind::Transfer`]. Pieces and manifests have a payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransferMessage {
     /// Send me this chunk.
@@ -49,6 +49,23 @@ pub enum TransferMessage {
         /// Who got it from me, at most [`REFERRALS_MAX`].
         ask: Vec<NodeId>,
     },
+    /// Send me the text of this manifest.
+    AskManifest {
+        /// The manifest.
+        manifest: ManifestId,
+    },
+    /// The text of a manifest that was asked for.
+    Manifest {
+        /// The manifest.
+        manifest: ManifestId,
+        /// Its text, whose BLAKE3 it is, at most [`MANIFEST_BYTES_MAX`].
+        text: Bytes,
+    },
+    /// I do not have that manifest whole.
+    LacksManifest {
+        /// The manifest.
+        manifest: ManifestId,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -58,6 +75,9 @@ enum Header {
     Piece { chunk: ChunkId, offset: u32 },
     Lacks { chunk: ChunkId },
     Busy { chunk: ChunkId, retry_after_ms: u64, ask: Vec<NodeId> },
+    AskManifest { manifest: ManifestId },
+    Manifest { manifest: ManifestId },
+    LacksManifest { manifest: ManifestId },
 }
 
 impl TransferMessage {
@@ -74,6 +94,12 @@ impl TransferMessage {
             }
             Self::Lacks { chunk } => Header::Lacks { chunk },
             Self::Busy { chunk, retry_after_ms, ask } => Header::Busy { chunk, retry_after_ms, ask },
+            Self::AskManifest { manifest } => Header::AskManifest { manifest },
+            Self::Manifest { manifest, text } => {
+                payload.push(text);
+                Header::Manifest { manifest }
+            }
+            Self::LacksManifest { manifest } => Header::LacksManifest { manifest },
         };
         DataFrame { kind: FrameKind::Transfer, header: encode(&header).into(), payload }
     }
@@ -85,7 +111,7 @@ impl TransferMessage {
     pub fn decode(header: &[u8], payload: Bytes) -> Result<Self, DecodeError> {
         let inconsistent = |what| Err(DecodeError::Inconsistent { what });
         let header: Header = decode(header, TRANSFER_HEADER_BYTES_MAX)?;
-        if !matches!(header, Header::Piece { .. }) && !payload.is_empty() {
+        if !matches!(header, Header::Piece { .. } | Header::Manifest { .. }) && !payload.is_empty() {
             return inconsistent("a payload behind what has none");
         }
         Ok(match header {
@@ -103,6 +129,12 @@ impl TransferMessage {
                 return inconsistent("too many nodes to ask instead");
             }
             Header::Busy { chunk, retry_after_ms, ask } => Self::Busy { chunk, retry_after_ms, ask },
+            Header::AskManifest { manifest } => Self::AskManifest { manifest },
+            Header::Manifest { .. } if payload.is_empty() || payload.len() > MANIFEST_BYTES_MAX => {
+                return inconsistent("a manifest of no allowed length");
+            }
+            Header::Manifest { manifest } => Self::Manifest { manifest, text: payload },
+            Header::LacksManifest { manifest } => Self::LacksManifest { manifest },
         })
     }
 }

@@ -15,7 +15,6 @@ mod assembly;
 mod donor;
 mod fetch;
 mod limits;
-mod manifest;
 mod message;
 mod progress;
 mod source;
@@ -26,7 +25,6 @@ pub use assembly::{Assembly, Taken};
 pub use donor::{Donor, DonorInput, DonorOutput};
 pub use fetch::{ChunkOutcome, Fetch, FetchInput, FetchOutput, Verdict};
 pub use limits::*;
-pub use manifest::{ChunkList, ListError};
 pub use message::TransferMessage;
 pub use progress::{FetchProgress, SourceProgress};
 

@@ -1,11 +1,8 @@
 use bytes::Bytes;
 
-use super::{chunk, chunks, node};
-use crate::ids::ChunkId;
-use crate::transfer::{
-    Assembly, CHUNK_BYTES_MAX, Chunk, ChunkList, ListError, PIECE_BYTES_MAX, REFERRALS_MAX, Taken,
-    TransferMessage,
-};
+use super::{chunk, node};
+use crate::ids::ManifestId;
+use crate::transfer::{Assembly, CHUNK_BYTES_MAX, PIECE_BYTES_MAX, REFERRALS_MAX, Taken, TransferMessage};
 use crate::wire::data::FrameKind;
 
 #[test]
@@ -21,6 +18,9 @@ fn messages_round_trip_and_what_exceeds_a_limit_is_refused() {
         TransferMessage::Cancel { chunk: id },
         at(piece),
         TransferMessage::Lacks { chunk: id },
+        TransferMessage::AskManifest { manifest: ManifestId([3; 32]) },
+        TransferMessage::Manifest { manifest: ManifestId([3; 32]), text: Bytes::from_static(b"{}") },
+        TransferMessage::LacksManifest { manifest: ManifestId([3; 32]) },
         busy(REFERRALS_MAX),
     ];
     for message in good {
@@ -29,6 +29,7 @@ fn messages_round_trip_and_what_exceeds_a_limit_is_refused() {
         let payload = frame.payload.first().cloned().unwrap_or_default();
         assert_eq!(TransferMessage::decode(&frame.header, payload).unwrap(), message);
         if frame.payload.is_empty() {
+            // The frame has no payload, so it must be refused with one.
             let more = TransferMessage::decode(&frame.header, Bytes::from_static(b"x"));
             assert!(more.is_err(), "{message:?} has no payload");
         }
@@ -40,27 +41,6 @@ fn messages_round_trip_and_what_exceeds_a_limit_is_refused() {
         assert!(TransferMessage::decode(&frame.header, payload).is_err(), "{bad:?}");
     }
     assert!(TransferMessage::decode(&[9, 9], Bytes::new()).is_err());
-}
-
-#[test]
-fn a_list_is_named_by_its_bytes_and_lies_about_lengths_are_refused() {
-    let list = ChunkList { chunks: chunks(3) };
-    let (id, bytes) = list.encode();
-    assert_eq!(id, ChunkId::of(&bytes));
-    assert_eq!(ChunkList::decode(&bytes).unwrap(), list);
-    assert_eq!(list.bytes(), 3 * u64::from(CHUNK_BYTES_MAX));
-    for (position, wrong) in [(0, 17), (2, 0), (1, CHUNK_BYTES_MAX + 1)] {
-        let mut list = list.clone();
-        list.chunks[position].bytes = wrong;
-        let error = ChunkList::decode(&list.encode().1).unwrap_err();
-        assert!(
-            matches!(error, ListError::Length { position: found, bytes } if found == position && bytes == wrong),
-            "{error}"
-        );
-    }
-    let last = Chunk { bytes: 1, ..chunk(4) };
-    assert!(ChunkList::decode(&ChunkList { chunks: vec![chunk(3), last] }.encode().1).is_ok());
-    assert!(ChunkList::decode(b"no list").is_err());
 }
 
 #[test]
