@@ -141,6 +141,21 @@ impl Daemon {
         self.child.id()
     }
 
+    /// The names of its threads, as the kernel has them.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn thread_names(&self) -> anyhow::Result<Vec<String>> {
+        let tasks =
+            std::fs::read_dir(format!("/proc/{}/task", self.process_id())).context("listing threads")?;
+        tasks
+            .map(|task| {
+                let name = std::fs::read_to_string(task?.path().join("comm"))?;
+                Ok(name.trim_end().to_owned())
+            })
+            .collect()
+    }
+
     /// SIGKILL, and waits until the process is gone.
     ///
     /// # Errors

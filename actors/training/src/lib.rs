@@ -42,5 +42,5 @@ pub use spec::{
     OptimiserSpec, Problem, ScheduleSpec, SpecError,
 };
 pub use state::StateError;
-pub use threads::{ThreadSetting, set_threads};
+pub use threads::{ThreadSetting, prepare_threads, set_threads};
 pub use training_error::TrainingError;

@@ -103,6 +103,10 @@ async fn a_job_from_its_file_to_a_model_and_back() -> anyhow::Result<()> {
     assert!(shell.text(&["job", "submit", &file, "--dry-run"]).await?.contains("verbs"));
     assert!(shell.text(&["job", "submit", &file]).await?.contains("verbs"));
     shell.text(&["job", "wait", "verbs", "--timeout", "100s"]).await?;
+    // The library's own threads would spin while the trainer works.
+    let threads = cluster.daemons[0].thread_names()?;
+    assert!(threads.iter().any(|name| name == "store"), "{threads:?}");
+    assert!(!threads.iter().any(|name| name.starts_with("candle")), "{threads:?}");
     for (arguments, kind, word) in [
         (&["job", "show", "verbs"][..], "JobDetail", "digest"),
         (&["job", "logs", "verbs"], "LogLine", "submitted"),
