@@ -54,6 +54,8 @@ pub enum FetchInput {
         /// Connected nodes that may have it.
         ask: Vec<NodeId>,
     },
+    /// A chunk is here that came by another way.
+    Held(ChunkId),
     /// Time has passed: due at [`Fetch::deadline`].
     Tick,
 }
@@ -175,6 +177,11 @@ impl Fetch {
             }
             FetchInput::Busy { from, chunk, retry_after_ms, ask } => {
                 self.busy(now, (from, chunk), retry_after_ms, &ask);
+            }
+            FetchInput::Held(chunk) => {
+                if let Some(&index) = self.by_id.get(&chunk) {
+                    self.keep(index, out);
+                }
             }
             FetchInput::Tick => {}
         }

@@ -33,6 +33,9 @@ pub const RATE_PERIOD_MS: u64 = 250;
 /// A source that sent nothing for this long, milliseconds, though it was asked, is taken for stuck.
 pub const STUCK_MS: u64 = 1_500;
 
+/// The same where nobody else can be asked: the question is said again, in case a connection lost it.
+pub const STUCK_ALONE_MS: u64 = 4 * STUCK_MS;
+
 /// A chunk is asked elsewhere too when that is this many times quicker than to wait for it.
 pub const HEDGE_FACTOR: u64 = 2;
 

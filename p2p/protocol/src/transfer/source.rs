@@ -98,10 +98,10 @@ impl Source {
         }
     }
 
-    /// Whether it was asked and has not sent anything for too long. What has come whole is ours to check.
-    pub(super) fn is_stuck(&self, now: Millis) -> bool {
+    /// Whether it was asked and has not sent anything for so long. What has come whole is ours to check.
+    pub(super) fn is_stuck(&self, now: Millis, after_ms: u64) -> bool {
         self.in_flight.values().any(|asked| asked.received < asked.bytes)
-            && now.since(self.last_word) >= STUCK_MS
+            && now.since(self.last_word) >= after_ms
     }
 
     /// Nothing is expected of it any more; says what was. It is tried again with a single chunk.

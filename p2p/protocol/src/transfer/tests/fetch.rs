@@ -1,7 +1,8 @@
 use super::{chunk, chunks, node};
 use crate::ids::{ChunkId, Millis, NodeId};
 use crate::transfer::{
-    Chunk, ChunkOutcome, Fetch, FetchInput, FetchOutput, IN_FLIGHT_BYTES_MAX, LACKS_RETRY_MS, STUCK_MS,
+    Chunk, ChunkOutcome, Fetch, FetchInput, FetchOutput, IN_FLIGHT_BYTES_MAX, LACKS_RETRY_MS, STUCK_ALONE_MS,
+    STUCK_MS,
     Verdict,
 };
 
@@ -135,6 +136,20 @@ fn a_stuck_source_is_relieved_and_tried_with_one_chunk() {
         assert!(out.contains(&FetchOutput::Cancel { to: node(1), chunk: *id }), "{out:?}");
         assert_eq!(fetch.expects(node(1), *id), None);
     }
+}
+
+#[test]
+fn a_lone_source_that_is_stuck_is_asked_again() {
+    let mut fetch = Fetch::new(node(0), &[chunk(1), chunk(2)]);
+    step(&mut fetch, 0, FetchInput::SourceJoined(node(1)));
+    assert!(step(&mut fetch, STUCK_ALONE_MS - 1, FetchInput::Tick).is_empty(), "it may be slow");
+    assert_eq!(step(&mut fetch, STUCK_ALONE_MS, FetchInput::Tick).len(), 2, "taken back");
+    let out = step(&mut fetch, STUCK_ALONE_MS + STUCK_MS, FetchInput::Tick);
+    assert_eq!(asked(&out).len(), 1, "one shows whether it is there");
+    // Meanwhile both came by another way.
+    step(&mut fetch, STUCK_ALONE_MS + STUCK_MS, FetchInput::Held(chunk(1).id));
+    let out = step(&mut fetch, STUCK_ALONE_MS + STUCK_MS, FetchInput::Held(chunk(2).id));
+    assert!(out.contains(&FetchOutput::Complete), "{out:?}");
 }
 
 #[test]
