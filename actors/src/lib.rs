@@ -13,5 +13,6 @@ mod liveness;
 pub mod network;
 pub mod session;
 mod start;
+pub mod transfer;
 
 pub use start::{NodeActors, Parts, StartError, start};

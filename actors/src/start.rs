@@ -23,6 +23,7 @@ use crate::network::{NetworkActor, Reachability, forward_events, route_frames};
 use crate::session::{
     DescribeSession, LedgerPublished, SessionDescription, SessionParts, Sessions, StopSession,
 };
+use crate::transfer::{TransferParts, Transfers};
 
 /// What the composition root has opened before the actors start.
 pub struct Parts {
@@ -68,6 +69,8 @@ pub struct NodeActors {
     pub view: CouncilView,
     /// Addresses, to watch.
     pub reachability: watch::Receiver<Reachability>,
+    /// Chunks from and to other nodes.
+    pub transfers: Transfers,
     pub(crate) council: Addr<CouncilActor>,
     pub(crate) sessions: Addr<Sessions>,
     pub(crate) checkpoints: Addr<Checkpoints>,
@@ -101,6 +104,13 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
         council: inbox.clone(),
     })
     .start();
+    let transfers = Transfers::start(TransferParts {
+        node: parts.me.node,
+        clock,
+        network: parts.network.clone(),
+        chunks: Arc::clone(parts.store.chunks()),
+    })
+    .map_err(StartError::Thread)?;
     let (frames, frames_seen) = watch::channel(None);
     let sessions = Sessions::new(SessionParts {
         me: parts.me,
@@ -116,10 +126,10 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
     .start();
     let network = network.start();
     actix::spawn(forward_events(parts.events, network.clone()));
-    route_frames(parts.data, frames_seen).map_err(StartError::Thread)?;
+    route_frames(parts.data, frames_seen, transfers.clone()).map_err(StartError::Thread)?;
     actix::spawn(follow_ledger(view.published.clone(), sessions.clone(), checks, checkpoints.clone()));
     let Life { node, boot } = parts.me;
-    Ok(NodeActors { node, boot, view, reachability, council, sessions, checkpoints, network })
+    Ok(NodeActors { node, boot, view, reachability, transfers, council, sessions, checkpoints, network })
 }
 
 /// Tells the actors that act on the ledger whenever it changed.

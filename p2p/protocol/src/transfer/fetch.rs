@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::limits::{
     BUSY_MS, BUSY_MS_MAX, HEDGE_COPIES_MAX, HEDGE_FACTOR, HEDGE_MS_MIN, IN_FLIGHT_BYTES_MAX, LACKS_RETRY_MS,
-    RATE_PERIOD_MS, SOURCES_MAX,
+    RATE_PERIOD_MS, SOURCES_MAX, STUCK_ALONE_MS, STUCK_MS,
 };
 use super::source::Source;
 use super::{Chunk, FetchProgress, SourceProgress};
@@ -339,14 +339,17 @@ impl Fetch {
         }
     }
 
-    /// Takes back what was asked of sources that are stuck, where somebody else can be asked.
+    /// Takes back what was asked of sources that are stuck: soon where somebody else can be asked, else after a while, in
+    /// case the question or the answer was lost.
     fn release_stuck(&mut self, now: Millis, out: &mut Vec<FetchOutput>) {
-        let stuck: Vec<NodeId> =
-            self.sources.iter().filter(|(_, source)| source.is_stuck(now)).map(|(node, _)| *node).collect();
-        if stuck.is_empty()
-            || self.sources.values().filter(|source| source.is_usable()).count() == stuck.len()
-        {
-            return;
+        let stuck_for = |after_ms: u64| -> Vec<NodeId> {
+            let stuck = self.sources.iter().filter(|(_, source)| source.is_stuck(now, after_ms));
+            stuck.map(|(node, _)| *node).collect()
+        };
+        let usable = self.sources.values().filter(|source| source.is_usable()).count();
+        let mut stuck = stuck_for(STUCK_MS);
+        if stuck.len() == usable {
+            stuck = stuck_for(STUCK_ALONE_MS);
         }
         for node in stuck {
             let Some(source) = self.sources.get_mut(&node) else { continue };
