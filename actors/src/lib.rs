@@ -8,6 +8,7 @@ pub mod checkpoints;
 mod checks;
 pub mod clock;
 pub mod council;
+pub mod data_sets;
 pub mod fatal;
 mod liveness;
 pub mod network;

@@ -18,6 +18,7 @@ use crate::council::{
     COUNCIL_INBOX_MAX, CouncilActor, CouncilError, CouncilParts, CouncilView, Propose, Published,
     StopCouncil, StopRegistering,
 };
+use crate::data_sets::{DataSetParts, DataSets, folder_of};
 use crate::fatal::Fatal;
 use crate::network::{NetworkActor, Reachability, forward_events, route_frames};
 use crate::session::{
@@ -71,6 +72,8 @@ pub struct NodeActors {
     pub reachability: watch::Receiver<Reachability>,
     /// Chunks from and to other nodes.
     pub transfers: Transfers,
+    /// Data sets of the swarm on this node.
+    pub data_sets: DataSets,
     pub(crate) council: Addr<CouncilActor>,
     pub(crate) sessions: Addr<Sessions>,
     pub(crate) checkpoints: Addr<Checkpoints>,
@@ -97,13 +100,6 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
     let council = council.start();
     let checkpoints = Checkpoints::new(Arc::clone(&parts.store)).map_err(StartError::Thread)?.start();
     let (network, reachability) = NetworkActor::new(inbox.clone(), Arc::clone(&parts.store));
-    let checks = Checks::new(CheckParts {
-        me: parts.me,
-        device: parts.registration.device.clone(),
-        memory_bytes_max: parts.memory_bytes_max,
-        council: inbox.clone(),
-    })
-    .start();
     let transfers = Transfers::start(TransferParts {
         node: parts.me.node,
         clock,
@@ -111,6 +107,22 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
         chunks: Arc::clone(parts.store.chunks()),
     })
     .map_err(StartError::Thread)?;
+    let data_sets = DataSets::new(DataSetParts {
+        node: parts.me.node,
+        folder: folder_of(parts.store.path()),
+        chunks: Arc::clone(parts.store.chunks()),
+        transfers: transfers.clone(),
+        published: view.published.clone(),
+        council: inbox.clone(),
+    });
+    let checks = Checks::new(CheckParts {
+        me: parts.me,
+        device: parts.registration.device.clone(),
+        memory_bytes_max: parts.memory_bytes_max,
+        data_sets: data_sets.clone(),
+        council: inbox.clone(),
+    })
+    .start();
     let (frames, frames_seen) = watch::channel(None);
     let sessions = Sessions::new(SessionParts {
         me: parts.me,
@@ -120,6 +132,7 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
         council: inbox,
         checkpoints: checkpoints.clone(),
         store: parts.store,
+        data_sets: data_sets.clone(),
         frames,
         fatal: parts.fatal,
     })
@@ -127,18 +140,29 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
     let network = network.start();
     actix::spawn(forward_events(parts.events, network.clone()));
     route_frames(parts.data, frames_seen, transfers.clone()).map_err(StartError::Thread)?;
-    actix::spawn(follow_ledger(view.published.clone(), sessions.clone(), checks, checkpoints.clone()));
+    let followers = (sessions.clone(), checks, checkpoints.clone(), data_sets.clone());
+    actix::spawn(follow_ledger(view.published.clone(), followers));
     let Life { node, boot } = parts.me;
-    Ok(NodeActors { node, boot, view, reachability, transfers, council, sessions, checkpoints, network })
+    Ok(NodeActors {
+        node,
+        boot,
+        view,
+        reachability,
+        transfers,
+        data_sets,
+        council,
+        sessions,
+        checkpoints,
+        network,
+    })
 }
 
 /// Tells the actors that act on the ledger whenever it changed.
 async fn follow_ledger(
     mut published: watch::Receiver<Arc<Published>>,
-    sessions: Addr<Sessions>,
-    checks: Addr<Checks>,
-    checkpoints: Addr<Checkpoints>,
+    followers: (Addr<Sessions>, Addr<Checks>, Addr<Checkpoints>, DataSets),
 ) {
+    let (sessions, checks, checkpoints, data_sets) = followers;
     loop {
         let now = published.borrow_and_update().clone();
         for job in now.ledger.jobs.values().filter(|job| job.status == JobStatus::Running) {
@@ -146,6 +170,7 @@ async fn follow_ledger(
             // Left out when the store is busy: the next change of the ledger asks again.
             let _ = checkpoints.try_send(KeepCheckpoints { job: job.id, steps });
         }
+        data_sets.follow(&now.ledger);
         // Left out when it has much to do: the next change of the ledger tells the same and more.
         let _ = checks.try_send(LedgerPublished(Arc::clone(&now)));
         if sessions.send(LedgerPublished(now)).await.is_err() || published.changed().await.is_err() {

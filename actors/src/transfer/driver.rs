@@ -112,9 +112,12 @@ impl Driver {
 
     fn told(&mut self, input: TransferInput) {
         match input {
-            TransferInput::Frame { from, header, payload } => match TransferMessage::decode(&header, payload) {
+            TransferInput::Frame { from, header, payload } => match TransferMessage::decode(&header, payload)
+            {
                 Ok(message) => self.heard(from, message),
-                Err(error) => tracing::debug!(peer = %from.short(), %error, "frame is no message about chunks"),
+                Err(error) => {
+                    tracing::debug!(peer = %from.short(), %error, "frame is no message about chunks")
+                }
             },
             TransferInput::PathOpened(node) => {
                 self.lost(node);
@@ -153,8 +156,12 @@ impl Driver {
     fn begin_waiting(&mut self) {
         let is_active = |fetching: &&Fetching| !matches!(fetching.stage, Stage::Waiting);
         let mut active = self.fetches.iter().filter(is_active).count();
-        let waiting: Vec<What> =
-            self.fetches.iter().filter(|fetching| !is_active(fetching)).map(|fetching| fetching.what).collect();
+        let waiting: Vec<What> = self
+            .fetches
+            .iter()
+            .filter(|fetching| !is_active(fetching))
+            .map(|fetching| fetching.what)
+            .collect();
         for what in waiting {
             if active >= FETCHES_ACTIVE_MAX {
                 return;
@@ -472,7 +479,11 @@ impl Driver {
 }
 
 /// What of a fetch is missing here; `None` if its manifest is.
-fn missing(chunks: &Chunks, what: What, manifest: Option<Manifest>) -> Result<Option<Vec<Chunk>>, FetchError> {
+fn missing(
+    chunks: &Chunks,
+    what: What,
+    manifest: Option<Manifest>,
+) -> Result<Option<Vec<Chunk>>, FetchError> {
     let chunk = |chunk: traind_store::ChunkRef| Chunk { id: chunk.id, bytes: chunk.bytes };
     match what {
         What::Manifest(id) => {

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use traind_protocol::ids::{Millis, NodeId};
 use traind_protocol::transfer::{Fetch, LACKS_RETRY_MS, MANIFEST_MS_MAX};
 
-use super::messages::{FetchError, TransferStatus, WAITING_MAX, What};
+use super::messages::{FetchError, FetchSummary, TransferStatus, WAITING_MAX, What};
 
 /// Where a fetch is.
 pub(super) enum Stage {
@@ -32,7 +32,7 @@ pub(super) struct Fetching {
     pub(super) sources: BTreeSet<NodeId>,
     pub(super) stage: Stage,
     pub(super) distrusted: BTreeSet<NodeId>,
-    replies: Vec<oneshot::Sender<Result<(), FetchError>>>,
+    replies: Vec<oneshot::Sender<Result<FetchSummary, FetchError>>>,
 }
 
 impl Fetching {
@@ -47,7 +47,7 @@ impl Fetching {
     }
 
     /// Somebody else waits for it.
-    pub(super) fn join(&mut self, reply: Option<oneshot::Sender<Result<(), FetchError>>>) {
+    pub(super) fn join(&mut self, reply: Option<oneshot::Sender<Result<FetchSummary, FetchError>>>) {
         // Who has stopped waiting makes room.
         self.replies.retain(|reply| !reply.is_closed());
         if self.replies.len() < WAITING_MAX {
@@ -57,10 +57,17 @@ impl Fetching {
 
     /// Tells everybody who waits. An error is told to the first alone in full, since it is not to be copied.
     pub(super) fn end(self, outcome: Result<(), FetchError>) {
-        let mut outcome = Some(outcome);
+        let summary = match &self.stage {
+            Stage::Chunks(fetch) => {
+                let progress = fetch.progress();
+                FetchSummary { bytes: progress.bytes_done, bytes_wasted: progress.bytes_wasted }
+            }
+            _ => FetchSummary::default(),
+        };
+        let mut outcome = Some(outcome.map(|()| summary));
         for reply in self.replies {
             let told = match &outcome {
-                Some(Ok(())) => Ok(()),
+                Some(Ok(summary)) => Ok(*summary),
                 Some(Err(_)) => outcome.take().unwrap_or(Err(FetchError::Stopped)),
                 None => Err(FetchError::Forgotten),
             };
@@ -107,10 +114,6 @@ impl Fetching {
             Stage::Chunks(fetch) => Some(fetch.progress()),
             _ => None,
         };
-        TransferStatus {
-            what: self.what,
-            progress,
-            distrusted: self.distrusted.iter().copied().collect(),
-        }
+        TransferStatus { what: self.what, progress, distrusted: self.distrusted.iter().copied().collect() }
     }
 }

@@ -42,7 +42,7 @@ pub struct Request {
     /// Who may have it; all joined peers if empty.
     pub(super) sources: Vec<NodeId>,
     /// Who wants to know.
-    pub(super) reply: Option<oneshot::Sender<Result<(), FetchError>>>,
+    pub(super) reply: Option<oneshot::Sender<Result<FetchSummary, FetchError>>>,
 }
 
 /// Inputs of the transfer thread.
@@ -94,6 +94,15 @@ pub enum FetchError {
     /// A bug: the file work panicked.
     #[error("the file work panicked")]
     Panicked,
+}
+
+/// What a fetch that is done took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FetchSummary {
+    /// Bytes of chunks that came and are kept.
+    pub bytes: u64,
+    /// Bytes that came beside them: twice, or not what they should be.
+    pub bytes_wasted: u64,
 }
 
 /// A fetch, for people.

@@ -21,7 +21,7 @@ use traind_protocol::ids::{ChunkId, ManifestId, NodeId};
 use traind_store::Chunks;
 
 use crate::clock::Clock;
-pub use messages::{FetchError, TransferInput, TransferStatus, What};
+pub use messages::{FetchError, FetchSummary, TransferInput, TransferStatus, What};
 use messages::{Request, TRANSFER_INBOX_MAX};
 
 /// What moving chunks needs of the daemon.
@@ -69,7 +69,11 @@ impl Transfers {
     ///
     /// # Errors
     /// When the disk is full or fails, or the node stops. Sources that fail are made up for, however long that takes.
-    pub async fn fetch(&self, manifest: ManifestId, sources: Vec<NodeId>) -> Result<(), FetchError> {
+    pub async fn fetch(
+        &self,
+        manifest: ManifestId,
+        sources: Vec<NodeId>,
+    ) -> Result<FetchSummary, FetchError> {
         let (reply, answer) = oneshot::channel();
         let request = Request { what: What::Manifest(manifest), sources, reply: Some(reply) };
         self.inbox.send(TransferInput::Fetch(request)).await.map_err(|_closed| FetchError::Stopped)?;

@@ -2,8 +2,7 @@ use super::{chunk, chunks, node};
 use crate::ids::{ChunkId, Millis, NodeId};
 use crate::transfer::{
     Chunk, ChunkOutcome, Fetch, FetchInput, FetchOutput, IN_FLIGHT_BYTES_MAX, LACKS_RETRY_MS, STUCK_ALONE_MS,
-    STUCK_MS,
-    Verdict,
+    STUCK_MS, Verdict,
 };
 
 fn step(fetch: &mut Fetch, at: u64, input: FetchInput) -> Vec<FetchOutput> {
