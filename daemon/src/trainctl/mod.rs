@@ -114,6 +114,7 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<u8, Failure> 
         Verb::Node { verb } => verbs::node(socket, verb, output).await,
         Verb::Job { verb } => verbs::job(socket, verb, output).await,
         Verb::Checkpoint { verb } => verbs::checkpoint(socket, verb, output).await,
+        Verb::Data { verb } => verbs::data(socket, verb, output).await,
         Verb::Drain(arguments) => verbs::drain(socket, arguments, output).await,
         Verb::Undrain { node, this: _ } => verbs::undrain(socket, node, output).await,
         Verb::Leave { this: _, yes } => verbs::leave(socket, yes, output).await,

@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use traind::control::api::{
-    ApiError, CheckpointExport, ExportedFile, FollowEvent, Request, Response, StreamItem, Upload,
+    ApiError, CheckpointExport, DataVerified, ExportedFile, FollowEvent, Request, Response, StreamItem,
+    Upload,
 };
 use traind::control::{decode_line, encode_line};
 
@@ -104,6 +105,11 @@ fn request_number(request: &Request) -> usize {
         Request::Events { .. } => 20,
         Request::ConfigShow => 21,
         Request::Version => 22,
+        Request::DataList => 23,
+        Request::DataAdd { .. } => 24,
+        Request::DataShow { .. } => 25,
+        Request::DataVerify { .. } => 26,
+        Request::DataRemove { .. } => 27,
     }
 }
 
@@ -136,8 +142,19 @@ fn every_request() {
         Request::Events { tail: None, follow: true },
         Request::ConfigShow,
         Request::Version,
+        Request::DataList,
+        Request::DataAdd {
+            name: "rows".into(),
+            path: "/data/rows.csv".into(),
+            set_kind: Some("csv".into()),
+            label: Some("class".into()),
+            header: true,
+        },
+        Request::DataShow { name: "rows".into() },
+        Request::DataVerify { name: "rows".into() },
+        Request::DataRemove { name: "rows".into() },
     ];
-    complete(requests.iter().map(request_number).collect(), 23);
+    complete(requests.iter().map(request_number).collect(), 28);
     same_lines("requests.jsonl", &requests);
 }
 
@@ -161,6 +178,11 @@ fn response_number(response: &Response) -> usize {
         Response::Config { .. } => 14,
         Response::Version(_) => 15,
         Response::Error(_) => 16,
+        Response::DataList { .. } => 17,
+        Response::DataAdded(_) => 18,
+        Response::DataDetail(_) => 19,
+        Response::DataVerified(_) => 20,
+        Response::DataRemoved { .. } => 21,
     }
 }
 
@@ -206,8 +228,13 @@ fn every_answer() {
         Response::Version(data::version()),
         Response::Error(ApiError::unavailable("no coordinator")),
         Response::Error(refusal),
+        Response::DataList { data: vec![data::data_set()] },
+        Response::DataAdded(data::data_set()),
+        Response::DataDetail(data::data_detail()),
+        Response::DataVerified(DataVerified { name: "rows".into(), chunks: 2, damaged: vec!["c4".into()] }),
+        Response::DataRemoved { name: "rows".into() },
     ];
-    complete(responses.iter().map(response_number).collect(), 17);
+    complete(responses.iter().map(response_number).collect(), 22);
     same_lines("answers.jsonl", &responses);
 }
 
@@ -273,6 +300,8 @@ fn every_table() {
         ("job-metrics", &["job", "metrics", "digits"]),
         ("checkpoint-ls", &["checkpoint", "ls"]),
         ("checkpoint-show", &["checkpoint", "show", "digits"]),
+        ("data-ls", &["data", "ls"]),
+        ("data-show", &["data", "show", "rows"]),
         ("events", &["events"]),
         ("config-show", &["config", "show"]),
         ("config-show-origin", &["config", "show", "--origin"]),

@@ -80,7 +80,7 @@ async fn a_holder_dies_and_its_chunks_come_from_another() -> anyhow::Result<()> 
 async fn lie(mut liar: Net, list: Manifest) -> anyhow::Result<()> {
     while let Some(event) = liar.data.recv().await {
         let DataEvent::Frame { from, header, payload, .. } = event else { continue };
-        let mut say = |message: TransferMessage| liar.handle.send_data_behind(from, message.encode());
+        let say = |message: TransferMessage| liar.handle.send_data_behind(from, message.encode());
         match TransferMessage::decode(&header, payload)? {
             TransferMessage::AskManifest { manifest } => {
                 say(TransferMessage::Manifest { manifest, text: list.encode()?.1.into() }).await?;

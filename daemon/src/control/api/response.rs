@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 #[cfg(doc)]
 use super::Request;
 use super::{
-    ApiError, CheckpointDetail, CheckpointExport, CheckpointRow, ConfigEntry, JobDetail, JobPlanned, JobRow,
-    NodeDetail, NodeRef, NodeRow, Status, VersionInfo,
+    ApiError, CheckpointDetail, CheckpointExport, CheckpointRow, ConfigEntry, DataDetail, DataRow,
+    DataVerified, JobDetail, JobPlanned, JobRow, NodeDetail, NodeRef, NodeRow, Status, VersionInfo,
 };
 
 /// The answers.
@@ -67,6 +67,22 @@ pub enum Response {
     Left {
         /// The node that was.
         node: NodeRef,
+    },
+    /// To [`Request::DataList`].
+    DataList {
+        /// By name.
+        data: Vec<DataRow>,
+    },
+    /// To [`Request::DataAdd`]: it is in the ledger.
+    DataAdded(DataRow),
+    /// To [`Request::DataShow`].
+    DataDetail(DataDetail),
+    /// To [`Request::DataVerify`].
+    DataVerified(DataVerified),
+    /// To [`Request::DataRemove`]: it is no longer in the ledger.
+    DataRemoved {
+        /// Its name.
+        name: String,
     },
     /// To [`Request::ConfigShow`].
     Config {

@@ -2,11 +2,11 @@
 
 use traind::control::Export;
 use traind::control::api::{
-    ApiError, CheckpointDetail, CheckpointRow, ConfigEntry, Council, CouncilRole, Departure, EvaluationPoint,
-    EventKind, EventLine, FollowEvent, JobData, JobDetail, JobPlanned, JobResult, JobRow, JobStatus,
-    JobSummary, KeptOut, LogLevel, LogLine, LossPoint, MemberRow, MetricPoint, NodeDetail, NodeRef, NodeRole,
-    NodeRow, NodeVersion, NumericClassRow, Pause, Refusal, Status, StepRange, StreamItem, VersionInfo,
-    ViewRow, WorkRow,
+    ApiError, CheckpointDetail, CheckpointRow, ConfigEntry, Council, CouncilRole, DataDetail, DataFile,
+    DataRow, Departure, EvaluationPoint, EventKind, EventLine, FollowEvent, JobData, JobDetail, JobPlanned,
+    JobResult, JobRow, JobStatus, JobSummary, KeptOut, LogLevel, LogLine, LossPoint, MemberRow, MetricPoint,
+    NodeDetail, NodeRef, NodeRole, NodeRow, NodeVersion, NumericClassRow, Pause, Refusal, Status, StepRange,
+    StreamItem, VersionInfo, ViewRow, WorkRow,
 };
 
 pub(crate) const FINISHED: &str = "0a11223344556677";
@@ -415,4 +415,27 @@ pub(crate) fn swarm_events() -> Vec<StreamItem> {
         line(EventKind::Checkpoint, "checkpoint of digits", None, Some(FINISHED)),
         StreamItem::Skipped { lines: 2 },
     ]
+}
+
+pub(crate) fn data_set() -> DataRow {
+    DataRow {
+        name: "rows".into(),
+        set_kind: "csv".into(),
+        bytes: 5 << 20,
+        training: 800,
+        held_out: 200,
+        manifest: "ab".repeat(32),
+        holders: vec![node(1), node(2)],
+    }
+}
+
+pub(crate) fn data_detail() -> DataDetail {
+    DataDetail {
+        row: data_set(),
+        added_by: node(1),
+        local: true,
+        bytes_fetched: 5 << 20,
+        files: vec![DataFile { name: "rows.csv".into(), bytes: 5 << 20, shards: 2, samples: Some(1000) }],
+        jobs: vec!["endless".into()],
+    }
 }
