@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
-use traind_protocol::ids::{ChunkId, ManifestId, NodeId};
+use traind_protocol::ids::{ChunkId, NodeId};
 use traind_protocol::transfer::{
-    Assembly, Chunk, ChunkOutcome, Donor, DonorInput, DonorOutput, Fetch, FetchInput, FetchOutput, Taken,
+    Assembly, Chunk, ChunkOutcome, Donor, DonorInput, DonorOutput, Fetch, FetchInput, FetchOutput,
     TransferMessage,
 };
 use traind_store::{Chunks, Manifest, StoreError};
@@ -21,13 +20,13 @@ use super::messages::{
     DONE_MAX, FETCHES_ACTIVE_MAX, FETCHES_MAX, FILE_THREADS, FetchError, Request, TransferInput,
     TransferStatus, What,
 };
-use super::serving::{say, serve, serve_manifest};
+use super::serving::{say, serve};
 
 /// Connections are looked at, and waits are ended, this often.
 const TICK: Duration = Duration::from_millis(100);
 
 /// What file work came to.
-enum Done {
+pub(super) enum Done {
     /// What of a fetch is missing here; `None` if its manifest is.
     Looked { what: What, missing: Result<Option<Vec<Chunk>>, FetchError> },
     /// A chunk that came was checked and written.
@@ -40,20 +39,21 @@ enum Done {
     ManifestServed { to: NodeId },
 }
 
-struct Driver {
-    parts: TransferParts,
-    told: watch::Sender<Vec<TransferStatus>>,
-    frames_dropped: Arc<AtomicU64>,
-    frames_dropped_seen: u64,
-    done: mpsc::Sender<Done>,
-    connections: Connections,
+/// Everything that the thread owns.
+pub(super) struct Driver {
+    pub(super) parts: TransferParts,
+    pub(super) told: watch::Sender<Vec<TransferStatus>>,
+    pub(super) frames_dropped: Arc<AtomicU64>,
+    pub(super) frames_dropped_seen: u64,
+    pub(super) done: mpsc::Sender<Done>,
+    pub(super) connections: Connections,
     /// In the order they came.
-    fetches: Vec<Fetching>,
-    assembly: Assembly,
-    donor: Donor,
-    stops: BTreeMap<(NodeId, ChunkId), Arc<AtomicBool>>,
+    pub(super) fetches: Vec<Fetching>,
+    pub(super) assembly: Assembly,
+    pub(super) donor: Donor,
+    pub(super) stops: BTreeMap<(NodeId, ChunkId), Arc<AtomicBool>>,
     /// Who is sent a manifest: one at a time each.
-    manifests_served: BTreeSet<NodeId>,
+    pub(super) manifests_served: BTreeSet<NodeId>,
 }
 
 /// Starts the thread, which ends when the inbox closes.
@@ -172,7 +172,7 @@ impl Driver {
     }
 
     /// Looks at what is missing here; `manifest` is one that has come.
-    fn look(&mut self, what: What, manifest: Option<Manifest>) {
+    pub(super) fn look(&mut self, what: What, manifest: Option<Manifest>) {
         if let Some(fetching) = self.fetching(what) {
             fetching.stage = Stage::Looking;
         }
@@ -184,7 +184,7 @@ impl Driver {
     }
 
     /// Runs file work beside this thread; `panicked` is its result if it panics.
-    fn work(&self, work: impl FnOnce() -> Done + Send + 'static, panicked: Done) {
+    pub(super) fn work(&self, work: impl FnOnce() -> Done + Send + 'static, panicked: Done) {
         let done = self.done.clone();
         tokio::spawn(async move {
             let result = tokio::task::spawn_blocking(work).await.unwrap_or(panicked);
@@ -237,7 +237,7 @@ impl Driver {
         }
     }
 
-    fn end(&mut self, what: What, outcome: Result<(), FetchError>) {
+    pub(super) fn end(&mut self, what: What, outcome: Result<(), FetchError>) {
         let Some(position) = self.fetches.iter().position(|fetching| fetching.what == what) else { return };
         let fetching = self.fetches.remove(position);
         if let Err(error) = &outcome {
@@ -248,89 +248,14 @@ impl Driver {
         self.publish();
     }
 
-    fn heard(&mut self, from: NodeId, message: TransferMessage) {
-        match message {
-            TransferMessage::Ask { chunk, bytes } => {
-                self.give(DonorInput::Asked { from, chunk: Chunk { id: chunk, bytes } });
-            }
-            TransferMessage::Cancel { chunk } => self.give(DonorInput::Cancelled { from, chunk }),
-            TransferMessage::Piece { chunk, offset, bytes } => self.piece(from, chunk, offset, bytes),
-            TransferMessage::Lacks { chunk } => self.feed_all(|| FetchInput::Lacks { from, chunk }),
-            TransferMessage::Busy { chunk, retry_after_ms, mut ask } => {
-                let me = self.parts.node;
-                ask.retain(|node| *node != me && self.connections.contains(*node));
-                self.feed_all(|| FetchInput::Busy { from, chunk, retry_after_ms, ask: ask.clone() });
-            }
-            TransferMessage::AskManifest { manifest } => self.serve_manifest(from, manifest),
-            TransferMessage::Manifest { manifest, text } => self.manifest(from, manifest, text),
-            TransferMessage::LacksManifest { manifest } => {
-                let now = self.parts.clock.now();
-                if let Some(fetching) = self.fetching(What::Manifest(manifest)) {
-                    fetching.manifest_lacking(now, from);
-                }
-                self.ask_for_manifests();
-            }
-        }
-    }
-
-    fn manifest(&mut self, from: NodeId, manifest: ManifestId, text: Bytes) {
-        let what = What::Manifest(manifest);
-        let Some(fetching) = self.fetching(what).filter(|fetching| fetching.awaits_manifest_of(from)) else {
-            return;
-        };
-        match Manifest::decode(&text) {
-            Ok((id, found)) if id == manifest => self.look(what, Some(found)),
-            _ => {
-                fetching.distrusted.insert(from);
-                tracing::error!(peer = %from, name = from.friendly_name(), %manifest, "another manifest was sent than asked for; nothing of this node is trusted here");
-                self.ask_for_manifests();
-            }
-        }
-    }
-
-    fn piece(&mut self, from: NodeId, chunk: ChunkId, offset: u32, bytes: Bytes) {
-        let expecting = self.fetches.iter().find_map(|fetching| match &fetching.stage {
-            Stage::Chunks(fetch) => fetch.expects(from, chunk).map(|length| (fetching.what, length)),
-            _ => None,
-        });
-        let Some((what, length)) = expecting else { return };
-        let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        match self.assembly.take(from, chunk, length, offset, bytes) {
-            Taken::Partly => self.feed(what, FetchInput::Progressed { from, chunk, bytes: count }),
-            Taken::Whole(content) => {
-                self.feed(what, FetchInput::Progressed { from, chunk, bytes: count });
-                let chunks = Arc::clone(&self.parts.chunks);
-                let panicked = Done::Looked { what, missing: Err(FetchError::Panicked) };
-                let keep = move || {
-                    let mut lease = chunks.lease();
-                    let outcome = chunks.put_named(&mut lease, chunk, &content);
-                    Done::Kept { what, from, chunk, outcome }
-                };
-                self.work(keep, panicked);
-            }
-            Taken::Broken => {
-                let dropped = self.frames_dropped.load(Ordering::Relaxed);
-                let was_ours = dropped != self.frames_dropped_seen;
-                self.frames_dropped_seen = dropped;
-                // Where frames were dropped here, the sender may be innocent.
-                let input = if was_ours {
-                    FetchInput::Lacks { from, chunk }
-                } else {
-                    FetchInput::Checked { from, chunk, outcome: ChunkOutcome::Broken }
-                };
-                self.feed(what, input);
-            }
-        }
-    }
-
-    fn feed_all(&mut self, input: impl Fn() -> FetchInput) {
+    pub(super) fn feed_all(&mut self, input: impl Fn() -> FetchInput) {
         let all: Vec<What> = self.fetches.iter().map(|fetching| fetching.what).collect();
         for what in all {
             self.feed(what, input());
         }
     }
 
-    fn feed(&mut self, what: What, input: FetchInput) {
+    pub(super) fn feed(&mut self, what: What, input: FetchInput) {
         let now = self.parts.clock.now();
         let mut out = Vec::new();
         if let Some(Fetching { stage: Stage::Chunks(fetch), .. }) = self.fetching(what) {
@@ -369,7 +294,7 @@ impl Driver {
         self.work(finish, Done::Looked { what, missing: Err(FetchError::Panicked) });
     }
 
-    fn give(&mut self, input: DonorInput) {
+    pub(super) fn give(&mut self, input: DonorInput) {
         let mut out = Vec::new();
         self.donor.step(input, &mut out);
         for output in out {
@@ -393,20 +318,6 @@ impl Driver {
                 DonorOutput::Say { to, message } => say(&self.parts.network, to, message),
             }
         }
-    }
-
-    fn serve_manifest(&mut self, to: NodeId, manifest: ManifestId) {
-        if !self.manifests_served.insert(to) {
-            // It asks again after a while.
-            return;
-        }
-        let (network, chunks) = (self.parts.network.clone(), Arc::clone(&self.parts.chunks));
-        let done = self.done.clone();
-        tokio::spawn(async move {
-            serve_manifest(network, chunks, to, manifest).await;
-            // The thread that waits for it has ended.
-            let _ = done.send(Done::ManifestServed { to }).await;
-        });
     }
 
     fn tick(&mut self) {
@@ -448,7 +359,7 @@ impl Driver {
         }
     }
 
-    fn ask_for_manifests(&mut self) {
+    pub(super) fn ask_for_manifests(&mut self) {
         let now = self.parts.clock.now();
         let mut asked = Vec::new();
         for fetching in &mut self.fetches {
@@ -473,7 +384,7 @@ impl Driver {
         });
     }
 
-    fn fetching(&mut self, what: What) -> Option<&mut Fetching> {
+    pub(super) fn fetching(&mut self, what: What) -> Option<&mut Fetching> {
         self.fetches.iter_mut().find(|fetching| fetching.what == what)
     }
 }

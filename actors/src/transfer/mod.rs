@@ -8,6 +8,7 @@
 mod connections;
 mod driver;
 mod fetching;
+mod heard;
 mod messages;
 mod serving;
 #[cfg(test)]

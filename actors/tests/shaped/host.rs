@@ -12,10 +12,9 @@ const PREFIX: &str = "traind-shaped-";
 
 /// Runs a program of iproute2.
 fn run(program: &str, arguments: &str) -> anyhow::Result<String> {
-    let output = Command::new(program)
-        .args(arguments.split_whitespace())
-        .output()
-        .with_context(|| format!("`{program}` cannot be run; this test needs iproute2: apt-get install -y iproute2"))?;
+    let output = Command::new(program).args(arguments.split_whitespace()).output().with_context(|| {
+        format!("`{program}` cannot be run; this test needs iproute2: apt-get install -y iproute2")
+    })?;
     if !output.status.success() {
         bail!(
             "`{program} {arguments}`: {}\nthis test needs CAP_NET_ADMIN to make network namespaces: run it as root",

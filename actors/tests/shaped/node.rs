@@ -29,14 +29,20 @@ pub(crate) struct Orders {
 
 impl Orders {
     pub(crate) fn write(&self) -> Vec<String> {
-        let mut words = vec!["node".to_owned(), self.folder.clone(), self.ip.clone(), self.chunks.to_string()];
+        let mut words =
+            vec!["node".to_owned(), self.folder.clone(), self.ip.clone(), self.chunks.to_string()];
         words.extend(self.peer.clone());
         words
     }
 
     pub(crate) fn read(words: &[String]) -> anyhow::Result<Self> {
         let [folder, ip, chunks, rest @ ..] = words else { bail!("too few words: {words:?}") };
-        Ok(Self { folder: folder.clone(), ip: ip.clone(), chunks: chunks.parse()?, peer: rest.first().cloned() })
+        Ok(Self {
+            folder: folder.clone(),
+            ip: ip.clone(),
+            chunks: chunks.parse()?,
+            peer: rest.first().cloned(),
+        })
     }
 }
 
@@ -87,7 +93,8 @@ async fn serve(orders: &Orders) -> anyhow::Result<()> {
     route_frames(data, session, transfers.clone())?;
     tokio::spawn(async move { while events.recv().await.is_some() {} });
     if orders.peer.is_some() {
-        let record = store.write_checkpoint(JOB, 1, Chain([1; 32]), Digest([2; 32]), &state(orders.chunks))?;
+        let record =
+            store.write_checkpoint(JOB, 1, Chain([1; 32]), Digest([2; 32]), &state(orders.chunks))?;
         println!("holds {}", record.manifest.to_hex());
         // Until this process is killed.
         std::future::pending::<()>().await;
@@ -97,7 +104,12 @@ async fn serve(orders: &Orders) -> anyhow::Result<()> {
 }
 
 /// Fetches what the standard input names once, twice, ..., each time from an empty store.
-async fn receive(orders: &Orders, store: &Store, transfers: &Transfers, network: &Handle) -> anyhow::Result<()> {
+async fn receive(
+    orders: &Orders,
+    store: &Store,
+    transfers: &Transfers,
+    network: &Handle,
+) -> anyhow::Result<()> {
     let mut line = String::new();
     while std::io::stdin().read_line(&mut line)? > 0 {
         let manifest = ManifestId::from_hex(line.trim()).context("no manifest")?;
