@@ -37,7 +37,7 @@ pub const STUCK_MS: u64 = 1_500;
 pub const STUCK_ALONE_MS: u64 = 4 * STUCK_MS;
 
 /// A chunk is asked elsewhere too when that is this many times quicker than to wait for it.
-pub const HEDGE_FACTOR: u64 = 2;
+pub const HEDGE_FACTOR: u64 = 3;
 
 /// And when waiting would take at least this long, milliseconds.
 pub const HEDGE_MS_MIN: u64 = 500;
