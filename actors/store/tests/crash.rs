@@ -151,7 +151,7 @@ fn named(directory: &Path) -> BTreeSet<String> {
             let text = std::fs::read_to_string(manifests.join(name)).unwrap();
             let manifest: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
             let chunks = manifest["chunks"].as_array().unwrap().clone();
-            chunks.into_iter().map(|chunk| chunk.as_str().unwrap().to_owned())
+            chunks.into_iter().map(|chunk| chunk[0].as_str().unwrap().to_owned())
         })
         .collect()
 }

@@ -94,6 +94,16 @@ hex_id!(
     Digest,
     32
 );
+hex_id!(
+    /// A chunk of a checkpoint, of a data set or of a joiner's state: the BLAKE3 of its content.
+    ChunkId,
+    32
+);
+hex_id!(
+    /// A manifest, which names chunks in order: the BLAKE3 of its text.
+    ManifestId,
+    32
+);
 
 impl NodeId {
     /// A name that people can say, the same on every node: an adjective and an animal.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod checkpoints;
+mod chunks;
 mod council;
 mod damage;
 mod data_dir;
