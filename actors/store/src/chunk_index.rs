@@ -186,6 +186,16 @@ impl ChunkIndex {
         self.with(|open| open.references(id))
     }
 
+    /// The chunk that follows `cursor` in the order of names, the first one without.
+    pub(crate) fn chunk_after(&self, cursor: Option<ChunkId>) -> Result<Option<ChunkId>, StoreError> {
+        self.with(|open| {
+            let from = cursor.map_or_else(|| vec![CHUNK], |id| [chunk_key(id), vec![0]].concat());
+            let next = open.db.range(from..vec![CHUNK + 1]).next().transpose();
+            let next = next.map_err(StoreError::index("read a chunk"))?;
+            Ok(next.and_then(|(key, _)| Some(ChunkId(key.get(1..)?.try_into().ok()?))))
+        })
+    }
+
     /// All manifests by id.
     pub(crate) fn manifests(&self) -> Result<Vec<IndexedManifest>, StoreError> {
         self.with(|open| {
