@@ -1,7 +1,7 @@
 //! Chunks: files named by the BLAKE3 of their content.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use traind_protocol::ids::ChunkId;
 
@@ -35,10 +35,6 @@ impl ChunkDirectory {
     pub(crate) fn open(path: PathBuf, compression: Compression) -> Result<Self, StoreError> {
         durable_file::create_directory(&path)?;
         Ok(Self { path, compression })
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Writes a chunk unless a whole one is there; says the bytes of the file if one was written. Its name is durable

@@ -55,10 +55,6 @@ impl Contents {
         self.references.contains_key(&id)
     }
 
-    pub(crate) fn chunks(&self) -> impl Iterator<Item = ChunkId> {
-        self.references.keys().copied()
-    }
-
     fn entries(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
         let manifests =
             self.manifests.values().map(|manifest| (manifest_key(manifest.name.id), value(manifest)));
@@ -188,6 +184,16 @@ impl ChunkIndex {
     /// How many times manifests name a chunk.
     pub(crate) fn references(&self, id: ChunkId) -> Result<u32, StoreError> {
         self.with(|open| open.references(id))
+    }
+
+    /// The chunk that follows `cursor` in the order of names, the first one without.
+    pub(crate) fn chunk_after(&self, cursor: Option<ChunkId>) -> Result<Option<ChunkId>, StoreError> {
+        self.with(|open| {
+            let from = cursor.map_or_else(|| vec![CHUNK], |id| [chunk_key(id), vec![0]].concat());
+            let next = open.db.range(from..vec![CHUNK + 1]).next().transpose();
+            let next = next.map_err(StoreError::index("read a chunk"))?;
+            Ok(next.and_then(|(key, _)| Some(ChunkId(key.get(1..)?.try_into().ok()?))))
+        })
     }
 
     /// All manifests by id.

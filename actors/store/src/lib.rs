@@ -21,6 +21,7 @@ mod council_log;
 mod data_dir;
 mod durable_file;
 mod free_space;
+mod import;
 mod lease;
 mod local_values;
 mod manifest;
@@ -30,6 +31,7 @@ mod migration;
 mod options;
 mod pieces;
 mod records;
+mod scrub;
 mod sequence_file;
 mod store;
 mod store_error;
@@ -48,6 +50,7 @@ pub use manifest::{
     MalformedManifest, Manifest, ManifestBody, ManifestKind, StateFacts, cut, is_data_set_name,
 };
 pub use options::{RESERVE_BYTES, StoreOptions};
+pub use scrub::{DAMAGE_NAMED_MAX, DamagedObject, ScrubbedChunk, StoreStatus, Verified, VerifyProgress};
 pub use store::Store;
 pub use store_error::{Damage, StoreError};
 pub use traind_protocol::council::{CouncilRecord, RecoveredCouncil};

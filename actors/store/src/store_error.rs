@@ -122,6 +122,12 @@ pub enum StoreError {
     /// A chunk without content.
     #[error("put a chunk: it is empty")]
     EmptyChunk,
+    /// A link, a folder or a device where a file of an import should be.
+    #[error("import: {} is no plain file; links are not followed", path.display())]
+    NotAFile {
+        /// Where it lies.
+        path: PathBuf,
+    },
     /// The disk is too full. What was begun has been given back.
     #[error(
         "the disk of {} is too full: {bytes} bytes are to be written, {available} are free, of which {reserve_bytes} are \
