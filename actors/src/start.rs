@@ -1,6 +1,7 @@
 //! Starts the actors of one node and stops them in reverse.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use thiserror::Error;
@@ -44,6 +45,8 @@ pub struct Parts {
     pub store: Arc<Store>,
     /// Bytes that a job may take on this node; `None` is no limit.
     pub memory_bytes_max: Option<u64>,
+    /// Least time that a micro-batch takes on this node; zero is no rest.
+    pub microbatch_time_min: Duration,
     /// How the daemon learns that it cannot go on.
     pub fatal: Fatal,
 }
@@ -68,6 +71,8 @@ pub struct NodeActors {
     pub boot: Boot,
     /// Ledger, council and progress, to watch.
     pub view: CouncilView,
+    /// The clock that everything published is told by.
+    pub clock: Clock,
     /// Addresses, to watch.
     pub reachability: watch::Receiver<Reachability>,
     /// Chunks from and to other nodes.
@@ -127,6 +132,7 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
     let sessions = Sessions::new(SessionParts {
         me: parts.me,
         device: parts.registration.device,
+        microbatch_time_min: parts.microbatch_time_min,
         clock,
         network: parts.network,
         council: inbox,
@@ -147,6 +153,7 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
         node,
         boot,
         view,
+        clock,
         reachability,
         transfers,
         data_sets,

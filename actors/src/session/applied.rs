@@ -26,6 +26,7 @@ impl SessionDriver {
             self.report(ReportEvent::Evaluated { step, chain: base, totals });
         }
         let step = step + 1;
+        tracing::debug!(step, computed = self.work().microbatches_computed, "step applied");
         let every = self.plan.checkpoint_every;
         if step == self.plan.sync.steps || (every > 0 && step.is_multiple_of(every)) {
             let purpose = CapturePurpose::Checkpoint { step, chain };

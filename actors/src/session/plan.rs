@@ -157,7 +157,13 @@ pub fn check_job(spec_toml: &str, needs: &JobNeeds) -> Result<[u8; 32], String> 
 
 fn check_memory(spec: &JobSpec, data: &DataSummary, needs: &JobNeeds) -> Result<(), PlanError> {
     // What black is changes no size.
-    let facts = DataFacts { image_shape: data.shape, classes: data.classes, black: 0.0, bytes: data.bytes };
+    let facts = DataFacts {
+        image_shape: data.shape,
+        classes: data.classes,
+        tokens: spec.model.language().is_some(),
+        black: 0.0,
+        bytes: data.bytes,
+    };
     let refused = |error: traind_training::TrainingError| PlanError::Session { reason: chain_of(&error) };
     let bytes = traind_training::memory_estimate_bytes(spec, &facts).map_err(refused)?;
     match needs.memory_bytes_max {

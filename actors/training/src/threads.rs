@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crate::memory;
+
 /// More threads than any node's processors; a bound on what a setting can ask for.
 const THREADS_MAX: usize = 1024;
 
@@ -35,8 +37,11 @@ pub fn prepare_threads() -> bool {
 /// Lets matrix products use `threads` threads (1 to 1024; values outside are moved inside); 1 until this is called. Does
 /// what [`prepare_threads`] does, if that was not called and can still be done.
 ///
+/// It also tells the allocator to keep the pages that products free, which they ask for again at once.
+///
 /// The number of threads changes no bit of any result.
 pub fn set_threads(threads: usize) -> ThreadSetting {
+    memory::keep_freed_pages();
     let threads = threads.clamp(1, THREADS_MAX);
     COUNT.store(threads, Ordering::Relaxed);
     let is_prepared = prepare_threads();

@@ -113,6 +113,7 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<u8, Failure> 
         Verb::Status => verbs::status(socket, output).await,
         Verb::Node { verb } => verbs::node(socket, verb, output).await,
         Verb::Job { verb } => verbs::job(socket, verb, output).await,
+        Verb::Why { job } => verbs::why(socket, job, output).await,
         Verb::Checkpoint { verb } => verbs::checkpoint(socket, verb, output).await,
         Verb::Data { verb } => verbs::data(socket, verb, output).await,
         Verb::Drain(arguments) => verbs::drain(socket, arguments, output).await,

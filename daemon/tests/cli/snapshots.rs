@@ -13,7 +13,7 @@ use traind::control::api::{
 };
 use traind::control::{decode_line, encode_line};
 
-use crate::fake::{FAILED, FINISHED, Fake, JOB, PAUSED, REFUSED, data};
+use crate::fake::{FAILED, FINISHED, Fake, JOB, PAUSED, REFUSED, RUNNING, data};
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/snapshots").join(name)
@@ -105,11 +105,13 @@ fn request_number(request: &Request) -> usize {
         Request::Events { .. } => 20,
         Request::ConfigShow => 21,
         Request::Version => 22,
-        Request::DataList => 23,
-        Request::DataAdd { .. } => 24,
-        Request::DataShow { .. } => 25,
-        Request::DataVerify { .. } => 26,
-        Request::DataRemove { .. } => 27,
+        Request::JobWhy { .. } => 23,
+        Request::JobSamples { .. } => 24,
+        Request::DataList => 25,
+        Request::DataAdd { .. } => 26,
+        Request::DataShow { .. } => 27,
+        Request::DataVerify { .. } => 28,
+        Request::DataRemove { .. } => 29,
     }
 }
 
@@ -142,6 +144,8 @@ fn every_request() {
         Request::Events { tail: None, follow: true },
         Request::ConfigShow,
         Request::Version,
+        Request::JobWhy { job: job() },
+        Request::JobSamples { job: job(), step: 812 },
         Request::DataList,
         Request::DataAdd {
             name: "rows".into(),
@@ -154,7 +158,7 @@ fn every_request() {
         Request::DataVerify { name: "rows".into() },
         Request::DataRemove { name: "rows".into() },
     ];
-    complete(requests.iter().map(request_number).collect(), 28);
+    complete(requests.iter().map(request_number).collect(), 30);
     same_lines("requests.jsonl", &requests);
 }
 
@@ -178,11 +182,13 @@ fn response_number(response: &Response) -> usize {
         Response::Config { .. } => 14,
         Response::Version(_) => 15,
         Response::Error(_) => 16,
-        Response::DataList { .. } => 17,
-        Response::DataAdded(_) => 18,
-        Response::DataDetail(_) => 19,
-        Response::DataVerified(_) => 20,
-        Response::DataRemoved { .. } => 21,
+        Response::JobWhy(_) => 17,
+        Response::JobSamples(_) => 18,
+        Response::DataList { .. } => 19,
+        Response::DataAdded(_) => 20,
+        Response::DataDetail(_) => 21,
+        Response::DataVerified(_) => 22,
+        Response::DataRemoved { .. } => 23,
     }
 }
 
@@ -228,13 +234,16 @@ fn every_answer() {
         Response::Version(data::version()),
         Response::Error(ApiError::unavailable("no coordinator")),
         Response::Error(refusal),
+        Response::JobWhy(data::why(RUNNING)),
+        Response::JobWhy(data::why(FINISHED)),
+        Response::JobSamples(data::samples(FINISHED, 5)),
         Response::DataList { data: vec![data::data_set()] },
         Response::DataAdded(data::data_set()),
         Response::DataDetail(data::data_detail()),
         Response::DataVerified(DataVerified { name: "rows".into(), chunks: 2, damaged: vec!["c4".into()] }),
         Response::DataRemoved { name: "rows".into() },
     ];
-    complete(responses.iter().map(response_number).collect(), 22);
+    complete(responses.iter().map(response_number).collect(), 24);
     same_lines("answers.jsonl", &responses);
 }
 
@@ -293,6 +302,9 @@ fn every_table() {
         ("job-submit", &["job", "submit", &file]),
         ("job-submit-dry-run", &["job", "submit", &file, "--dry-run"]),
         ("job-wait", &["job", "wait", "digits"]),
+        ("why", &["why", "digits"]),
+        ("why-lost-council", &["why", "endless"]),
+        ("job-samples", &["job", "samples", "digits", "--step", "5"]),
         ("job-pause", &["job", "pause", "endless"]),
         ("job-resume", &["job", "resume", "resting"]),
         ("job-cancel", &["job", "cancel", "endless"]),

@@ -8,7 +8,9 @@ mod division;
 mod leaving;
 mod lifecycle;
 mod queue;
+mod shell;
 mod verbs;
+mod why;
 
 /// The kit's binary, which is the daemon and `trainctl`.
 const KIT: &str = env!("CARGO_BIN_EXE_traind-kit");

@@ -171,6 +171,7 @@ impl DataSet {
         DataFacts {
             image_shape: self.image_shape(),
             classes: self.classes(),
+            tokens: false,
             black: self.normalisation().apply(0.0),
             bytes: self.bytes(),
         }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     CONFIG_FILE, MODEL_FILE, export_directory::ExportDirectory, export_facts::ExportFacts,
-    model_config::ModelConfig, portable_error::PortableError,
+    hugging_face::config_of, model_config::ModelConfig, portable_error::PortableError,
 };
 use crate::{
     data,
@@ -75,8 +75,7 @@ pub fn export_model(
     if found != expected {
         return Err(PortableError::Length { found, expected });
     }
-    let config =
-        serde_json::to_vec_pretty(&ModelConfig::new(model)?).expect("names and numbers always serialise");
+    let config = serde_json::to_vec_pretty(&description(model)?).expect("names and numbers always serialise");
     let header = header(model, &layout);
     let mut export = ExportDirectory::open(directory, force)?;
     let mut bytes = export.write(MODEL_FILE, |file| write_tensors(file, &header, model.parameters))?;
@@ -111,17 +110,28 @@ pub fn export_state(
 ) -> Result<ExportedModel, PortableError> {
     let (facts, left_out) = complete(spec, facts)?;
     let elements = layout(spec, &facts)?.elements();
-    let decoded = State::decode(state, fingerprint(spec), elements, spec.optimiser.moments());
+    let decoded = State::decode(state, fingerprint(spec), elements, spec.kept_vectors());
     let decoded = decoded.map_err(PortableError::State)?;
     let digest = Some(*blake3::hash(state).as_bytes());
-    let (parameters, step) = (decoded.parameters.as_slice(), decoded.step);
+    let (parameters, step) = (decoded.tested(spec), decoded.step);
     let exported = export_model(&ModelSnapshot { spec, facts, parameters, step, digest }, directory, force)?;
     Ok(ExportedModel { left_out, ..exported })
 }
 
+/// `config.json`: `transformers`' where it has the model, with where the model comes from beside it.
+fn description(model: &ModelSnapshot<'_>) -> Result<serde_json::Value, PortableError> {
+    let own = ModelConfig::new(model)?;
+    let Some(mut config) = config_of(&model.spec.model) else {
+        return Ok(serde_json::to_value(own).expect("names and numbers always serialise"));
+    };
+    config.insert("torch_dtype".to_owned(), own.torch_dtype.into());
+    config.insert("traind".to_owned(), serde_json::to_value(own.traind).expect("names always serialise"));
+    Ok(config.into())
+}
+
 /// Where each parameter lies.
 pub(super) fn layout(spec: &JobSpec, facts: &ExportFacts) -> Result<ParameterLayout, PortableError> {
-    let declarations = spec.model.declarations(&facts.data_facts());
+    let declarations = spec.model.declarations(&facts.data_facts(&spec.model));
     declarations
         .map(|declarations| ParameterLayout::new(&declarations))
         .map_err(|error| PortableError::Model(Box::new(error)))

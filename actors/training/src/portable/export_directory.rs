@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::{CONFIG_FILE, MODEL_FILE, model_config::ModelConfig, portable_error::PortableError};
+use super::{CONFIG_FILE, MODEL_FILE, model_config::ProvenanceConfig, portable_error::PortableError};
 
 /// Files that are not whole yet begin so; one that a crash left behind is no reason to refuse a directory.
 const UNFINISHED: &str = ".traind-export-";
@@ -139,7 +139,11 @@ fn refuse_others(directory: &Path, entries: fs::ReadDir) -> Result<(), PortableE
 fn is_ours(path: &Path) -> bool {
     let is_short = fs::metadata(path).is_ok_and(|metadata| metadata.len() <= CONFIG_BYTES_MAX);
     let config = fs::read(path).ok().filter(|_| is_short);
-    config.is_some_and(|config| serde_json::from_slice::<ModelConfig>(&config).is_ok())
+    let is_marked = |config: Vec<u8>| {
+        let value = serde_json::from_slice::<serde_json::Value>(&config).ok()?;
+        serde_json::from_value::<ProvenanceConfig>(value.get("traind")?.clone()).ok()
+    };
+    config.and_then(is_marked).is_some()
 }
 
 fn sync(directory: &Path) -> Result<(), PortableError> {

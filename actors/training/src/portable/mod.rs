@@ -4,6 +4,7 @@
 mod export;
 mod export_directory;
 mod export_facts;
+mod hugging_face;
 mod import;
 mod model_config;
 mod portable_error;
@@ -12,6 +13,7 @@ mod tensor_file;
 pub use self::{
     export::{ExportedModel, ModelSnapshot, export_model, export_state},
     export_facts::ExportFacts,
+    hugging_face::model_from_directory,
     import::{import_parameters, initial_state},
     model_config::{BorderConfig, ModelConfig, ProvenanceConfig},
     portable_error::{PortableError, Problem as TensorProblem},

@@ -60,11 +60,12 @@ impl ModelConfig {
     pub(super) fn new(model: &ModelSnapshot<'_>) -> Result<Self, PortableError> {
         let facts = &model.facts;
         let fit = |error| PortableError::Model(Box::new(error));
-        let width = model.spec.model.border(&facts.data_facts()).map_err(fit)?;
+        let width = model.spec.model.border(&facts.data_facts(&model.spec.model)).map_err(fit)?;
         let value = facts.normalisation.map(|normalisation| normalisation.apply(0.0));
         let (kind, hidden) = match &model.spec.model {
             ModelSpec::Lenet => ("lenet", None),
             ModelSpec::Mlp { hidden } => ("mlp", Some(hidden.clone())),
+            other => (other.name(), None),
         };
         Ok(Self {
             model_type: format!("traind-{kind}"),

@@ -84,6 +84,11 @@ impl DataSpec {
         }
     }
 
+    /// Tokens of a sample; `None` for data that are no text.
+    pub(crate) fn context(&self) -> Option<u64> {
+        None
+    }
+
     /// Where each node finds it; `None` for data that is part of the program.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {

@@ -12,6 +12,7 @@ mod fixtures;
 mod gradient;
 mod idx_files;
 mod import;
+mod numerics;
 mod reference;
 mod refusals;
 mod sample_order;

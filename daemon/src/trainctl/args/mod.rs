@@ -133,6 +133,12 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: JobVerb,
     },
+    /// What a job waits for, on whom, since when, and what ends it
+    #[command(after_help = "Examples:\n  trainctl why lenet-digits\n  trainctl why lenet-digits -o json")]
+    Why {
+        /// Id, unique prefix of one, or name
+        job: String,
+    },
     /// Checkpoints
     Checkpoint {
         /// What to do
@@ -229,7 +235,7 @@ mod tests {
         root.build();
         let mut verbs = Vec::new();
         leaves(&root, &mut verbs);
-        assert_eq!(verbs.len(), 30);
+        assert_eq!(verbs.len(), 32);
         for verb in verbs {
             let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Example"), "{} has no example", verb.get_name());

@@ -37,6 +37,11 @@ pub(super) async fn status(socket: &Path, output: &Output) -> Result<u8, Failure
     print(socket, &Request::Status, output).await
 }
 
+/// `trainctl why`.
+pub(super) async fn why(socket: &Path, job: String, output: &Output) -> Result<u8, Failure> {
+    print(socket, &Request::JobWhy { job }, output).await
+}
+
 /// `trainctl node …`.
 pub(super) async fn node(socket: &Path, verb: NodeVerb, output: &Output) -> Result<u8, Failure> {
     match verb {

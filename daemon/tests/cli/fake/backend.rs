@@ -143,6 +143,14 @@ impl FakeBackend {
             Request::Leave => Response::Left { node: node(1) },
             Request::JobList => Response::JobList { jobs: data::jobs() },
             Request::JobShow { job } => Response::JobDetail(data::detail(select_job(&job, JOBS)?)),
+            Request::JobWhy { job } => Response::JobWhy(data::why(select_job(&job, JOBS)?)),
+            Request::JobSamples { job, step } => match (select_job(&job, JOBS)?, step) {
+                (job, 1..=9) => Response::JobSamples(data::samples(job, step)),
+                _ => {
+                    return Err(ApiError::no_such_object("step 10 is not stable")
+                        .because("the job has 9 stable steps of 9"));
+                }
+            },
             Request::JobPause { job } => match select_job(&job, JOBS)? {
                 RUNNING => Response::JobPausing { job: RUNNING.into() },
                 _ => return Err(ApiError::refused("only a running job can pause")),

@@ -60,7 +60,12 @@ impl Coordinator {
         let until = since.plus(FINAL_CHECKPOINT_WAIT_MS);
         let waits = pass.now < until;
         if waits {
-            self.wait(pass, "the final state to be written to a disk".to_owned(), since, Some(until));
+            self.wait(
+                pass,
+                "the final state to be written to a disk".to_owned(),
+                since,
+                Some((until, "the job ends without it")),
+            );
         }
         waits
     }

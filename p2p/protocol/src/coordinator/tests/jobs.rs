@@ -28,7 +28,8 @@ fn jobs_start_with_enough_nodes_one_after_the_other() {
     assert_eq!(cluster.members(), [(1, 1, 1), (2, 1, 1), (3, 1, 1)]);
     assert_eq!(cluster.reason(), "started on 3 of 3 nodes");
     cluster.apply(submit(2, short()));
-    assert!(cluster.coordinator.why(&cluster.ledger, job_id(2))[0].starts_with("waits for job job-1"));
+    let why = cluster.coordinator.why(cluster.now, &cluster.ledger, job_id(2));
+    assert!(why[0].what.starts_with("waits for job job-1"), "{why:?}");
     cluster.apply(LedgerCommand::CancelJob { job: job_id(1), by: node(2) });
     assert_eq!(cluster.ledger.jobs[&job_id(2)].status, JobStatus::Running);
     assert_eq!(cluster.why(), format!("was cancelled on {}", super::cluster::name(2)));

@@ -2,14 +2,13 @@
 //! Only operations whose backward pass is right and that add nothing atomically are used, so not candle's `max_pool2d`
 //! and `relu`.
 
-use candle_core::{DType, Result, Tensor};
-
-use super::check_targets;
+use candle_core::{DType, Result, Shape, Tensor};
 
 /// Rows and columns of a pooling window.
 const WINDOW: usize = 2;
 
-/// As [`super::conv2d::conv2d`]: one matrix product with the unfolded input.
+/// Convolution with square kernels, stride one and no padding, as one matrix product with the unfolded input: `input`
+/// `[channels, samples, height, width]`, `weight` `[outputs, channels, kernel, kernel]`, `bias` `[outputs]`.
 pub(super) fn conv2d(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let (channels, samples, height, width) = input.dims4()?;
     let (outputs, weight_channels, kernel, kernel_width) = weight.dims4()?;
@@ -31,12 +30,12 @@ pub(super) fn conv2d(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<T
     output.reshape((outputs, samples, output_height, output_width))
 }
 
-/// As [`super::linear::linear`].
+/// The fully connected layer: `input` `[samples, inputs]`, `weight` `[outputs, inputs]`, `bias` `[outputs]`.
 pub(super) fn linear(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     input.matmul(&weight.t()?)?.broadcast_add(bias)
 }
 
-/// As [`super::max_pool2d::max_pool2d`]: of equal maxima the first in row order gets the gradient, NaN counts as the maximum.
+/// Max pooling over 2×2: of equal maxima the first in row order gets the gradient, NaN counts as the maximum.
 pub(super) fn max_pool2d(input: &Tensor) -> Result<Tensor> {
     let (outer, inner, height, width) = input.dims4()?;
     if height % WINDOW != 0 || width % WINDOW != 0 {
@@ -56,13 +55,13 @@ pub(super) fn max_pool2d(input: &Tensor) -> Result<Tensor> {
     Ok(best)
 }
 
-/// As [`super::relu::relu`]: NaN passes, the derivative at zero is zero.
+/// The rectifier: NaN passes, the derivative at zero is zero.
 pub(super) fn relu(input: &Tensor) -> Result<Tensor> {
     let zeros = input.zeros_like()?;
     input.le(&zeros)?.where_cond(&zeros, input)
 }
 
-/// As [`super::cross_entropy::cross_entropy_sum`], by the logarithm of the sum of exponentials in f64.
+/// The sum over samples of `-ln softmax(logits)[target]`, by the logarithm of the sum of exponentials in f64.
 pub(super) fn cross_entropy_sum(logits: &Tensor, targets: &[u32]) -> Result<Tensor> {
     check_targets(logits.shape(), targets)?;
     let wide = logits.to_dtype(DType::F64)?;
@@ -79,80 +78,44 @@ pub(super) fn cross_entropy_sum(logits: &Tensor, targets: &[u32]) -> Result<Tens
     (normalisers - target_logits)?.sum_all()?.to_dtype(logits.dtype())
 }
 
+/// Fails unless there is one target per sample and each is a class.
+fn check_targets(logits: &Shape, targets: &[u32]) -> Result<()> {
+    let (samples, classes) = logits.dims2()?;
+    if samples != targets.len() || targets.iter().any(|target| *target as usize >= classes) {
+        candle_core::bail!("cross-entropy of {logits:?} with {} targets", targets.len());
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use candle_core::{Device, Var};
+    use candle_core::Device;
 
     use super::*;
-    use crate::layers::{Layers, finite_differences::input};
-
-    /// Relative to the largest element of a tensor.
-    const TOLERANCE_F32: f64 = 1e-5;
-    const TOLERANCE_F64: f64 = 1e-13;
-
-    /// The output for `inputs` of `dtype` and the gradients of a weighted sum of it.
-    fn values_and_gradients(
-        inputs: &[Tensor],
-        dtype: DType,
-        layer: impl Fn(&[Tensor]) -> Result<Tensor>,
-    ) -> Vec<Vec<f64>> {
-        let variable = |tensor: &Tensor| Var::from_tensor(&tensor.to_dtype(dtype).unwrap()).unwrap();
-        let variables: Vec<Var> = inputs.iter().map(variable).collect();
-        let tracked: Vec<Tensor> = variables.iter().map(|variable| variable.as_tensor().clone()).collect();
-        let output = layer(&tracked).unwrap();
-        let weights = input(output.dims(), 99).to_dtype(dtype).unwrap();
-        let gradients = (&output * weights).unwrap().sum_all().unwrap().backward().unwrap();
-        let flat = |tensor: &Tensor| {
-            tensor.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap()
-        };
-        let gradients = variables.iter().map(|variable| flat(gradients.get(variable).unwrap()));
-        std::iter::once(flat(&output)).chain(gradients).collect()
-    }
-
-    fn assert_equal(
-        inputs: &[Tensor],
-        own: impl Fn(&[Tensor]) -> Result<Tensor>,
-        composed: impl Fn(&[Tensor]) -> Result<Tensor>,
-    ) {
-        for (dtype, tolerance) in [(DType::F32, TOLERANCE_F32), (DType::F64, TOLERANCE_F64)] {
-            let wanted = values_and_gradients(inputs, dtype, &own);
-            let found = values_and_gradients(inputs, dtype, &composed);
-            for (which, (found, wanted)) in found.iter().zip(&wanted).enumerate() {
-                assert_eq!(found.len(), wanted.len());
-                let largest = wanted.iter().fold(0f64, |largest, value| largest.max(value.abs()));
-                for (index, (found, wanted)) in found.iter().zip(wanted).enumerate() {
-                    let error = (found - wanted).abs() / largest;
-                    assert!(error <= tolerance, "{dtype:?}, {which}, element {index}: {found} {wanted}");
-                }
-            }
-        }
-    }
+    use crate::composed::finite_differences::{assert_gradients, input};
 
     #[test]
-    fn weighted_layers_equal_our_own_in_values_and_gradients() {
+    fn gradients_equal_central_differences() {
         let inputs = [input(&[3, 2, 7, 6], 1), input(&[4, 3, 3, 3], 2), input(&[4], 3)];
-        let conv2d = |layers: Layers| move |t: &[Tensor]| (layers.conv2d)(&t[0], &t[1], &t[2]);
-        assert_equal(&inputs, conv2d(Layers::PROCESSOR), conv2d(Layers::COMPOSED));
+        assert_gradients(&inputs, |tensors| conv2d(&tensors[0], &tensors[1], &tensors[2]));
         let inputs = [input(&[3, 5], 1), input(&[4, 5], 2), input(&[4], 3)];
-        let linear = |layers: Layers| move |t: &[Tensor]| (layers.linear)(&t[0], &t[1], &t[2]);
-        assert_equal(&inputs, linear(Layers::PROCESSOR), linear(Layers::COMPOSED));
+        assert_gradients(&inputs, |tensors| linear(&tensors[0], &tensors[1], &tensors[2]));
+        let random = input(&[2, 3, 4, 6], 1);
+        assert_gradients(std::slice::from_ref(&random), |tensors| max_pool2d(&tensors[0]));
+        assert_gradients(&[random], |tensors| relu(&tensors[0]));
+        assert_gradients(&[input(&[4, 5], 1)], |tensors| cross_entropy_sum(&tensors[0], &[0, 4, 2, 2]));
     }
 
+    /// Of equal maxima the first in row order gets the gradient; at zero the rectifier gives none.
     #[test]
-    fn the_others_equal_our_own_in_values_and_gradients() {
-        let random = input(&[2, 3, 4, 6], 1);
-        // Thirds make ties and exact zeros frequent.
-        let ties = ((&random * 1.5).unwrap().round().unwrap() / 3.0).unwrap();
-        for input in [random, ties] {
-            let pool = |layers: Layers| move |t: &[Tensor]| (layers.max_pool2d)(&t[0]);
-            assert_equal(std::slice::from_ref(&input), pool(Layers::PROCESSOR), pool(Layers::COMPOSED));
-            let relu = |layers: Layers| move |t: &[Tensor]| (layers.relu)(&t[0]);
-            assert_equal(&[input], relu(Layers::PROCESSOR), relu(Layers::COMPOSED));
-        }
-        let loss = |layers: Layers| move |t: &[Tensor]| (layers.cross_entropy_sum)(&t[0], &[0, 4, 2, 2]);
-        assert_equal(&[input(&[4, 5], 1)], loss(Layers::PROCESSOR), loss(Layers::COMPOSED));
-        let large = (input(&[4, 5], 1) * 1e30).unwrap();
-        assert_equal(&[large], loss(Layers::PROCESSOR), loss(Layers::COMPOSED));
+    fn ties_go_to_the_first() {
+        let image = candle_core::Var::new(&[[[[0f32, 0.0], [0.0, -1.0]]]], &Device::Cpu).unwrap();
+        let gradient = |output: Tensor| {
+            let gradients = output.sum_all().unwrap().backward().unwrap();
+            gradients.get(&image).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        };
+        assert_eq!(gradient(max_pool2d(&image).unwrap()), [1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(gradient(relu(&image).unwrap()), [0.0; 4]);
     }
 
     #[test]

@@ -107,13 +107,13 @@ fn copy(tensor: &Tensor, out: &mut [f32]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::ParameterDeclaration;
+    use crate::models::{Initial, ParameterDeclaration};
 
     fn layout() -> ParameterLayout {
         let declaration = |name: &str, shape: &[usize]| ParameterDeclaration {
             name: name.to_owned(),
             shape: shape.to_vec(),
-            bound: 1.0,
+            initial: Initial::Constant(1.0),
         };
         ParameterLayout::new(&[declaration("b", &[2]), declaration("a", &[2, 2]), declaration("c", &[1])])
     }
