@@ -7,7 +7,7 @@ use crate::totals::HEADER_BYTES;
 use crate::{CodecError, PartLayout};
 
 /// What a result says about its step.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ResultHeader {
     /// Samples (or tokens) in the mean.
     pub samples: u64,

@@ -6,6 +6,7 @@
 
 mod applied;
 mod driver;
+mod early_stopping;
 mod halted_state;
 mod links;
 mod messages;

@@ -11,6 +11,7 @@ use traind_protocol::ledger::JobPlan;
 use traind_protocol::wire::data::DATA_PAYLOAD_BYTES_MAX;
 use traind_training::{DataFacts, DataSummary, JobSpec, Session};
 
+use super::early_stopping::EarlyStopping;
 use super::state;
 use super::trainer::chain_of;
 
@@ -72,7 +73,7 @@ pub type SetPaths = BTreeMap<String, PathBuf>;
 /// When it names a data set that is not here.
 pub fn localise(spec: &JobSpec, sets: &SetPaths) -> Result<JobSpec, PlanError> {
     let mut local = spec.clone();
-    local.data.localise(|name| sets.get(name).cloned()).map_err(|name| PlanError::NoSuchSet { name })?;
+    local.localise(|name| sets.get(name).cloned()).map_err(|name| PlanError::NoSuchSet { name })?;
     Ok(local)
 }
 
@@ -121,10 +122,10 @@ pub fn plan_job(spec_toml: &str, needs: &JobNeeds, from: Option<&Path>) -> Resul
         Some(from) => {
             let training = traind_training::initial_state(&local, from).map_err(|error| refused(&error))?;
             session.restore(&training).map_err(|error| refused(&error))?;
-            let grid = Grid::new(&layout);
+            let (grid, stopping) = (Grid::new(&layout), EarlyStopping::new(&spec.evaluation));
             Some(InitialState {
-                digest: state::digest(&grid, &session),
-                bytes: state::encode(&grid, &session),
+                digest: state::digest(&grid, stopping, &session),
+                bytes: state::encode(&grid, stopping, &session),
             })
         }
     };
@@ -133,6 +134,7 @@ pub fn plan_job(spec_toml: &str, needs: &JobNeeds, from: Option<&Path>) -> Resul
         microbatch_size: spec.batch.micro_batch_size,
         parts: layout.parts(),
         steps: spec.steps,
+        may_end_early: spec.evaluation.patience > 0,
         checkpoint_every: spec.checkpoint.every_steps,
         checkpoint_keep: spec.checkpoint.keep,
         nodes_min: spec.nodes.min,
@@ -160,7 +162,7 @@ fn check_memory(spec: &JobSpec, data: &DataSummary, needs: &JobNeeds) -> Result<
     let facts = DataFacts {
         image_shape: data.shape,
         classes: data.classes,
-        tokens: spec.model.language().is_some(),
+        tokens: spec.data.is_text(),
         black: 0.0,
         bytes: data.bytes,
     };

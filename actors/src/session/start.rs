@@ -76,8 +76,9 @@ fn run(
     let (events, trained) = mpsc::channel(TRAINER_EVENTS_MAX);
     let (commands, orders) = mpsc::channel(TRAINER_QUEUE_MAX);
     let cancel_below = Arc::new(AtomicU64::new(0));
+    let evaluation = spec.evaluation;
     let trainer = Trainer::new((spec, pace.clone(), session), layout, Arc::clone(&cancel_below), events);
-    let driver = SessionDriver::new(plan, layout, links, commands, Arc::clone(&cancel_below));
+    let driver = SessionDriver::new(plan, (layout, &evaluation), links, commands, Arc::clone(&cancel_below));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::mpsc;
-use traind_averaging::{Grid, HeldOut, PartLayout, Totals, decode_result};
+use traind_averaging::{Grid, HeldOut, PartLayout, Totals, check_result, decode_result};
 use traind_protocol::ids::{Chain, Digest, Epoch};
 use traind_protocol::index_set::IndexSet;
 use traind_protocol::wire::control::StepPoint;
 use traind_training::{AppliedUpdate, JobSpec, Session, TrainingError};
 
+use super::early_stopping::EarlyStopping;
 use super::state;
 
 /// What the trainer is told to do.
@@ -203,6 +204,7 @@ pub(super) struct Trainer {
     pace: Pace,
     session: Session,
     grid: Grid,
+    stopping: EarlyStopping,
     layout: PartLayout,
     gradient: Vec<f32>,
     cancel_below: CancelBelow,
@@ -218,9 +220,9 @@ impl Trainer {
         cancel_below: CancelBelow,
         events: mpsc::Sender<TrainerEvent>,
     ) -> Self {
-        let grid = Grid::new(&layout);
+        let (grid, stopping) = (Grid::new(&layout), EarlyStopping::new(&spec.evaluation));
         let gradient = vec![0.0; layout.elements()];
-        Self { spec, pace, session, grid, layout, gradient, cancel_below, events }
+        Self { spec, pace, session, grid, stopping, layout, gradient, cancel_below, events }
     }
 
     /// Executes commands until the channel closes or something cannot go on.
@@ -254,8 +256,8 @@ impl Trainer {
                 Ok(self.tell(TrainerEvent::Applied(StepPoint { step, loss, learning_rate, gradient_norm })))
             }
             TrainerCommand::Capture { purpose } => {
-                let state = state::encode(&self.grid, &self.session);
-                let digest = state::digest(&self.grid, &self.session);
+                let state = state::encode(&self.grid, self.stopping, &self.session);
+                let digest = state::digest(&self.grid, self.stopping, &self.session);
                 Ok(self.tell(TrainerEvent::Captured { purpose, state, digest }))
             }
             TrainerCommand::Restore { request, state, digest } => {
@@ -271,7 +273,7 @@ impl Trainer {
                     .session
                     .evaluate()
                     .map_err(|source| TrainerError::Training { doing: "testing the model", source })?;
-                let digest = state::digest(&self.grid, &self.session);
+                let digest = state::digest(&self.grid, self.stopping, &self.session);
                 let (correct, total) = (evaluation.correct, evaluation.total);
                 Ok(self.tell(TrainerEvent::Evaluated { digest, correct, total }))
             }
@@ -353,6 +355,9 @@ impl Trainer {
                 .map_err(|source| TrainerError::Result { part, source })?;
             self.grid.advance(part, result).map_err(|source| TrainerError::Result { part, source })?;
         }
+        if let Some(head) = results.first().and_then(|first| check_result(&self.layout, 0, first).ok()) {
+            self.stopping.advance(&head);
+        }
         self.session
             .apply(&self.gradient)
             .map_err(|source| TrainerError::Training { doing: "applying a step", source })
@@ -362,6 +367,7 @@ impl Trainer {
         self.session = Session::start(&self.spec, &self.pace.device)
             .map_err(|source| TrainerError::Training { doing: "going back to step 0", source })?;
         self.grid = Grid::new(&self.layout);
+        self.stopping.reset();
         Ok(())
     }
 
@@ -373,7 +379,10 @@ impl Trainer {
             .restore(parts.training)
             .map_err(|source| TrainerError::Training { doing: "restoring a state", source })?;
         self.grid = grid;
-        let found = state::digest(&self.grid, &self.session);
+        if !self.stopping.restore(parts.stopping) {
+            return Err(TrainerError::State { reason: "what its tests gave is malformed".to_owned() });
+        }
+        let found = state::digest(&self.grid, self.stopping, &self.session);
         match expected {
             Some(expected) if expected != found => Err(TrainerError::State {
                 reason: format!("its digest is {found}, the ledger names {expected}"),

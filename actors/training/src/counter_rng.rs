@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     SampleOrder = 2,
     /// What dropout drops; the stream is the step, the micro-batch and the layer.
     Dropout = 3,
+    /// Which token is drawn; blocks count the tokens of a text.
+    Sampling = 4,
 }
 
 /// A sequence of numbers that is a function of (seed, purpose, stream).

@@ -14,6 +14,7 @@ mod data_facts;
 mod device;
 mod direct;
 mod evaluation;
+mod language;
 mod layers;
 mod memory;
 mod memory_estimate;
@@ -31,25 +32,28 @@ mod step_samples;
 mod threads;
 mod training_error;
 
-pub use data::{DataError, DataSet, DataSummary, Normalisation, check_data};
+pub use data::{
+    DataError, DataSet, DataSummary, Normalisation, TextError, Tokenizer, check_data, set_tokenizer_cache,
+};
 pub use data_facts::DataFacts;
 pub use device::{check_device, device_count};
 pub use direct::{Decoder, DirectBatch, DirectTraining};
 pub use evaluation::Evaluation;
+pub use language::{LanguageModel, Sampling, TextEnd, open_tokenizer};
 pub use memory_estimate::{memory_estimate_bytes, state_bytes};
 pub use numbers::Real;
 pub use numeric_class::numeric_class;
 pub use parameter_layout::{ParameterLayout, ParameterPlace};
 pub use portable::{
     BorderConfig, CONFIG_FILE, ExportFacts, ExportedModel, MODEL_FILE, ModelConfig, ModelSnapshot,
-    PortableError, ProvenanceConfig, TensorProblem, export_model, export_state, import_parameters,
-    initial_state, model_from_directory,
+    PortableError, ProvenanceConfig, TOKENIZER_FILE, TensorProblem, export_model, export_state,
+    import_parameters, initial_state, model_from_directory, refuse_pickle,
 };
 pub use session::{AppliedUpdate, MicrobatchOutcome, Session};
 pub use spec::{
     BatchSpec, CheckpointSpec, CsvSpec, DataSpec, DecaySpec, EmaSpec, EvaluationSpec, Gpt2Activation,
     Gpt2Spec, JobSpec, LabelColumn, LayerSpec, LlamaSpec, ModelSpec, NodesSpec, OptimiserSpec, PrecisionSpec,
-    Problem, ScheduleSpec, SequentialSpec, SpecError,
+    Problem, ScheduleSpec, SequentialSpec, SpecError, TextKind, TextSpec,
 };
 pub use state::StateError;
 pub use step_samples::{StepSamples, step_samples};

@@ -74,6 +74,14 @@ pub enum TrainingError {
         /// The most that the model takes.
         positions: usize,
     },
+    /// A text to go on with that the model's context has no room for, or that has no tokens.
+    #[error("the prompt has {tokens} tokens, the model goes on with 1 to {}", .positions.saturating_sub(1))]
+    Prompt {
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// The most that the model takes.
+        positions: usize,
+    },
     /// A layer of a list whose kernel or window is larger than what it gets.
     #[error("model.layers[{layer}] gets {}, which is too small for it", shape_text(.input))]
     LayerInput {

@@ -9,6 +9,7 @@ mod leaving;
 mod lifecycle;
 mod queue;
 mod shell;
+mod text;
 mod verbs;
 mod why;
 

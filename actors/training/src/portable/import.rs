@@ -36,12 +36,7 @@ const BUFFERS: [&str; 3] = [".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_
 /// the model does not have: the first in the order of the names; a value that is not finite.
 pub fn import_parameters(layout: &ParameterLayout, from: &Path) -> Result<Vec<f32>, PortableError> {
     let path = if from.is_dir() { from.join(MODEL_FILE) } else { from.to_owned() };
-    if from.is_dir() && !path.exists() {
-        let pickle = PICKLE_FILES.iter().map(|name| from.join(name)).find(|path| path.exists());
-        if let Some(path) = pickle {
-            return Err(PortableError::NotSafetensors { path, is_pickle: true });
-        }
-    }
+    refuse_pickle(from)?;
     let mut file = TensorFile::open(&path)?;
     compare(&file, layout)?;
     let mut parameters = vec![0.0; layout.elements()];
@@ -50,6 +45,20 @@ pub fn import_parameters(layout: &ParameterLayout, from: &Path) -> Result<Vec<f3
         file.read(&name, &mut parameters[place.range()])?;
     }
     Ok(parameters)
+}
+
+/// Refuses a directory that holds a model in a form that is not read, and none in one that is.
+///
+/// # Errors
+/// [`PortableError::NotSafetensors`] with the reason.
+pub fn refuse_pickle(directory: &Path) -> Result<(), PortableError> {
+    if directory.join(MODEL_FILE).exists() {
+        return Ok(());
+    }
+    match PICKLE_FILES.iter().map(|name| directory.join(name)).find(|path| path.exists()) {
+        Some(path) => Err(PortableError::NotSafetensors { path, is_pickle: true }),
+        None => Ok(()),
+    }
 }
 
 /// The bytes that [`Session::state`](crate::Session::state) of this job has before its first step, but with the parameters of

@@ -1,7 +1,10 @@
 //! Samples as a model's input.
 
 use super::Session;
-use crate::batch::{Batch, ImageBatch};
+use crate::{
+    batch::{Batch, ImageBatch, TokenBatch},
+    layers::IGNORED,
+};
 
 /// Pixels that are put around an image, as many on each side.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +16,9 @@ pub(super) struct Border {
 impl Session {
     /// Samples of the job's data, with the border that the model needs.
     pub(super) fn batch(&self, samples: &[u32]) -> Batch {
+        if self.facts.tokens {
+            return self.token_batch(samples);
+        }
         let [channels, height, width] = self.facts.image_shape;
         let more = 2 * self.border.width;
         let labels = samples.iter().map(|sample| self.data.label(*sample)).collect();
@@ -30,6 +36,16 @@ impl Session {
             }
         }
         Batch::Images(ImageBatch { pixels, labels })
+    }
+
+    fn token_batch(&self, samples: &[u32]) -> Batch {
+        let context = self.facts.pixels();
+        let mut batch = TokenBatch { context, ..TokenBatch::default() };
+        for sample in samples {
+            let out = (&mut batch.tokens, &mut batch.targets, &mut batch.starts);
+            self.data.append_tokens(*sample, IGNORED, out);
+        }
+        Batch::Tokens(batch)
     }
 }
 

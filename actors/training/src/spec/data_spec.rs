@@ -10,16 +10,21 @@ use serde::{Serialize, Serializer};
 use super::{
     SpecError,
     table_reader::{Kind, TableReader},
+    text_spec::{TEXT_KINDS, TextSpec},
 };
 
-const ABSOLUTE: &str = "an absolute path, the same on each node, where every node reads its own file; or \"set:NAME\", a data set of the swarm";
+pub(super) const ABSOLUTE: &str = "an absolute path, the same on each node, where every node reads its own file; or \"set:NAME\", a data set of the swarm";
 /// Before the name of a data set, in the place of a path.
 const SET_PREFIX: &str = "set:";
 const CSV_KEYS: &[&str] = &["path", "label", "header", "held_out_every", "scale", "shape"];
-const KINDS: [Kind; 3] = [
+const KINDS: [Kind; 7] = [
     Kind { name: "digits", keys: &[] },
     Kind { name: "idx", keys: &["path"] },
     Kind { name: "csv", keys: CSV_KEYS },
+    TEXT_KINDS[0],
+    TEXT_KINDS[1],
+    TEXT_KINDS[2],
+    TEXT_KINDS[3],
 ];
 /// One sample in so many is held out: every second at most, and from a table of a few thousand lines still some.
 const HELD_OUT_EVERY: Range<u32> = 2..1001;
@@ -42,6 +47,8 @@ pub enum DataSpec {
     },
     /// A table of numbers with a label in each line.
     Csv(CsvSpec),
+    /// Text or tokens for a language model.
+    Text(TextSpec),
 }
 
 /// A table of numbers in a text file: one sample a line, values separated by commas.
@@ -81,12 +88,22 @@ impl DataSpec {
             Self::Digits => "digits",
             Self::Idx { .. } => "idx",
             Self::Csv(_) => "csv",
+            Self::Text(text) => text.kind.name(),
         }
+    }
+
+    /// Whether samples are sequences of tokens.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        matches!(self, Self::Text(_))
     }
 
     /// Tokens of a sample; `None` for data that are no text.
     pub(crate) fn context(&self) -> Option<u64> {
-        None
+        match self {
+            Self::Text(text) => Some(u64::from(text.sequence_tokens)),
+            _ => None,
+        }
     }
 
     /// Where each node finds it; `None` for data that is part of the program.
@@ -96,6 +113,7 @@ impl DataSpec {
             Self::Digits => None,
             Self::Idx { path } => Some(path),
             Self::Csv(csv) => Some(&csv.path),
+            Self::Text(text) => text.path.as_deref(),
         }
     }
 
@@ -105,6 +123,9 @@ impl DataSpec {
             Self::Digits => Vec::new(),
             Self::Idx { path } => vec![path],
             Self::Csv(csv) => vec![&mut csv.path],
+            Self::Text(text) => {
+                [&mut text.path, &mut text.held_out_path, &mut text.tokenizer].into_iter().flatten().collect()
+            }
         }
     }
 
@@ -112,7 +133,7 @@ impl DataSpec {
     ///
     /// # Errors
     /// The name of a set that it does not know.
-    pub fn localise(&mut self, path_of: impl Fn(&str) -> Option<PathBuf>) -> Result<(), String> {
+    pub(super) fn localise(&mut self, path_of: impl Fn(&str) -> Option<PathBuf>) -> Result<(), String> {
         for path in self.paths_mut() {
             let Some(rest) = path.to_str().and_then(|text| text.strip_prefix(SET_PREFIX)) else { continue };
             let (name, file) = rest.split_once('/').map_or((rest, None), |(name, file)| (name, Some(file)));
@@ -127,7 +148,10 @@ impl DataSpec {
         match kind {
             "digits" => Ok(Self::Digits),
             "idx" => Ok(Self::Idx { path: table.string("path", parse_path, ABSOLUTE, None)? }),
-            _ => CsvSpec::read(&table).map(Self::Csv),
+            kind => match TextSpec::read(&table, kind) {
+                Some(text) => text.map(Self::Text),
+                None => CsvSpec::read(&table).map(Self::Csv),
+            },
         }
     }
 }
@@ -178,7 +202,7 @@ impl LabelColumn {
     }
 }
 
-fn parse_path(path: &str) -> Option<PathBuf> {
+pub(super) fn parse_path(path: &str) -> Option<PathBuf> {
     let is_allowed = match path.strip_prefix(SET_PREFIX) {
         Some(set) => is_set(set),
         None => Path::new(path).is_absolute(),
@@ -202,7 +226,7 @@ impl Serialize for LabelColumn {
     }
 }
 
-/// As a job file writes it: the embedded set by its name, the others as tables.
+/// As a job file writes it: the embedded digits by their name, the others as tables.
 impl Serialize for DataSpec {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -215,6 +239,7 @@ impl Serialize for DataSpec {
             Self::Digits => serializer.serialize_str("digits"),
             Self::Idx { path } => Table::Idx { path }.serialize(serializer),
             Self::Csv(csv) => Table::Csv(csv).serialize(serializer),
+            Self::Text(text) => text.serialize(serializer),
         }
     }
 }
@@ -282,10 +307,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn where_a_data_set_lies_decides_no_state() {
+        let declared =
+            JobSpec::parse(&format!("{KEYS}[data]\nkind = \"idx\"\npath = \"set:mnist\"\n")).unwrap();
+        let fingerprint = |path: &str| {
+            let mut spec = declared.clone();
+            spec.localise(|_| Some(PathBuf::from(path))).unwrap();
+            assert_eq!(spec.data.path(), Some(Path::new(path)));
+            crate::state::fingerprint(&spec)
+        };
+        assert_eq!(fingerprint("/node-1/mnist"), fingerprint("/node-2/mnist"));
+    }
+
     /// The table's errors: line, key and what is allowed, as for every other key.
     #[test]
     fn what_is_not_allowed_is_refused_with_line_and_key() {
-        const NAMES: &str = "\"digits\", \"idx\", \"csv\"";
+        const NAMES: &str = "\"digits\", \"idx\", \"csv\", \"novel\", \"text\", \"jsonl\", \"tokens\"";
         let path = "path = \"/d\"";
         for (text, expected) in [
             ("data = \"mnist\"", format!("line 4: `data` is \"mnist\" (allowed: {NAMES})")),
@@ -304,7 +342,7 @@ mod tests {
             ),
             (
                 "[data]\nkind = \"digits\"\npath = \"/d\"",
-                "line 6: `data.path` belongs to kind \"idx\" and \"csv\", not to \"digits\" (allowed: kind)".to_owned(),
+                "line 6: `data.path` belongs to kind \"idx\", \"csv\", \"text\", \"jsonl\" and \"tokens\", not to \"digits\" (allowed: kind)".to_owned(),
             ),
             (
                 "[data]\nkind = \"csv\"\nlable = \"last\"",

@@ -13,6 +13,7 @@ mod spec_error;
 mod table_reader;
 #[cfg(test)]
 mod tests;
+mod text_spec;
 
 pub(crate) use self::job_spec::STEPS;
 pub use self::{
@@ -26,4 +27,5 @@ pub use self::{
     schedule_spec::ScheduleSpec,
     sequential_spec::{LayerSpec, SequentialSpec},
     spec_error::{Problem, SpecError},
+    text_spec::{TextKind, TextSpec},
 };

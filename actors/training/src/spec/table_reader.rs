@@ -22,6 +22,7 @@ pub(super) struct TableReader<'a> {
 }
 
 /// One form of a section: its name, and the keys that not every form has.
+#[derive(Clone, Copy)]
 pub(super) struct Kind {
     pub(super) name: &'static str,
     pub(super) keys: &'static [&'static str],
@@ -243,15 +244,15 @@ impl<'a> TableReader<'a> {
         parse(string).ok_or_else(|| self.not_allowed(key, value.span(), format!("{string:?}"), allowed))
     }
 
+    /// Whether the key is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
     /// An error at a key whose value is well-formed but does not fit another key's.
     pub(super) fn conflict(&self, key: &str, value: String, allowed: &str) -> SpecError {
         let span = self.get(key).map_or(self.start..self.start, Spanned::span);
         self.not_allowed(key, span, value, allowed)
-    }
-
-    /// Whether the file gives this key.
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.get(key).is_some()
     }
 
     fn get(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {

@@ -57,6 +57,7 @@ fn every_key_is_read() {
             steps: 400,
             model: ModelSpec::Lenet,
             data: DataSpec::Digits,
+            data_declared: None,
             batch: BatchSpec { micro_batches: 6, micro_batch_size: 16 },
             activation_checkpointing: false,
             precision: PrecisionSpec::Float32,
@@ -69,7 +70,7 @@ fn every_key_is_read() {
                 clip_norm: 2.0
             },
             schedule: ScheduleSpec::Constant { warmup_steps: 10 },
-            evaluation: EvaluationSpec { every_steps: 7 },
+            evaluation: EvaluationSpec { every_steps: 7, patience: 0, improvement_min: 0.0 },
             checkpoint: CheckpointSpec { every_steps: 20, keep: 5 },
             nodes: NodesSpec { min: 2, max: 4 },
         }
@@ -87,7 +88,7 @@ fn four_keys_suffice() {
         OptimiserSpec::Sgd { learning_rate: 0.02, momentum: 0.9, weight_decay: 0.0, clip_norm: 0.0 }
     );
     assert_eq!(spec.schedule, ScheduleSpec::Constant { warmup_steps: 0 });
-    assert_eq!(spec.evaluation, EvaluationSpec { every_steps: 0 });
+    assert_eq!(spec.evaluation, EvaluationSpec { every_steps: 0, patience: 0, improvement_min: 0.0 });
     assert_eq!(spec.checkpoint, CheckpointSpec { every_steps: 50, keep: 3 });
     assert_eq!(spec.nodes, NodesSpec { min: 1, max: 16 });
 }

@@ -12,11 +12,13 @@ mod fixtures;
 mod gradient;
 mod idx_files;
 mod import;
+mod language;
 mod numerics;
 mod reference;
 mod refusals;
 mod sample_order;
 mod state;
+mod text_files;
 
 use traind_training::{JobSpec, Session};
 

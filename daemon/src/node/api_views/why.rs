@@ -80,7 +80,7 @@ fn here(session: &SessionDescription, now: Millis) -> Vec<WaitRow> {
             continue;
         };
         let part: IndexSet = [*part].into_iter().collect();
-        match late.iter_mut().find(|(node, set, _)| (&*node, *set) == (from, microbatches)) {
+        match late.iter_mut().find(|(node, set, _)| node == from && *set == microbatches) {
             Some((_, _, parts)) => parts.extend_from(&part),
             None => late.push((*from, microbatches, part)),
         }

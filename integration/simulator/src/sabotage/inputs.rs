@@ -98,7 +98,7 @@ impl Adapter {
                 if message.epoch == view.epoch && !self.told.contains_key(&from) =>
             {
                 let standing = Self::standing_at(*step, *base);
-                before.extend(self.from_peer(from, SyncBody::State { standing, fresh: false }));
+                before.extend(self.heard(from, SyncBody::State { standing, fresh: false }));
             }
             _ => {}
         }
@@ -162,7 +162,7 @@ impl Adapter {
         self.made_up = None;
         let told = std::mem::take(&mut self.told);
         if self.rule == Rule::PeersKept && same_lineage && place.tenure.is_some() {
-            let state = |(from, standing)| self.from_peer(from, SyncBody::State { standing, fresh: false });
+            let state = |(from, standing)| self.heard(from, SyncBody::State { standing, fresh: false });
             return told.into_iter().filter_map(state).collect();
         }
         let trusts = self.rule == Rule::JoinerStateTrusted && place.tenure.is_some();
@@ -175,7 +175,7 @@ impl Adapter {
             let (step, chain, previous_chain) = (place.step, place.chain, place.previous_chain);
             let head = SnapshotHead { incarnation, epoch, step, chain, previous_chain, last: Vec::new() };
             let state = machine.numbers().to_bytes();
-            return self.from_peer(from, SyncBody::Snapshot { head, state }).into_iter().collect();
+            return self.heard(from, SyncBody::Snapshot { head, state }).into_iter().collect();
         }
         Vec::new()
     }
@@ -192,7 +192,7 @@ impl Adapter {
                 if step == place.step && self.told.get(&from).is_some_and(|told| told.step >= step) =>
             {
                 let base = place.chain;
-                self.from_peer(from, SyncBody::Contribution { step, base, part, microbatches, sum })
+                self.heard(from, SyncBody::Contribution { step, base, part, microbatches, sum })
             }
             _ => None,
         });
@@ -220,7 +220,7 @@ impl Adapter {
             if self.rule == Rule::FlushSkipped || behind {
                 let standing = Self::standing_at(step, chain);
                 self.told.insert(node, standing.clone());
-                inputs.extend(self.from_peer(node, SyncBody::State { standing, fresh: false }));
+                inputs.extend(self.heard(node, SyncBody::State { standing, fresh: false }));
             }
         }
         inputs

@@ -114,7 +114,7 @@ impl Rig {
 
 impl Adapter {
     /// `body` as `from` would send it in the view that the machine is in.
-    pub(super) fn from_peer(&self, from: NodeId, body: SyncBody) -> Option<SyncInput> {
+    pub(super) fn heard(&self, from: NodeId, body: SyncBody) -> Option<SyncInput> {
         let view = self.view.as_ref()?;
         let boot = view.member_on(from)?.boot;
         let (job, incarnation, epoch) = (view.job, view.incarnation, view.epoch);

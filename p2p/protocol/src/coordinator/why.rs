@@ -101,7 +101,7 @@ impl Coordinator {
         }
         let furthest = reports.members.values().filter_map(|member| member.step()).max();
         let furthest = furthest.unwrap_or(0).max(reports.stable.0);
-        if furthest >= job.plan.steps {
+        if furthest >= job.plan.steps || !reports.finished.is_empty() {
             for (node, member) in &reports.members {
                 let is_finished = reports
                     .finished

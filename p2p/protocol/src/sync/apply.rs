@@ -18,7 +18,7 @@ impl<N: Numbers> SyncMachine<N> {
         if !self.synced {
             return self.ask_snapshot(&membership, out);
         }
-        while self.step < self.options.steps {
+        while self.step < self.end() {
             if self.results.iter().all(Option::is_some) {
                 self.apply(&membership, out);
                 continue;
@@ -47,7 +47,7 @@ impl<N: Numbers> SyncMachine<N> {
         out.push(SyncOutput::Apply { step, chain: self.chain, results });
         let (epoch, step, chain) = (membership.view.epoch, self.step, self.chain);
         out.push(SyncOutput::Applied { epoch, step, chain });
-        if self.step >= self.options.steps {
+        if self.step >= self.end() {
             return out.push(SyncOutput::Finished { step, chain });
         }
         self.fold_due = FoldDue::All;

@@ -20,7 +20,7 @@ impl<N: Numbers> SyncMachine<N> {
     /// nothing, and the state that it will get lies before the end.
     pub(super) fn last_step(&self, membership: &Membership) -> Option<u64> {
         if !membership.view.halt {
-            return Some(self.options.steps);
+            return Some(self.end());
         }
         let mut end = self.halt_step;
         for &other in &membership.others {
@@ -29,7 +29,7 @@ impl<N: Numbers> SyncMachine<N> {
                 end = end.max(standing.halt_step);
             }
         }
-        Some(end.min(self.options.steps))
+        Some(end.min(self.end()))
     }
 
     /// Whether this view may still lead beyond the state we have.

@@ -104,7 +104,7 @@ impl<N: Numbers> SyncMachine<N> {
             self.send_state(other, false, out);
             self.supply(other, out);
         }
-        if self.step >= self.options.steps {
+        if self.step >= self.end() {
             out.push(SyncOutput::Finished { step: self.step, chain: self.chain });
         }
     }

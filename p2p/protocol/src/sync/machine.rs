@@ -124,6 +124,11 @@ impl<N: Numbers> SyncMachine<N> {
         &mut self.numbers
     }
 
+    /// Steps after which the job ends, as far as the present state tells: all of them, or the present one.
+    pub(super) fn end(&self) -> u64 {
+        if self.numbers.has_ended() { self.step.min(self.options.steps) } else { self.options.steps }
+    }
+
     /// Own standing, as others are told it.
     pub(super) fn standing(&self) -> Standing {
         let held = self.held_parts();

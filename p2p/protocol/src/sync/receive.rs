@@ -7,7 +7,7 @@ use super::io::{AlarmKind, SyncOutput};
 use super::machine::SyncMachine;
 use super::message::{Standing, SyncBody, SyncMessage};
 use super::received::ReceivedSum;
-use crate::ids::{Chain, Epoch, Incarnation, Life, NodeId};
+use crate::ids::{Chain, Epoch, Life, NodeId};
 use crate::index_set::IndexSet;
 use crate::numbers::Numbers;
 
@@ -211,7 +211,7 @@ impl<N: Numbers> SyncMachine<N> {
         if !self.synced || !microbatches.is_valid(self.options.microbatches) {
             return;
         }
-        let ends_here = self.halted || step >= self.options.steps;
+        let ends_here = self.halted || step >= self.end();
         if step == self.step && self.results[part as usize].is_none() && !ends_here {
             self.need_contribution(from, part, microbatches, out);
         } else {

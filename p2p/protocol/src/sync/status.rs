@@ -80,7 +80,7 @@ impl<N: Numbers> SyncMachine<N> {
     /// What `trainctl why` shows.
     #[must_use]
     pub fn status(&self) -> SyncStatus {
-        let finished = self.synced && self.step >= self.options.steps;
+        let finished = self.synced && self.step >= self.end();
         SyncStatus { place: self.place(), finished, since: self.since, waits: self.waits() }
     }
 
@@ -93,7 +93,7 @@ impl<N: Numbers> SyncMachine<N> {
             let wait = if self.loads_origin { SyncWait::Origin } else { SyncWait::Snapshot(self.donor) };
             return vec![wait];
         }
-        if self.step >= self.options.steps {
+        if self.step >= self.end() {
             return waits;
         }
         if self.halted {

@@ -220,6 +220,27 @@ fn an_end_that_contradicts_the_stable_chain_fails_the_job() {
 }
 
 #[test]
+fn a_job_that_may_end_early_is_done_where_its_members_find_its_end() {
+    let mut cluster = Cluster::running(2, JobPlan { may_end_early: true, steps: 30, ..plan() });
+    cluster.all_apply(1);
+    cluster.all_apply(2);
+    cluster.report(1, finished(2));
+    assert_eq!(cluster.status(), &JobStatus::Running, "the other has not finished yet");
+    cluster.report(1, written(2));
+    cluster.report(2, finished(2));
+    cluster.pass_ms(FINAL_CHECKPOINT_WAIT_MS);
+    assert_eq!(cluster.status(), &JobStatus::Done);
+    assert_eq!(cluster.job().result.as_ref().unwrap().step, 2);
+
+    // Without that permission the word of such an end is no end.
+    let mut cluster = Cluster::running(1, JobPlan { steps: 30, ..plan() });
+    cluster.all_apply(1);
+    cluster.report(1, finished(1));
+    cluster.pass_ms(FINAL_CHECKPOINT_WAIT_MS);
+    assert_eq!(cluster.status(), &JobStatus::Running);
+}
+
+#[test]
 fn different_ends_fail_the_job_and_say_who_has_what() {
     let mut cluster = Cluster::running(2, short());
     cluster.report(1, finished(3));
