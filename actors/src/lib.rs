@@ -8,10 +8,12 @@ pub mod checkpoints;
 mod checks;
 pub mod clock;
 pub mod council;
+pub mod data_sets;
 pub mod fatal;
 mod liveness;
 pub mod network;
 pub mod session;
 mod start;
+pub mod transfer;
 
 pub use start::{NodeActors, Parts, StartError, start};

@@ -19,11 +19,13 @@ use crate::council::{
     COUNCIL_INBOX_MAX, CouncilActor, CouncilError, CouncilParts, CouncilView, Propose, Published,
     StopCouncil, StopRegistering,
 };
+use crate::data_sets::{DataSetParts, DataSets, folder_of};
 use crate::fatal::Fatal;
 use crate::network::{NetworkActor, Reachability, forward_events, route_frames};
 use crate::session::{
     DescribeSession, LedgerPublished, SessionDescription, SessionParts, Sessions, StopSession,
 };
+use crate::transfer::{TransferParts, Transfers};
 
 /// What the composition root has opened before the actors start.
 pub struct Parts {
@@ -73,6 +75,10 @@ pub struct NodeActors {
     pub clock: Clock,
     /// Addresses, to watch.
     pub reachability: watch::Receiver<Reachability>,
+    /// Chunks from and to other nodes.
+    pub transfers: Transfers,
+    /// Data sets of the swarm on this node.
+    pub data_sets: DataSets,
     pub(crate) council: Addr<CouncilActor>,
     pub(crate) sessions: Addr<Sessions>,
     pub(crate) checkpoints: Addr<Checkpoints>,
@@ -99,10 +105,26 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
     let council = council.start();
     let checkpoints = Checkpoints::new(Arc::clone(&parts.store)).map_err(StartError::Thread)?.start();
     let (network, reachability) = NetworkActor::new(inbox.clone(), Arc::clone(&parts.store));
+    let transfers = Transfers::start(TransferParts {
+        node: parts.me.node,
+        clock,
+        network: parts.network.clone(),
+        chunks: Arc::clone(parts.store.chunks()),
+    })
+    .map_err(StartError::Thread)?;
+    let data_sets = DataSets::new(DataSetParts {
+        node: parts.me.node,
+        folder: folder_of(parts.store.path()),
+        chunks: Arc::clone(parts.store.chunks()),
+        transfers: transfers.clone(),
+        published: view.published.clone(),
+        council: inbox.clone(),
+    });
     let checks = Checks::new(CheckParts {
         me: parts.me,
         device: parts.registration.device.clone(),
         memory_bytes_max: parts.memory_bytes_max,
+        data_sets: data_sets.clone(),
         council: inbox.clone(),
     })
     .start();
@@ -116,25 +138,38 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
         council: inbox,
         checkpoints: checkpoints.clone(),
         store: parts.store,
+        data_sets: data_sets.clone(),
         frames,
         fatal: parts.fatal,
     })
     .start();
     let network = network.start();
     actix::spawn(forward_events(parts.events, network.clone()));
-    route_frames(parts.data, frames_seen).map_err(StartError::Thread)?;
-    actix::spawn(follow_ledger(view.published.clone(), sessions.clone(), checks, checkpoints.clone()));
+    route_frames(parts.data, frames_seen, transfers.clone()).map_err(StartError::Thread)?;
+    let followers = (sessions.clone(), checks, checkpoints.clone(), data_sets.clone());
+    actix::spawn(follow_ledger(view.published.clone(), followers));
     let Life { node, boot } = parts.me;
-    Ok(NodeActors { node, boot, view, clock, reachability, council, sessions, checkpoints, network })
+    Ok(NodeActors {
+        node,
+        boot,
+        view,
+        clock,
+        reachability,
+        transfers,
+        data_sets,
+        council,
+        sessions,
+        checkpoints,
+        network,
+    })
 }
 
 /// Tells the actors that act on the ledger whenever it changed.
 async fn follow_ledger(
     mut published: watch::Receiver<Arc<Published>>,
-    sessions: Addr<Sessions>,
-    checks: Addr<Checks>,
-    checkpoints: Addr<Checkpoints>,
+    followers: (Addr<Sessions>, Addr<Checks>, Addr<Checkpoints>, DataSets),
 ) {
+    let (sessions, checks, checkpoints, data_sets) = followers;
     loop {
         let now = published.borrow_and_update().clone();
         for job in now.ledger.jobs.values().filter(|job| job.status == JobStatus::Running) {
@@ -142,6 +177,7 @@ async fn follow_ledger(
             // Left out when the store is busy: the next change of the ledger asks again.
             let _ = checkpoints.try_send(KeepCheckpoints { job: job.id, steps });
         }
+        data_sets.follow(&now.ledger);
         // Left out when it has much to do: the next change of the ledger tells the same and more.
         let _ = checks.try_send(LedgerPublished(Arc::clone(&now)));
         if sessions.send(LedgerPublished(now)).await.is_err() || published.changed().await.is_err() {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use traind_protocol::ids::{Boot, NodeId, SwarmId};
 use traind_protocol::wire::control::ControlMessage;
+use traind_protocol::wire::data::FrameKind;
 use traind_protocol::wire::hello::Hello;
 
 /// Events of the control plane, in order.
@@ -80,6 +81,8 @@ pub enum DataEvent {
     Frame {
         /// Its sender.
         from: NodeId,
+        /// Whom it is for.
+        kind: FrameKind,
         /// Encoded header.
         header: Bytes,
         /// Payload in one piece.

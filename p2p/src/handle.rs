@@ -132,13 +132,30 @@ impl Handle {
         Ok(peers.iter().filter(|(node, _)| self.queue_control(*node, frame.clone()).is_ok()).count())
     }
 
-    /// Queues a data frame. It takes none before [`crate::DataEvent::PathOpened`] and while the path is broken.
+    /// Queues a data frame. Payloads of chunks go when nothing else waits for that peer; of them [`SendError::Full`] breaks
+    /// nothing. It takes none before [`crate::DataEvent::PathOpened`] and while the path is broken.
     ///
     /// # Errors
     /// When the peer is not joined, its path is not open, its queue is full (the path is then opened anew), or header
     /// or payload are too long.
     pub fn try_send_data(&self, to: NodeId, frame: DataFrame) -> Result<(), SendError> {
         self.inner.shared.path(to).ok_or(SendError::NotConnected)?.try_send(frame)
+    }
+
+    /// Queues a background frame as soon as there is room for it.
+    ///
+    /// # Errors
+    /// When the peer is not joined, its path is not open or breaks meanwhile, or header or payload are too long.
+    pub async fn send_data_behind(&self, to: NodeId, frame: DataFrame) -> Result<(), SendError> {
+        let path = self.inner.shared.path(to).ok_or(SendError::NotConnected)?;
+        let room = path.background_room();
+        loop {
+            let notified = room.notified();
+            match path.try_send(frame.clone()) {
+                Err(SendError::Full) if frame.is_background() => notified.await,
+                sent => return sent,
+            }
+        }
     }
 
     /// The seat to tell in hellos from now on.
@@ -170,7 +187,7 @@ impl Handle {
     #[must_use]
     pub fn counters(&self) -> Counters {
         let shared = &self.inner.shared;
-        let upload_bytes_per_second_max = shared.throttle.bytes_per_second_max().unwrap_or(0);
+        let upload_bytes_per_second_max = shared.caps.all.bytes_per_second_max().unwrap_or(0);
         Counters { upload_bytes_per_second_max, ..shared.meters.snapshot() }
     }
 
@@ -206,7 +223,12 @@ impl Handle {
     /// Another cap on what all bulk connections together send, bytes per second; `None` lifts it. See
     /// [`crate::Options::upload_bytes_per_second_max`].
     pub fn set_upload_bytes_per_second_max(&self, bytes_per_second: Option<u64>) {
-        self.inner.shared.throttle.set(bytes_per_second);
+        self.inner.shared.caps.all.set(bytes_per_second);
+    }
+
+    /// Another cap on the chunks among them, bytes per second; `None` lifts it.
+    pub fn set_chunk_bytes_per_second_max(&self, bytes_per_second: Option<u64>) {
+        self.inner.shared.caps.background.set(bytes_per_second);
     }
 
     /// Keeps the address of a peer and dials it, as if it had been in [`crate::Options::peers`]. A text that is no

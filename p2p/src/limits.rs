@@ -123,6 +123,12 @@ pub(crate) const REFUSED_MS: u64 = 60_000;
 pub(crate) const BULK_QUEUE_FRAMES_MAX: usize = 4096;
 /// Bytes queued for one peer's bulk connection. One frame alone may be longer.
 pub(crate) const BULK_QUEUE_BYTES_MAX: usize = 1 << 30;
+/// Bytes of chunks queued for one peer: enough that the connection never waits for a disk, few enough that a chunk that
+/// is not wanted any more has not gone long before.
+pub(crate) const BACKGROUND_QUEUE_BYTES_MAX: usize = 4 << 20;
+/// Under an upload cap that urgent frames use up, a slice of a chunk goes all the same after this: 128 KiB/s, so that a
+/// joiner gets there some day.
+pub(crate) const BACKGROUND_YIELD_MAX: Duration = Duration::from_millis(500);
 /// Inbound bulk connections in their handshake.
 pub(crate) const BULK_HANDSHAKES_MAX: usize = 64;
 /// Time for connecting and for the handshake of a bulk connection.

@@ -35,6 +35,8 @@ pub struct Options {
     /// Cap on what all bulk connections together send, bytes per second (frames, without TLS and TCP around them).
     /// Bursts last a tenth of a second, or 64 KiB. Control messages and heartbeats are neither counted nor delayed.
     pub upload_bytes_per_second_max: Option<u64>,
+    /// Cap on the chunks of checkpoints, data and states among that, bytes per second.
+    pub chunk_bytes_per_second_max: Option<u64>,
     /// Numeric class, told to peers; at most 512 bytes.
     pub numeric_class: String,
     /// The bulk listener is on 127.0.0.1, only loopback addresses are dialled, and loopback addresses are published.
@@ -58,6 +60,7 @@ impl Options {
             peer_exchange: true,
             interfaces_excluded: INTERFACES_EXCLUDED.map(str::to_owned).to_vec(),
             upload_bytes_per_second_max: None,
+            chunk_bytes_per_second_max: None,
             numeric_class: String::new(),
             loopback_only: false,
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use traind_protocol::ids::{Boot, NodeId};
 
-use crate::bulk::{Path, Throttle};
+use crate::bulk::{Caps, Path};
 use crate::clock::Clock;
 use crate::control::ControlSender;
 use crate::counters::Meters;
@@ -18,8 +18,8 @@ use crate::unreached::UnreachedPeer;
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) meters: Meters,
-    /// The upload cap of all bulk connections.
-    pub(crate) throttle: Throttle,
+    /// The caps on what all bulk connections send.
+    pub(crate) caps: Caps,
     peer_meters: Mutex<PeerTable>,
     /// As the driver saw it last.
     unreached: Mutex<Vec<UnreachedPeer>>,
@@ -40,11 +40,14 @@ pub(crate) struct Entry {
 }
 
 impl Shared {
-    pub(crate) fn new(upload_bytes_per_second_max: Option<u64>) -> Self {
+    pub(crate) fn new(
+        upload_bytes_per_second_max: Option<u64>,
+        chunk_bytes_per_second_max: Option<u64>,
+    ) -> Self {
         Self {
             clock: Clock::start(),
             meters: Meters::default(),
-            throttle: Throttle::new(upload_bytes_per_second_max),
+            caps: Caps::new(upload_bytes_per_second_max, chunk_bytes_per_second_max),
             peer_meters: Mutex::default(),
             unreached: Mutex::default(),
             peers: RwLock::default(),

@@ -120,7 +120,8 @@ pub fn start(options: Options) -> Result<Started, StartError> {
         .build()
         .map_err(StartError::Threads)?;
     let node = options.identity.node();
-    let shared = Arc::new(Shared::new(options.upload_bytes_per_second_max));
+    let shared =
+        Arc::new(Shared::new(options.upload_bytes_per_second_max, options.chunk_bytes_per_second_max));
     let (settings_sender, settings) = watch::channel(Settings { seat: options.seat, ..Settings::default() });
     let (commands_sender, commands) = mpsc::channel(COMMANDS_MAX);
     let (events, events_receiver) = mpsc::channel(EVENTS_MAX);

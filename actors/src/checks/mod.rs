@@ -14,6 +14,7 @@ use traind_protocol::ledger::JobStatus;
 use traind_protocol::wire::control::JobCheck;
 
 use crate::council::{CouncilInbox, Published};
+use crate::data_sets::DataSets;
 use crate::session::{JobNeeds, LedgerPublished, check_job};
 
 /// Outcomes are told again this often.
@@ -23,7 +24,7 @@ const REPEAT_EVERY: Duration = Duration::from_secs(1);
 const CHECKS_MAILBOX_MAX: usize = 64;
 
 /// What this node has to offer.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct CheckParts {
     /// This process.
     pub(crate) me: Life,
@@ -31,6 +32,8 @@ pub(crate) struct CheckParts {
     pub(crate) device: String,
     /// Bytes that a job may take here; `None` is no limit.
     pub(crate) memory_bytes_max: Option<u64>,
+    /// Where data sets of the swarm are on this node.
+    pub(crate) data_sets: DataSets,
     /// The council's queue.
     pub(crate) council: mpsc::Sender<CouncilInbox>,
 }
@@ -76,11 +79,19 @@ impl Checks {
         }
         let is_wanted = |status: &JobStatus| matches!(status, JobStatus::Queued | JobStatus::Running);
         let mut jobs = self.published.ledger.jobs.values();
-        let next = jobs.find(|record| is_wanted(&record.status) && !self.outcomes.contains_key(&record.id));
+        // One whose data sets are still on their way is looked at later.
+        let next = jobs.find(|record| {
+            is_wanted(&record.status)
+                && !self.outcomes.contains_key(&record.id)
+                && self.parts.data_sets.is_ready(&record.spec_toml)
+        });
         let Some(record) = next else { return };
         let (job, spec_toml) = (record.id, record.spec_toml.clone());
-        let needs =
-            JobNeeds { device: self.parts.device.clone(), memory_bytes_max: self.parts.memory_bytes_max };
+        let needs = JobNeeds {
+            device: self.parts.device.clone(),
+            memory_bytes_max: self.parts.memory_bytes_max,
+            sets: self.parts.data_sets.paths_of(&spec_toml),
+        };
         self.checking = Some(job);
         let check = async move {
             tokio::task::spawn_blocking(move || check_job(&spec_toml, &needs))
@@ -124,7 +135,10 @@ impl Actor for Checks {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(CHECKS_MAILBOX_MAX);
-        context.run_interval(REPEAT_EVERY, |actor, _context| actor.tell_all());
+        context.run_interval(REPEAT_EVERY, |actor, context| {
+            actor.tell_all();
+            actor.check_next(context);
+        });
     }
 }
 

@@ -1,7 +1,8 @@
 //! The network actor: passes what happens on the network to the council, and keeps what people want to know of it.
 //!
 //! Hears: the network's events, one at a time; while the council's queue is full the network waits. Frames of the data
-//! connections do not come here: a thread takes them straight to the running session.
+//! connections do not come here: a thread takes them straight to the running session
+//! and to the transfer thread.
 
 mod frames;
 
@@ -15,6 +16,7 @@ use traind_store::Store;
 
 use crate::council::CouncilInbox;
 use crate::session::{SessionInput, chain_of};
+use crate::transfer::Transfers;
 
 /// Where the swarm is kept in the store.
 pub const SWARM_KEY: &str = "swarm";
@@ -132,16 +134,17 @@ pub async fn forward_events(mut events: mpsc::Receiver<Event>, actor: Addr<Netwo
     }
 }
 
-/// Starts the thread that takes frames from the network to the running session.
+/// Starts the thread that takes frames from the network to the running session and to the transfer thread.
 ///
 /// # Errors
 /// When the operating system gives no thread.
 pub fn route_frames(
     data: mpsc::Receiver<DataEvent>,
     session: watch::Receiver<Option<mpsc::Sender<SessionInput>>>,
+    transfers: Transfers,
 ) -> std::io::Result<()> {
     std::thread::Builder::new()
         .name("frames".to_owned())
-        .spawn(move || frames::route(data, &session))
+        .spawn(move || frames::route(data, &session, &transfers))
         .map(|_thread| ())
 }

@@ -32,13 +32,14 @@ use traind_store::Store;
 
 pub use driver::SessionError;
 pub use messages::{SESSION_INBOX_MAX, SessionDescription, SessionInput};
-pub use plan::{InitialState, JobNeeds, PlanError, PlannedJob, check_job, plan_job};
+pub use plan::{InitialState, JobNeeds, PlanError, PlannedJob, SetPaths, check_job, localise, plan_job};
 pub use state::{MalformedState, training_state};
 pub(crate) use trainer::chain_of;
 
 use crate::checkpoints::Checkpoints;
 use crate::clock::Clock;
 use crate::council::{CouncilInbox, Published};
+use crate::data_sets::DataSets;
 use crate::fatal::Fatal;
 
 /// Messages that may wait for this actor: ledger changes, which replace each other, and questions.
@@ -65,6 +66,8 @@ pub struct SessionParts {
     pub checkpoints: Addr<Checkpoints>,
     /// The store.
     pub store: Arc<Store>,
+    /// Where data sets of the swarm are on this node.
+    pub data_sets: DataSets,
     /// Where frames are to go.
     pub frames: FrameSink,
     /// How the daemon learns that it cannot go on.

@@ -1,6 +1,7 @@
 //! From a job's text to what the ledger has to know of it, and whether this node can run it.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -25,6 +26,14 @@ pub enum PlanError {
     Session {
         /// What is wrong.
         reason: String,
+    },
+    /// A data set is not here.
+    #[error(
+        "there is no data set {name:?} here: `trainctl data ls` lists them, `trainctl data add` makes one"
+    )]
+    NoSuchSet {
+        /// Its name.
+        name: String,
     },
     /// More than this node gives to a job.
     #[error("the job takes about {bytes} bytes of memory, limits.memory of this node allows {bytes_max}")]
@@ -51,6 +60,21 @@ pub struct JobNeeds {
     pub device: String,
     /// Bytes that a job may take; `None` is no limit.
     pub memory_bytes_max: Option<u64>,
+    /// Where data sets of the swarm are on this node.
+    pub sets: SetPaths,
+}
+
+/// Where data sets are on this node, by name.
+pub type SetPaths = BTreeMap<String, PathBuf>;
+
+/// A job's description with the paths of this node.
+///
+/// # Errors
+/// When it names a data set that is not here.
+pub fn localise(spec: &JobSpec, sets: &SetPaths) -> Result<JobSpec, PlanError> {
+    let mut local = spec.clone();
+    local.localise(|name| sets.get(name).cloned()).map_err(|name| PlanError::NoSuchSet { name })?;
+    Ok(local)
 }
 
 /// A job that can run on this node.
@@ -82,10 +106,11 @@ pub struct InitialState {
 /// When the text is no job, its data or `from` cannot be used, or the job cannot run here.
 pub fn plan_job(spec_toml: &str, needs: &JobNeeds, from: Option<&Path>) -> Result<PlannedJob, PlanError> {
     let spec = JobSpec::parse(spec_toml)?;
+    let local = localise(&spec, &needs.sets)?;
     let refused = |error: &dyn std::error::Error| PlanError::Session { reason: chain_of(error) };
-    let data = traind_training::check_data(&spec).map_err(|error| refused(&error))?;
-    check_memory(&spec, &data, needs)?;
-    let mut session = Session::start(&spec, &needs.device).map_err(|error| refused(&error))?;
+    let data = traind_training::check_data(&local).map_err(|error| refused(&error))?;
+    check_memory(&local, &data, needs)?;
+    let mut session = Session::start(&local, &needs.device).map_err(|error| refused(&error))?;
     let layout = PartLayout::new(session.layout().elements()).map_err(|error| refused(&error))?;
     let bytes_max = DATA_PAYLOAD_BYTES_MAX as u64 / 2;
     let state_bytes = session.state_bytes();
@@ -95,7 +120,7 @@ pub fn plan_job(spec_toml: &str, needs: &JobNeeds, from: Option<&Path>) -> Resul
     let initial = match from {
         None => None,
         Some(from) => {
-            let training = traind_training::initial_state(&spec, from).map_err(|error| refused(&error))?;
+            let training = traind_training::initial_state(&local, from).map_err(|error| refused(&error))?;
             session.restore(&training).map_err(|error| refused(&error))?;
             let (grid, stopping) = (Grid::new(&layout), EarlyStopping::new(&spec.evaluation));
             Some(InitialState {
@@ -126,6 +151,7 @@ pub fn plan_job(spec_toml: &str, needs: &JobNeeds, from: Option<&Path>) -> Resul
 /// For people: what is wrong and where.
 pub fn check_job(spec_toml: &str, needs: &JobNeeds) -> Result<[u8; 32], String> {
     let spec = JobSpec::parse(spec_toml).map_err(|error| chain_of(&error))?;
+    let spec = localise(&spec, &needs.sets).map_err(|error| chain_of(&error))?;
     let data = traind_training::check_data(&spec).map_err(|error| chain_of(&error))?;
     check_memory(&spec, &data, needs).map_err(|error| chain_of(&error))?;
     Ok(data.digest)

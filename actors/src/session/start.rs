@@ -13,6 +13,7 @@ use traind_training::{JobSpec, Session};
 use super::driver::{SessionDriver, SessionError, SessionPlan};
 use super::links::SessionLinks;
 use super::messages::{SESSION_INBOX_MAX, SessionInput, TRAINER_EVENTS_MAX, TRAINER_QUEUE_MAX};
+use super::plan::{SetPaths, localise};
 use super::trainer::{Pace, Trainer, chain_of, panic_message};
 use super::{SessionParts, SharedWork};
 
@@ -43,13 +44,14 @@ pub(super) fn session(
         checkpoint_every: job.plan.checkpoint_every,
         work,
     };
+    let sets = parts.data_sets.paths_of(&job.spec_toml);
     let (spec_toml, fatal) = (job.spec_toml.clone(), parts.fatal.clone());
     let pace = Pace { device: parts.device.clone(), microbatch_time_min: parts.microbatch_time_min };
     // Every line of the session's and the trainer's log names the job.
     let span = tracing::info_span!("session", job = %job.id);
     let started = std::thread::Builder::new().name("session".to_owned()).spawn(move || {
         let _entered = span.enter();
-        let outcome = catch_unwind(AssertUnwindSafe(|| run(plan, &spec_toml, &pace, links, inputs)))
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(plan, (&spec_toml, &sets), &pace, links, inputs)))
             .unwrap_or_else(|panic| Err(SessionError::Panicked { message: panic_message(&*panic) }));
         if let Err(error) = outcome {
             fatal.raise("running a session", &error);
@@ -61,13 +63,14 @@ pub(super) fn session(
 
 fn run(
     plan: SessionPlan,
-    spec_toml: &str,
+    (spec_toml, sets): (&str, &SetPaths),
     pace: &Pace,
     links: SessionLinks,
     inputs: mpsc::Receiver<SessionInput>,
 ) -> Result<(), SessionError> {
     let refused = |reason: String| SessionError::Start { reason };
     let spec = JobSpec::parse(spec_toml).map_err(|error| refused(chain_of(&error)))?;
+    let spec = localise(&spec, sets).map_err(|error| refused(chain_of(&error)))?;
     let session = Session::start(&spec, &pace.device).map_err(|error| refused(chain_of(&error)))?;
     let layout = PartLayout::new(session.layout().elements()).map_err(|error| refused(error.to_string()))?;
     let (events, trained) = mpsc::channel(TRAINER_EVENTS_MAX);

@@ -1,11 +1,12 @@
-//! What the index says about a checkpoint.
+//! What is said of a checkpoint.
 
-use serde::{Deserialize, Serialize};
-use traind_protocol::ids::{Chain, Digest, JobId};
+use traind_protocol::ids::{Chain, Digest, JobId, ManifestId};
 
 /// A checkpoint that is whole on this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckpointRecord {
+    /// Its manifest.
+    pub manifest: ManifestId,
     /// The job.
     pub job: JobId,
     /// The stable step whose state it is.

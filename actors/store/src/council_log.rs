@@ -6,8 +6,8 @@ use std::sync::Arc;
 use traind_protocol::council::{CouncilRecord, RecoveredCouncil};
 
 use crate::StoreError;
-use crate::index::Index;
 use crate::pieces::{self, Joined};
+use crate::records::Records;
 
 /// Bytes of one entry, state or snapshot at most. The council's state is a few kilobytes a node and job; this bounds
 /// what a damaged length or a runaway ledger can take.
@@ -21,12 +21,12 @@ const ENTRY: &[u8] = b"e";
 
 /// The council's log of this node.
 pub struct CouncilLog {
-    index: Arc<Index>,
+    records: Arc<Records>,
 }
 
 impl CouncilLog {
-    pub(crate) fn new(index: Arc<Index>) -> Self {
-        Self { index }
+    pub(crate) fn new(records: Arc<Records>) -> Self {
+        Self { records }
     }
 
     /// Everything that was persisted. All fields are empty on a node that never took part.
@@ -34,7 +34,7 @@ impl CouncilLog {
     /// # Errors
     /// When the index fails or a value is not what was written.
     pub fn load(&self) -> Result<RecoveredCouncil, StoreError> {
-        let records = self.index.records();
+        let records = self.records.tree_of_records();
         Ok(RecoveredCouncil {
             hard_state: pieces::read(records, HARD_STATE)?,
             entries: read_entries(records)?,
@@ -53,7 +53,7 @@ impl CouncilLog {
         for value in states.into_iter().flatten().chain(record.entries.iter().map(|(_, value)| value)) {
             StoreError::check_length("a value of the council", value, COUNCIL_VALUE_BYTES_MAX)?;
         }
-        self.index.record(|records| make_batch(records, record))
+        self.records.record(|records| make_batch(records, record))
     }
 }
 

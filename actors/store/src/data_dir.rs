@@ -4,10 +4,14 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 
-use crate::{StoreError, durable_file};
+use crate::{StoreError, durable_file, migration};
 
-/// Version of the layout below the data directory. A directory of another version is refused untouched.
+/// Version of the layout below the data directory. An older one becomes this one when the store opens; a newer one is
+/// refused untouched.
 pub const FORMAT_VERSION: u32 = 2;
+
+/// The oldest version that is brought up to the present one.
+const FORMAT_VERSION_MIN: u32 = 1;
 
 const FORMAT_FILE: &str = "FORMAT";
 const LOCK_FILE: &str = "lock";
@@ -39,13 +43,17 @@ impl DataDir {
             durable_file::sync_directory(parent.unwrap_or(Path::new(".")))?;
         }
         let lock = lock(path)?;
+        let data_dir = Self { path: path.to_path_buf(), _lock: lock };
         // Again under the lock: another process may have made the directory just now.
-        if !check_format(path)? {
-            let line = format!("{FORMAT_WORD} {FORMAT_VERSION}\n");
-            durable_file::write(path, FORMAT_FILE, line.as_bytes())?;
-            durable_file::sync_directory(path)?;
+        match check_format(path)? {
+            Some(FORMAT_VERSION) => return Ok(data_dir),
+            Some(_) => migration::from_version_1(&data_dir)?,
+            None => {}
         }
-        Ok(Self { path: path.to_path_buf(), _lock: lock })
+        let line = format!("{FORMAT_WORD} {FORMAT_VERSION}\n");
+        durable_file::write(path, FORMAT_FILE, line.as_bytes())?;
+        durable_file::sync_directory(path)?;
+        Ok(data_dir)
     }
 
     /// The directory.
@@ -60,7 +68,13 @@ impl DataDir {
         self.path.join("identity")
     }
 
-    pub(crate) fn index_path(&self) -> PathBuf {
+    /// The records: what exists nowhere else.
+    pub(crate) fn records_path(&self) -> PathBuf {
+        self.path.join("records")
+    }
+
+    /// The index of chunks, made from the manifests.
+    pub(crate) fn chunk_index_path(&self) -> PathBuf {
         self.path.join("index")
     }
 
@@ -77,13 +91,14 @@ impl DataDir {
     }
 }
 
-/// Whether the directory has our format; `false` for one that is new.
-fn check_format(path: &Path) -> Result<bool, StoreError> {
+/// The directory's version, one that this program reads; `None` for a directory that is new.
+fn check_format(path: &Path) -> Result<Option<u32>, StoreError> {
     if let Some(bytes) = durable_file::read(&path.join(FORMAT_FILE), SMALL_FILE_BYTES_MAX)? {
         let text = String::from_utf8_lossy(&bytes);
         let found = text.trim();
-        if found.strip_prefix(FORMAT_WORD).map(str::trim) == Some(&FORMAT_VERSION.to_string()) {
-            return Ok(true);
+        let is_version = |version: &u32| found == format!("{FORMAT_WORD} {version}");
+        if let Some(version) = (FORMAT_VERSION_MIN..=FORMAT_VERSION).find(is_version) {
+            return Ok(Some(version));
         }
         let found = format!("{found:?}");
         return Err(StoreError::OtherVersion { path: path.to_path_buf(), found, supported: FORMAT_VERSION });
@@ -97,7 +112,7 @@ fn check_format(path: &Path) -> Result<bool, StoreError> {
     let unfinished = format!("{FORMAT_FILE}{}", durable_file::UNFINISHED);
     let new = [LOCK_FILE, &unfinished, "lost+found"];
     match names.iter().all(|name| new.contains(&name.as_str())) {
-        true => Ok(false),
+        true => Ok(None),
         false => Err(StoreError::NotADataDirectory { path: path.to_path_buf() }),
     }
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::StoreError;
+use crate::{StoreError, free_space};
 
 /// Ending of files that are being written. What is left of them is swept when the store opens.
 pub(crate) const UNFINISHED: &str = ".unfinished";
@@ -22,7 +22,15 @@ pub(crate) fn write(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), St
         // For want of space, most likely: give back what was taken. The sweep does it if this fails too.
         let _ = fs::remove_file(&unfinished);
     }
-    written.map_err(StoreError::file("write", directory.join(name)))
+    written.map_err(|source| match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::NoSpace {
+            path: directory.join(name),
+            bytes: bytes.len() as u64,
+            available: free_space::available(directory).unwrap_or(0),
+            reserve_bytes: 0,
+        },
+        _ => StoreError::File { operation: "write", path: directory.join(name), source },
+    })
 }
 
 /// Makes the names in `directory` durable.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::StoreError;
-use crate::index::Index;
 use crate::pieces;
+use crate::records::Records;
 
 /// Bytes of a key at most.
 pub const LOCAL_KEY_BYTES_MAX: usize = 64;
@@ -19,21 +19,21 @@ const LOCAL: &[u8] = b"l";
 
 /// Durable values by name, and the peers met last.
 pub(crate) struct LocalValues {
-    index: Arc<Index>,
+    records: Arc<Records>,
     /// Address to the big-endian number of its last meeting.
     peers: sled::Tree,
 }
 
 impl LocalValues {
-    pub(crate) fn open(index: Arc<Index>) -> Result<Self, StoreError> {
-        let peers = index.tree("peers")?;
-        Ok(Self { index, peers })
+    pub(crate) fn open(records: Arc<Records>) -> Result<Self, StoreError> {
+        let peers = records.tree("peers")?;
+        Ok(Self { records, peers })
     }
 
     pub(crate) fn put(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
         StoreError::check_length("the key of a local value", key.as_bytes(), LOCAL_KEY_BYTES_MAX)?;
         StoreError::check_length("a local value", value, LOCAL_VALUE_BYTES_MAX)?;
-        self.index.record(|records| {
+        self.records.record(|records| {
             let mut batch = sled::Batch::default();
             pieces::remove(records, &mut batch, &local_key(key))?;
             pieces::insert(&mut batch, &local_key(key), value);
@@ -43,7 +43,7 @@ impl LocalValues {
 
     pub(crate) fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         StoreError::check_length("the key of a local value", key.as_bytes(), LOCAL_KEY_BYTES_MAX)?;
-        pieces::read(self.index.records(), &local_key(key))
+        pieces::read(self.records.tree_of_records(), &local_key(key))
     }
 
     pub(crate) fn remember_peer(&self, address: &str) -> Result<(), StoreError> {
@@ -57,12 +57,12 @@ impl LocalValues {
         }
         batch.insert(address.as_bytes(), &now.to_be_bytes());
         self.peers.apply_batch(batch).map_err(StoreError::index("remember a peer"))?;
-        self.index.flush()
+        self.records.flush()
     }
 
     pub(crate) fn forget_peer(&self, address: &str) -> Result<(), StoreError> {
         self.peers.remove(address.as_bytes()).map_err(StoreError::index("forget a peer"))?;
-        self.index.flush()
+        self.records.flush()
     }
 
     pub(crate) fn remembered_peers(&self) -> Result<Vec<String>, StoreError> {

@@ -3,18 +3,24 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use traind_protocol::ids::{Chain, Digest, JobId};
+use std::collections::BTreeSet;
+
+use traind_protocol::ids::{Chain, Digest, JobId, ManifestId};
 
 use crate::checkpoints::Checkpoints;
+use crate::chunks::Chunks;
 use crate::council_log::CouncilLog;
 use crate::data_dir::DataDir;
-use crate::index::Index;
 use crate::local_values::LocalValues;
+use crate::manifest::{Manifest, StateFacts};
+use crate::options::StoreOptions;
+use crate::records::Records;
 use crate::{CheckpointRecord, StoreError};
 
 /// Everything a node keeps on disk. All methods block and are durable when they return.
 pub struct Store {
     council: CouncilLog,
+    chunks: Arc<Chunks>,
     checkpoints: Checkpoints,
     local: LocalValues,
     /// Last, so that the lock outlives the files it guards.
@@ -29,14 +35,31 @@ impl Store {
     /// Those of [`DataDir::open`]; [`StoreError::RecordsLost`] when the council's log or local values are damaged, gone
     /// or older than they were; else the file system's and the index's.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, StoreOptions::default())
+    }
+
+    /// Like [`Self::open`], with what this node chose.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_with(path: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let data_dir = DataDir::open(path)?;
-        let index = Arc::new(Index::open(&data_dir)?);
+        let records = Arc::new(Records::open(&data_dir)?);
+        let chunks = Arc::new(Chunks::open(&data_dir, options)?);
         Ok(Self {
-            council: CouncilLog::new(Arc::clone(&index)),
-            checkpoints: Checkpoints::open(&data_dir, Arc::clone(&index))?,
-            local: LocalValues::open(index)?,
+            council: CouncilLog::new(Arc::clone(&records)),
+            checkpoints: Checkpoints::new(Arc::clone(&chunks), Arc::clone(&records)),
+            local: LocalValues::open(records)?,
+            chunks,
             data_dir,
         })
+    }
+
+    /// Chunks and manifests: what checkpoints, data sets and joiners share. Drop all handles before the store is opened
+    /// again: the lock of the directory is the store's.
+    #[must_use]
+    pub fn chunks(&self) -> &Arc<Chunks> {
+        &self.chunks
     }
 
     /// The data directory.
@@ -69,7 +92,7 @@ impl Store {
         digest: Digest,
         state: &[u8],
     ) -> Result<CheckpointRecord, StoreError> {
-        self.checkpoints.write(job, step, chain, digest, state)
+        self.checkpoints.write(StateFacts { job, step, chain, digest }, state)
     }
 
     /// Reads a checkpoint and verifies the BLAKE3 and length of every file it consists of. Whether the state has the
@@ -89,7 +112,31 @@ impl Store {
         self.checkpoints.list(job)
     }
 
-    /// Deletes all checkpoints of `job` but those at the steps in `keep`; says how many were deleted.
+    /// The id and the manifest of a checkpoint that is whole here.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchCheckpoint`], or [`StoreError::Damaged`] with the file's name.
+    pub fn checkpoint_manifest(&self, job: JobId, step: u64) -> Result<(ManifestId, Manifest), StoreError> {
+        self.checkpoints.manifest(job, step)
+    }
+
+    /// Pins a manifest, or frees it. One that is pinned is not deleted by [`Self::retain`].
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub fn pin(&self, id: ManifestId, is_pinned: bool) -> Result<(), StoreError> {
+        self.checkpoints.pin(id, is_pinned)
+    }
+
+    /// All manifests that are pinned, here or not.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub fn pinned(&self) -> Result<BTreeSet<ManifestId>, StoreError> {
+        self.checkpoints.pinned()
+    }
+
+    /// Deletes all checkpoints of `job` but those that are pinned or at the steps in `keep`; says how many were deleted.
     ///
     /// # Errors
     /// When the file system or the index fails; what is left is whole.

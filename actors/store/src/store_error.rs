@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use traind_protocol::ids::JobId;
+use traind_protocol::ids::{ChunkId, JobId, ManifestId};
+
+use crate::manifest::MalformedManifest;
 
 /// How an object on disk differs from what was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +90,66 @@ pub enum StoreError {
         /// What is wrong with it.
         damage: Damage,
     },
+    /// A manifest that was never put, or removed.
+    #[error("there is no manifest {id}")]
+    NoSuchManifest {
+        /// Its id.
+        id: ManifestId,
+    },
+    /// A manifest whose chunks are not all here.
+    #[error("{missing} chunks of manifest {id} are missing")]
+    Incomplete {
+        /// Its id.
+        id: ManifestId,
+        /// How many.
+        missing: u64,
+    },
+    /// What claims to be a manifest, or is to become one, is none.
+    #[error("{operation} a manifest")]
+    MalformedManifest {
+        /// What was tried.
+        operation: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: MalformedManifest,
+    },
+    /// The content offered for a chunk is not the one that its name stands for.
+    #[error("put chunk {id}: the content offered has another BLAKE3")]
+    WrongContent {
+        /// The name.
+        id: ChunkId,
+    },
+    /// A chunk without content.
+    #[error("put a chunk: it is empty")]
+    EmptyChunk,
+    /// A link, a folder or a device where a file of an import should be.
+    #[error("import: {} is no plain file; links are not followed", path.display())]
+    NotAFile {
+        /// Where it lies.
+        path: PathBuf,
+    },
+    /// The disk is too full. What was begun has been given back.
+    #[error(
+        "the disk of {} is too full: {bytes} bytes are to be written, {available} are free, of which {reserve_bytes} are \
+         left for the council's log. Free some, or keep fewer checkpoints",
+        path.display()
+    )]
+    NoSpace {
+        /// The data directory, or the file that could not be written.
+        path: PathBuf,
+        /// Bytes to be written.
+        bytes: u64,
+        /// Bytes that are free.
+        available: u64,
+        /// Bytes that are to stay free.
+        reserve_bytes: u64,
+    },
+    /// The index of chunks failed before and could not be made anew yet.
+    #[error("the index of chunks at {} failed and is closed until it is made anew", path.display())]
+    IndexClosed {
+        /// Its folder.
+        path: PathBuf,
+    },
     /// A value in the records is not what was written.
     #[error("read the records: {what} is damaged")]
     RecordDamaged {
@@ -146,6 +208,11 @@ impl StoreError {
     /// For `map_err`: names the operation.
     pub(crate) fn index(operation: &'static str) -> impl FnOnce(sled::Error) -> Self {
         move |source| Self::Index { operation, source: Box::new(source) }
+    }
+
+    /// For `map_err`: names the operation.
+    pub(crate) fn malformed(operation: &'static str) -> impl FnOnce(MalformedManifest) -> Self {
+        move |source| Self::MalformedManifest { operation, source }
     }
 
     pub(crate) fn check_length(what: &'static str, bytes: &[u8], bytes_max: usize) -> Result<(), StoreError> {

@@ -161,7 +161,18 @@ pub(crate) fn fingerprint(spec: &JobSpec) -> [u8; FINGERPRINT_BYTES] {
         ema: Option<EmaSpec>,
     }
     let JobSpec {
-        seed, steps, model, data, batch, optimiser, schedule, weight_decay_of, precision, ema, ..
+        seed,
+        steps,
+        model,
+        data,
+        data_declared,
+        batch,
+        optimiser,
+        schedule,
+        weight_decay_of,
+        precision,
+        ema,
+        ..
     } = spec;
     let schedule_steps = if schedule.depends_on_steps() { *steps } else { 0 };
     // What was not there once is left out where it decides nothing: states of older jobs stay theirs.
@@ -169,7 +180,7 @@ pub(crate) fn fingerprint(spec: &JobSpec) -> [u8; FINGERPRINT_BYTES] {
         seed: *seed,
         schedule_steps,
         model,
-        data,
+        data: data_declared.as_ref().unwrap_or(data),
         batch,
         optimiser,
         schedule,

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod daemon;
+mod data;
 mod fake;
 mod jobs;
 mod protocol;

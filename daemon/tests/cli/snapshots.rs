@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use traind::control::api::{
-    ApiError, CheckpointExport, ExportedFile, FollowEvent, Request, Response, StreamItem, Upload,
+    ApiError, CheckpointExport, DataVerified, ExportedFile, FollowEvent, Request, Response, StreamItem,
+    Upload,
 };
 use traind::control::{decode_line, encode_line};
 
@@ -106,6 +107,11 @@ fn request_number(request: &Request) -> usize {
         Request::Version => 22,
         Request::JobWhy { .. } => 23,
         Request::JobSamples { .. } => 24,
+        Request::DataList => 25,
+        Request::DataAdd { .. } => 26,
+        Request::DataShow { .. } => 27,
+        Request::DataVerify { .. } => 28,
+        Request::DataRemove { .. } => 29,
     }
 }
 
@@ -140,8 +146,19 @@ fn every_request() {
         Request::Version,
         Request::JobWhy { job: job() },
         Request::JobSamples { job: job(), step: 812 },
+        Request::DataList,
+        Request::DataAdd {
+            name: "rows".into(),
+            path: "/data/rows.csv".into(),
+            set_kind: Some("csv".into()),
+            label: Some("class".into()),
+            header: true,
+        },
+        Request::DataShow { name: "rows".into() },
+        Request::DataVerify { name: "rows".into() },
+        Request::DataRemove { name: "rows".into() },
     ];
-    complete(requests.iter().map(request_number).collect(), 25);
+    complete(requests.iter().map(request_number).collect(), 30);
     same_lines("requests.jsonl", &requests);
 }
 
@@ -167,6 +184,11 @@ fn response_number(response: &Response) -> usize {
         Response::Error(_) => 16,
         Response::JobWhy(_) => 17,
         Response::JobSamples(_) => 18,
+        Response::DataList { .. } => 19,
+        Response::DataAdded(_) => 20,
+        Response::DataDetail(_) => 21,
+        Response::DataVerified(_) => 22,
+        Response::DataRemoved { .. } => 23,
     }
 }
 
@@ -215,8 +237,13 @@ fn every_answer() {
         Response::JobWhy(data::why(RUNNING)),
         Response::JobWhy(data::why(FINISHED)),
         Response::JobSamples(data::samples(FINISHED, 5)),
+        Response::DataList { data: vec![data::data_set()] },
+        Response::DataAdded(data::data_set()),
+        Response::DataDetail(data::data_detail()),
+        Response::DataVerified(DataVerified { name: "rows".into(), chunks: 2, damaged: vec!["c4".into()] }),
+        Response::DataRemoved { name: "rows".into() },
     ];
-    complete(responses.iter().map(response_number).collect(), 19);
+    complete(responses.iter().map(response_number).collect(), 24);
     same_lines("answers.jsonl", &responses);
 }
 
@@ -285,6 +312,8 @@ fn every_table() {
         ("job-metrics", &["job", "metrics", "digits"]),
         ("checkpoint-ls", &["checkpoint", "ls"]),
         ("checkpoint-show", &["checkpoint", "show", "digits"]),
+        ("data-ls", &["data", "ls"]),
+        ("data-show", &["data", "show", "rows"]),
         ("events", &["events"]),
         ("config-show", &["config", "show"]),
         ("config-show-origin", &["config", "show", "--origin"]),

@@ -94,6 +94,16 @@ hex_id!(
     Digest,
     32
 );
+hex_id!(
+    /// A chunk of a checkpoint, of a data set or of a joiner's state: the BLAKE3 of its content.
+    ChunkId,
+    32
+);
+hex_id!(
+    /// A manifest, which names chunks in order: the BLAKE3 of its text.
+    ManifestId,
+    32
+);
 
 impl NodeId {
     /// A name that people can say, the same on every node: an adjective and an animal.
@@ -104,6 +114,14 @@ impl NodeId {
         let adjective = ADJECTIVES[usize::from(bytes[0]) % ADJECTIVES.len()];
         let animal = ANIMALS[usize::from(bytes[1]) % ANIMALS.len()];
         format!("{adjective}-{animal}-{:02x}", bytes[2])
+    }
+}
+
+impl ChunkId {
+    /// The name of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
     }
 }
 

@@ -12,5 +12,6 @@ pub mod ledger;
 pub mod numbers;
 pub mod replicated;
 pub mod sync;
+pub mod transfer;
 pub mod view;
 pub mod wire;

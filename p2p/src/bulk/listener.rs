@@ -127,14 +127,14 @@ impl Service {
         // Joined, so it has some; without them what it sends is counted in the totals only.
         let meters = self.shared.peer_meters(from).unwrap_or_default();
         loop {
-            let (header, payload) = match read_frame(&mut stream).await {
+            let (kind, header, payload) = match read_frame(&mut stream).await {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return,
                 Err(DataFrameError::Read(error)) => {
                     tracing::debug!(from = %from.short(), %error, "bulk connection broke");
                     return;
                 }
-                Err(error @ DataFrameError::TooLong { .. }) => {
+                Err(error @ (DataFrameError::TooLong { .. } | DataFrameError::Kind { .. })) => {
                     self.shared.meters.data_violations.one();
                     tracing::warn!(from = %from.short(), %error, "bulk connection dropped");
                     return;
@@ -143,7 +143,7 @@ impl Service {
             self.shared.meters.data_frames_received.one();
             self.shared.meters.data_payload_bytes_received.add(payload.len());
             meters.data_bytes_received.add(payload.len());
-            if self.events.send(DataEvent::Frame { from, header, payload }).await.is_err() {
+            if self.events.send(DataEvent::Frame { from, kind, header, payload }).await.is_err() {
                 return;
             }
         }

@@ -3,6 +3,7 @@
 //! [`Transport`] and [`Path`] are all that the rest of the crate knows of it; [`tls`] is the one there is. Each path
 //! sends one way: a node opens its own path to each joined peer and reads those that peers opened to it.
 
+mod caps;
 mod frame;
 mod listener;
 mod queue;
@@ -14,12 +15,14 @@ mod transport;
 use std::fmt;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use traind_protocol::ids::NodeId;
 use traind_protocol::wire::data::DataFrame;
 
 use crate::handle::SendError;
 use crate::peer_meters::PeerMeters;
 
+pub(crate) use caps::Caps;
 pub(crate) use throttle::Throttle;
 pub(crate) use transport::TlsTransport;
 
@@ -49,8 +52,10 @@ pub(crate) trait Transport: Send + Sync + fmt::Debug {
 
 /// A way to one peer.
 pub(crate) trait Path: Send + Sync + fmt::Debug {
-    /// Queues a frame. When the queue is full the path is reset.
+    /// Queues a frame. When the queue is full the path is reset, but for a background frame, which is refused.
     fn try_send(&self, frame: DataFrame) -> Result<(), SendError>;
+    /// Told whenever there may be room for a background frame, or none will be taken any more.
+    fn background_room(&self) -> Arc<Notify>;
     /// Drops what is queued and opens the path again.
     fn reset(&self);
     /// Ends the path for good.

@@ -1,14 +1,14 @@
 //! The queue in front of one bulk connection, bounded in frames and bytes.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
-use traind_protocol::wire::data::{DATA_HEADER_BYTES_MAX, DATA_PAYLOAD_BYTES_MAX, DataFrame};
+use traind_protocol::wire::data::{DATA_HEADER_BYTES_MAX, DataFrame};
 
 use super::Path;
 use crate::handle::SendError;
-use crate::limits::{BULK_QUEUE_BYTES_MAX, BULK_QUEUE_FRAMES_MAX};
+use crate::limits::{BACKGROUND_QUEUE_BYTES_MAX, BULK_QUEUE_BYTES_MAX, BULK_QUEUE_FRAMES_MAX};
 
 /// What the sending task must do with its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,7 @@ pub(crate) enum Signal {
 pub(crate) struct Queue {
     state: Mutex<State>,
     arrived: Notify,
+    background_room: Arc<Notify>,
     signal: watch::Sender<Signal>,
 }
 
@@ -31,6 +32,9 @@ pub(crate) struct Queue {
 struct State {
     frames: VecDeque<DataFrame>,
     bytes: usize,
+    /// Frames that go when there are no others.
+    background: VecDeque<DataFrame>,
+    background_bytes: usize,
     is_open: bool,
     dropped_frames: usize,
     full_resets: usize,
@@ -38,7 +42,12 @@ struct State {
 
 impl Queue {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::default(), arrived: Notify::new(), signal: watch::Sender::new(Signal::Keep(0)) }
+        Self {
+            state: Mutex::default(),
+            arrived: Notify::new(),
+            background_room: Arc::default(),
+            signal: watch::Sender::new(Signal::Keep(0)),
+        }
     }
 
     /// Tells when the connection must be dropped.
@@ -54,8 +63,8 @@ impl Queue {
     /// The connection broke: what is queued is dropped, nothing is taken. Returns (frames dropped, resets because the
     /// queue was full) since the last call.
     pub(crate) fn interrupt(&self) -> (usize, usize) {
+        self.clear();
         let mut state = self.state();
-        state.clear();
         (std::mem::take(&mut state.dropped_frames), std::mem::take(&mut state.full_resets))
     }
 
@@ -73,9 +82,20 @@ impl Queue {
     /// The next frame, if there is one.
     pub(crate) fn pop(&self) -> Option<DataFrame> {
         let mut state = self.state();
-        let frame = state.frames.pop_front()?;
-        state.bytes -= bytes_of(&frame);
+        if let Some(frame) = state.frames.pop_front() {
+            state.bytes -= bytes_of(&frame);
+            return Some(frame);
+        }
+        let frame = state.background.pop_front()?;
+        state.background_bytes -= bytes_of(&frame);
+        drop(state);
+        self.background_room.notify_waiters();
         Some(frame)
+    }
+
+    fn clear(&self) {
+        self.state().clear();
+        self.background_room.notify_waiters();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -86,9 +106,10 @@ impl Queue {
 impl State {
     fn clear(&mut self) {
         self.is_open = false;
-        self.dropped_frames += self.frames.len();
+        self.dropped_frames += self.frames.len() + self.background.len();
         self.frames.clear();
-        self.bytes = 0;
+        self.background.clear();
+        (self.bytes, self.background_bytes) = (0, 0);
     }
 }
 
@@ -98,12 +119,24 @@ impl Path for Queue {
         if header_bytes > DATA_HEADER_BYTES_MAX {
             return Err(SendError::TooLong { bytes: header_bytes, bytes_max: DATA_HEADER_BYTES_MAX });
         }
-        if payload_bytes > DATA_PAYLOAD_BYTES_MAX {
-            return Err(SendError::TooLong { bytes: payload_bytes, bytes_max: DATA_PAYLOAD_BYTES_MAX });
+        let payload_bytes_max = frame.kind.payload_bytes_max();
+        if payload_bytes > payload_bytes_max {
+            return Err(SendError::TooLong { bytes: payload_bytes, bytes_max: payload_bytes_max });
         }
         let mut state = self.state();
         if !state.is_open {
             return Err(SendError::NotConnected);
+        }
+        if frame.is_background() {
+            let bytes = state.background_bytes.saturating_add(bytes_of(&frame));
+            if bytes > BACKGROUND_QUEUE_BYTES_MAX && !state.background.is_empty() {
+                return Err(SendError::Full);
+            }
+            state.background.push_back(frame);
+            state.background_bytes = bytes;
+            drop(state);
+            self.arrived.notify_one();
+            return Ok(());
         }
         let bytes = state.bytes.saturating_add(bytes_of(&frame));
         let has_room = state.frames.len() < BULK_QUEUE_FRAMES_MAX && bytes <= BULK_QUEUE_BYTES_MAX;
@@ -120,8 +153,12 @@ impl Path for Queue {
         Err(SendError::Full)
     }
 
+    fn background_room(&self) -> Arc<Notify> {
+        Arc::clone(&self.background_room)
+    }
+
     fn reset(&self) {
-        self.state().clear();
+        self.clear();
         self.signal.send_if_modified(|signal| match signal {
             Signal::Keep(number) => {
                 *number += 1;
@@ -132,7 +169,7 @@ impl Path for Queue {
     }
 
     fn close(&self) {
-        self.state().clear();
+        self.clear();
         self.signal.send_replace(Signal::Close);
     }
 }

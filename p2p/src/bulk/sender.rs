@@ -151,7 +151,7 @@ impl Sender {
                     }
                 }
             };
-            write_frame(&mut stream, &frame, &self.shared.throttle).await?;
+            write_frame(&mut stream, &frame, &self.shared.caps).await?;
             self.shared.meters.data_frames_sent.one();
             self.shared.meters.data_payload_bytes_sent.add(frame.payload_bytes());
             self.meters.data_bytes_sent.add(frame.payload_bytes());

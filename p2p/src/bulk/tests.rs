@@ -9,31 +9,31 @@ use rustls::{ClientConfig, ServerConfig, SignatureScheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use traind_protocol::ids::NodeId;
-use traind_protocol::wire::data::{DATA_HEADER_BYTES_MAX, DATA_PAYLOAD_BYTES_MAX, DataFrame};
+use traind_protocol::wire::data::{DATA_HEADER_BYTES_MAX, DATA_PAYLOAD_BYTES_MAX, DataFrame, FrameKind};
 
 use super::frame::{DataFrameError, read_frame, write_frame};
 use super::queue::{Queue, Signal};
 use super::tls::{Credentials, authenticated};
-use super::{Path, Throttle};
+use super::{Caps, Path};
 use crate::handle::SendError;
 use crate::limits::BULK_QUEUE_FRAMES_MAX;
 use crate::node_id::node_of;
 
 fn frame(header: &'static [u8]) -> DataFrame {
     let payload = vec![Bytes::from_static(b"ab"), Bytes::new(), Bytes::from_static(b"cde")];
-    DataFrame { header: Bytes::from_static(header), payload }
+    DataFrame { kind: FrameKind::Sync, header: Bytes::from_static(header), payload }
 }
 
 #[tokio::test]
 async fn pieces_arrive_as_one_payload() {
     let mut stream = Vec::new();
     // With a cap above all doubt, and without one.
-    write_frame(&mut stream, &frame(b"one"), &Throttle::new(Some(u64::MAX))).await.unwrap();
-    write_frame(&mut stream, &frame(b""), &Throttle::new(None)).await.unwrap();
+    write_frame(&mut stream, &frame(b"one"), &Caps::new(Some(u64::MAX), Some(u64::MAX))).await.unwrap();
+    write_frame(&mut stream, &frame(b""), &Caps::new(None, None)).await.unwrap();
     let mut stream = &stream[..];
     for header in [&b"one"[..], b""] {
-        let (read, payload) = read_frame(&mut stream).await.unwrap().unwrap();
-        assert_eq!((&read[..], &payload[..]), (header, &b"abcde"[..]));
+        let (kind, read, payload) = read_frame(&mut stream).await.unwrap().unwrap();
+        assert_eq!((kind, &read[..], &payload[..]), (FrameKind::Sync, header, &b"abcde"[..]));
     }
     assert!(read_frame(&mut stream).await.unwrap().is_none());
 }
@@ -41,12 +41,13 @@ async fn pieces_arrive_as_one_payload() {
 #[tokio::test]
 async fn lengths_are_checked_before_anything_is_read() {
     for (header, payload) in [(DATA_HEADER_BYTES_MAX + 1, 0), (0, DATA_PAYLOAD_BYTES_MAX + 1)] {
-        let mut stream = u32::try_from(header).unwrap().to_le_bytes().to_vec();
+        let mut stream = vec![FrameKind::Sync as u8];
+        stream.extend(u32::try_from(header).unwrap().to_le_bytes());
         stream.extend(u32::try_from(payload).unwrap().to_le_bytes());
         let error = read_frame(&mut &stream[..]).await.unwrap_err();
         assert!(matches!(error, DataFrameError::TooLong { .. }), "{error}");
     }
-    let cut = read_frame(&mut &[1u8, 0, 0, 0, 0, 0][..]).await.unwrap_err();
+    let cut = read_frame(&mut &[1u8, 1, 0, 0, 0, 0, 0][..]).await.unwrap_err();
     assert!(matches!(cut, DataFrameError::Read(_)), "{cut}");
 }
 
@@ -74,9 +75,61 @@ fn oversize_frames_are_refused_and_the_path_stays() {
     let queue = Queue::new();
     queue.open();
     let header = Bytes::from(vec![0; DATA_HEADER_BYTES_MAX + 1]);
-    let refused = queue.try_send(DataFrame { header, payload: Vec::new() });
+    let refused = queue.try_send(DataFrame { kind: FrameKind::Sync, header, payload: Vec::new() });
     assert!(matches!(refused, Err(SendError::TooLong { .. })), "{refused:?}");
     queue.try_send(frame(b"x")).unwrap();
+}
+
+fn piece(bytes: usize) -> DataFrame {
+    let payload = vec![Bytes::from(vec![1; bytes])];
+    DataFrame { kind: FrameKind::Transfer, header: Bytes::from_static(b"piece"), payload }
+}
+
+#[tokio::test]
+async fn chunks_give_way_and_a_full_queue_of_them_breaks_nothing() {
+    let queue = Queue::new();
+    queue.open();
+    for _ in 0..4 {
+        queue.try_send(piece(1 << 20)).unwrap_or_else(|error| assert_eq!(error, SendError::Full));
+    }
+    assert_eq!(queue.try_send(piece(1 << 20)), Err(SendError::Full));
+    queue.try_send(frame(b"urgent")).unwrap();
+    // A question about chunks is small, and somebody waits for the answer.
+    queue.try_send(DataFrame { payload: Vec::new(), ..piece(0) }).unwrap();
+    assert_eq!(&queue.pop().unwrap().header[..], b"urgent");
+    assert!(queue.pop().unwrap().payload.is_empty());
+    let room = queue.background_room();
+    let notified = room.notified();
+    assert_eq!(queue.pop().unwrap().payload_bytes(), 1 << 20);
+    notified.await;
+    queue.try_send(piece(1 << 20)).unwrap();
+    let notified = room.notified();
+    queue.close();
+    notified.await;
+    assert_eq!(queue.try_send(piece(1)), Err(SendError::NotConnected));
+}
+
+#[tokio::test]
+async fn under_a_cap_what_is_urgent_goes_first_and_the_rest_is_not_starved() {
+    let caps = Arc::new(Caps::new(Some(1 << 20), None));
+    let spent = Arc::clone(&caps);
+    let urgent = tokio::spawn(async move {
+        loop {
+            spent.allow(64 << 10, false).await;
+        }
+    });
+    tokio::task::yield_now().await;
+    let begun = tokio::time::Instant::now();
+    for _ in 0..2 {
+        caps.allow(64 << 10, true).await;
+    }
+    let took = begun.elapsed().as_millis();
+    assert!(took >= 1_000, "{took} ms: half a second for each slice");
+    urgent.abort();
+    assert!(urgent.await.unwrap_err().is_cancelled());
+    let begun = tokio::time::Instant::now();
+    caps.allow(64 << 10, true).await;
+    assert!(begun.elapsed().as_millis() < 500, "nobody else wants the link");
 }
 
 /// Credentials of the node with this seed, and its id.

@@ -41,7 +41,7 @@ fn framed(frame: &Frame) -> Vec<u8> {
 
 /// What a reader tells the driver about a stream of these bytes, when the first greeting is accepted.
 async fn read(bytes: Vec<u8>) -> Vec<LinkEvent> {
-    let shared = Arc::new(Shared::new(None));
+    let shared = Arc::new(Shared::new(None, None));
     let (events, mut received) = mpsc::channel(16);
     let pulse = Arc::new(Pulse::new(shared.clock.now()));
     let connection = ConnectionId::new_unchecked(1);

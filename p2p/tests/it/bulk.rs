@@ -16,17 +16,17 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use traind_p2p::{DataEvent, SendError};
 use traind_protocol::ids::NodeId;
-use traind_protocol::wire::data::DataFrame;
+use traind_protocol::wire::data::{DataFrame, FrameKind};
 
 use crate::kit::{DEADLINE, Node, pair};
 
 fn frame(number: u64, payload: Vec<Bytes>) -> DataFrame {
-    DataFrame { header: Bytes::copy_from_slice(&number.to_le_bytes()), payload }
+    DataFrame { kind: FrameKind::Sync, header: Bytes::copy_from_slice(&number.to_le_bytes()), payload }
 }
 
 fn arrived(event: DataEvent) -> Option<(NodeId, u64, Bytes)> {
     match event {
-        DataEvent::Frame { from, header, payload } => {
+        DataEvent::Frame { from, header, payload, .. } => {
             Some((from, u64::from_le_bytes(header[..].try_into().unwrap()), payload))
         }
         DataEvent::PathOpened { .. } => None,

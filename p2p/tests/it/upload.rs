@@ -6,13 +6,13 @@ use tokio::time::timeout;
 use traind_p2p::{DataEvent, Event, Options};
 use traind_protocol::ids::SeatId;
 use traind_protocol::wire::control::ControlMessage;
-use traind_protocol::wire::data::DataFrame;
+use traind_protocol::wire::data::{DataFrame, FrameKind};
 
 use crate::kit::{DEADLINE, Node, SWARM, options, pair};
 
 fn frame(payload_bytes: usize) -> DataFrame {
     let payload = vec![Bytes::from(vec![7; payload_bytes])];
-    DataFrame { header: Bytes::from_static(b"header"), payload }
+    DataFrame { kind: FrameKind::Sync, header: Bytes::from_static(b"header"), payload }
 }
 
 #[tokio::test]

@@ -81,15 +81,15 @@ fn every_damaged_byte_of_a_manifest_is_noticed() {
 }
 
 #[test]
-fn an_index_without_records_is_rebuilt_when_damaged() {
+fn records_that_hold_nothing_are_begun_anew_when_damaged() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
     let record = write(&store, JOB, 1, &state(1, 100));
     drop(store);
-    fs::write(directory.path().join("index/conf"), "no configuration at all").unwrap();
+    fs::write(directory.path().join("records/conf"), "no configuration at all").unwrap();
     let store = Store::open(directory.path()).unwrap();
     assert_eq!(store.list_checkpoints(None).unwrap(), [record]);
-    assert!(directory.path().join("index.damaged-1").is_dir(), "moved aside, not deleted");
+    assert!(directory.path().join("records.damaged-1").is_dir(), "moved aside, not deleted");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn lost_votes_are_never_forgotten_silently() {
     let vote = |term: u8| CouncilRecord { hard_state: Some(vec![term; 400]), ..CouncilRecord::default() };
     store.council().persist(&vote(1)).unwrap();
     drop(store);
-    let index = directory.path().join("index");
+    let index = directory.path().join("records");
     let copies = tempfile::tempdir().unwrap();
     let (older, newer) = (copies.path().join("older"), copies.path().join("newer"));
     copy(&index, &older);
@@ -142,7 +142,7 @@ fn lost_votes_are_never_forgotten_silently() {
 }
 
 #[test]
-fn flipped_bits_of_the_index_never_bring_back_an_older_vote() {
+fn flipped_bits_of_the_records_never_bring_back_an_older_vote() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
     let last = 30u8;
@@ -156,7 +156,7 @@ fn flipped_bits_of_the_index_never_bring_back_an_older_vote() {
     }
     let expected = store.council().load().unwrap();
     drop(store);
-    let (index, kept) = (directory.path().join("index"), tempfile::tempdir().unwrap());
+    let (index, kept) = (directory.path().join("records"), tempfile::tempdir().unwrap());
     copy(&index, kept.path());
     let content = fs::read(kept.path().join("db")).unwrap();
     let used = content.iter().rposition(|byte| *byte != 0).unwrap();

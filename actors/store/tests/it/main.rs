@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod checkpoints;
+mod chunks;
 mod council;
 mod damage;
 mod data_dir;
 mod fixture;
 mod local;
+mod migration;
+mod scrub;

@@ -2,7 +2,7 @@
 
 use std::{
     ops::Range,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use serde::{Serialize, Serializer};
@@ -13,8 +13,9 @@ use super::{
     text_spec::{TEXT_KINDS, TextSpec},
 };
 
-pub(super) const ABSOLUTE: &str =
-    "an absolute path: every node reads its own file, at the same absolute path on each";
+pub(super) const ABSOLUTE: &str = "an absolute path, the same on each node, where every node reads its own file; or \"set:NAME\", a data set of the swarm";
+/// Before the name of a data set, in the place of a path.
+const SET_PREFIX: &str = "set:";
 const CSV_KEYS: &[&str] = &["path", "label", "header", "held_out_every", "scale", "shape"];
 const KINDS: [Kind; 7] = [
     Kind { name: "digits", keys: &[] },
@@ -116,6 +117,32 @@ impl DataSpec {
         }
     }
 
+    /// All paths, to be changed.
+    fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
+        match self {
+            Self::Digits => Vec::new(),
+            Self::Idx { path } => vec![path],
+            Self::Csv(csv) => vec![&mut csv.path],
+            Self::Text(text) => {
+                [&mut text.path, &mut text.held_out_path, &mut text.tokenizer].into_iter().flatten().collect()
+            }
+        }
+    }
+
+    /// Puts paths in the place of data sets: `path_of` knows where a set of this name is on this node.
+    ///
+    /// # Errors
+    /// The name of a set that it does not know.
+    pub(super) fn localise(&mut self, path_of: impl Fn(&str) -> Option<PathBuf>) -> Result<(), String> {
+        for path in self.paths_mut() {
+            let Some(rest) = path.to_str().and_then(|text| text.strip_prefix(SET_PREFIX)) else { continue };
+            let (name, file) = rest.split_once('/').map_or((rest, None), |(name, file)| (name, Some(file)));
+            let set = path_of(name).ok_or_else(|| name.to_owned())?;
+            *path = file.map_or_else(|| set.clone(), |file| set.join(file));
+        }
+        Ok(())
+    }
+
     pub(super) fn read(root: &TableReader<'_>) -> Result<Self, SpecError> {
         let (table, kind) = root.section_of_kind("data", &[], &KINDS, None)?;
         match kind {
@@ -176,7 +203,21 @@ impl LabelColumn {
 }
 
 pub(super) fn parse_path(path: &str) -> Option<PathBuf> {
-    (Path::new(path).is_absolute() && !path.contains('\0')).then(|| PathBuf::from(path))
+    let is_allowed = match path.strip_prefix(SET_PREFIX) {
+        Some(set) => is_set(set),
+        None => Path::new(path).is_absolute(),
+    };
+    (is_allowed && !path.contains('\0')).then(|| PathBuf::from(path))
+}
+
+/// Whether this is `NAME` or `NAME/FILE`, where the file cannot lead out of the set.
+fn is_set(text: &str) -> bool {
+    let (name, file) = text.split_once('/').map_or((text, None), |(name, file)| (name, Some(file)));
+    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_inside = |file: &str| {
+        !file.is_empty() && Path::new(file).components().all(|part| matches!(part, Component::Normal(_)))
+    };
+    !name.is_empty() && !name.starts_with('.') && name.bytes().all(is_name_byte) && file.is_none_or(is_inside)
 }
 
 impl Serialize for LabelColumn {
@@ -247,6 +288,36 @@ mod tests {
             let spec = JobSpec::parse(&format!("{KEYS}{text}\n")).unwrap();
             assert_eq!(JobSpec::parse(&toml::to_string(&spec).unwrap()), Ok(spec), "{text}");
         }
+    }
+
+    #[test]
+    fn a_data_set_stands_where_a_path_may() {
+        let spec = |path: &str| parse(&format!("[data]\nkind = \"idx\"\npath = \"{path}\""));
+        let local = |path: &str| {
+            let mut data = spec(path).unwrap();
+            data.localise(|name| (name == "mnist").then(|| PathBuf::from("/d/mnist")))?;
+            Ok::<_, String>(data.path().unwrap().to_path_buf())
+        };
+        assert_eq!(local("set:mnist"), Ok(PathBuf::from("/d/mnist")));
+        assert_eq!(local("set:mnist/a/b.csv"), Ok(PathBuf::from("/d/mnist/a/b.csv")));
+        assert_eq!(local("/own"), Ok(PathBuf::from("/own")));
+        assert_eq!(local("set:other"), Err("other".to_owned()));
+        for bad in ["set:", "set:.x", "set:a b", "set:a/", "set:a/../b", "set:a//b/../../c", "set:/etc"] {
+            assert!(spec(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn where_a_data_set_lies_decides_no_state() {
+        let declared =
+            JobSpec::parse(&format!("{KEYS}[data]\nkind = \"idx\"\npath = \"set:mnist\"\n")).unwrap();
+        let fingerprint = |path: &str| {
+            let mut spec = declared.clone();
+            spec.localise(|_| Some(PathBuf::from(path))).unwrap();
+            assert_eq!(spec.data.path(), Some(Path::new(path)));
+            crate::state::fingerprint(&spec)
+        };
+        assert_eq!(fingerprint("/node-1/mnist"), fingerprint("/node-2/mnist"));
     }
 
     /// The table's errors: line, key and what is allowed, as for every other key.

@@ -1,6 +1,6 @@
 //! A job: what is trained, on what, and how. The result is a function of it alone.
 
-use std::ops::Range;
+use std::{ops::Range, path::PathBuf};
 
 use serde::Serialize;
 use toml::{Spanned, de::DeTable};
@@ -63,6 +63,9 @@ pub struct JobSpec {
     pub model: ModelSpec,
     /// What it is trained on.
     pub data: DataSpec,
+    /// The same as the job file says it, where `data` has the paths of one node in the place of data sets.
+    #[serde(skip)]
+    pub data_declared: Option<DataSpec>,
     /// The global batch of a step.
     pub batch: BatchSpec,
     /// Whether activations are forgotten and computed again in the backward pass: less memory, more time, the same bits. Default
@@ -164,6 +167,7 @@ impl JobSpec {
             steps,
             model: ModelSpec::read(&root)?,
             data,
+            data_declared: None,
             batch,
             activation_checkpointing: root.boolean("activation_checkpointing", false)?,
             optimiser,
@@ -185,6 +189,20 @@ impl JobSpec {
             checkpoint: CheckpointSpec::read(&root)?,
             nodes: NodesSpec::read(&root)?,
         })
+    }
+
+    /// Puts paths in the place of data sets: `path_of` knows where a set of this name is on this node. Which node that is
+    /// decides no number and no digest.
+    ///
+    /// # Errors
+    /// The name of a set that it does not know.
+    pub fn localise(&mut self, path_of: impl Fn(&str) -> Option<PathBuf>) -> Result<(), String> {
+        let declared = self.data.clone();
+        self.data.localise(path_of)?;
+        if self.data != declared {
+            self.data_declared.get_or_insert(declared);
+        }
+        Ok(())
     }
 
     /// Vectors as long as the parameters that are kept beside them: moments and the average.

@@ -57,6 +57,7 @@ fn every_key_is_read() {
             steps: 400,
             model: ModelSpec::Lenet,
             data: DataSpec::Digits,
+            data_declared: None,
             batch: BatchSpec { micro_batches: 6, micro_batch_size: 16 },
             activation_checkpointing: false,
             precision: PrecisionSpec::Float32,

@@ -3,6 +3,7 @@
 mod boot_hex;
 mod checkpoint;
 mod config;
+mod data;
 mod drain;
 mod error;
 mod event;
@@ -22,6 +23,7 @@ mod why;
 
 pub use checkpoint::{CheckpointDetail, CheckpointExport, CheckpointRow, ExportedFile};
 pub use config::ConfigEntry;
+pub use data::{DataDetail, DataFile, DataRow, DataVerified};
 pub use drain::{Drain, KeptOut};
 pub use error::{ApiError, ErrorCode};
 pub use event::FollowEvent;

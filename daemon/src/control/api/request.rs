@@ -138,6 +138,39 @@ pub enum Request {
         /// Whether to go on with events as they happen.
         follow: bool,
     },
+    /// Data sets in the ledger.
+    DataList,
+    /// Checks a file or folder of the daemon's machine, cuts it, and gives it a name.
+    DataAdd {
+        /// The name.
+        name: String,
+        /// Where it is, absolute.
+        path: String,
+        /// `idx`, `csv` or `files`; by the path if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        set_kind: Option<String>,
+        /// Which column of a table is the class.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        label: Option<String>,
+        /// Whether the first line of a table names the columns.
+        #[serde(default, skip_serializing_if = "is_false")]
+        header: bool,
+    },
+    /// Everything about one data set.
+    DataShow {
+        /// Its name.
+        name: String,
+    },
+    /// Reads all of a data set on the daemon's node.
+    DataVerify {
+        /// Its name.
+        name: String,
+    },
+    /// Forgets a data set that no open job needs.
+    DataRemove {
+        /// Its name.
+        name: String,
+    },
     /// The daemon's settings with their origins.
     ConfigShow,
     /// Versions of the daemon and of all nodes.

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 #[cfg(doc)]
 use super::Request;
 use super::{
-    ApiError, CheckpointDetail, CheckpointExport, CheckpointRow, ConfigEntry, JobDetail, JobPlanned, JobRow,
-    JobSamples, JobWhy, NodeDetail, NodeRef, NodeRow, Status, VersionInfo,
+    ApiError, CheckpointDetail, CheckpointExport, CheckpointRow, ConfigEntry, DataDetail, DataRow,
+    DataVerified, JobDetail, JobPlanned, JobRow, JobSamples, JobWhy, NodeDetail, NodeRef, NodeRow, Status,
+    VersionInfo,
 };
 
 /// The answers.
@@ -71,6 +72,22 @@ pub enum Response {
     Left {
         /// The node that was.
         node: NodeRef,
+    },
+    /// To [`Request::DataList`].
+    DataList {
+        /// By name.
+        data: Vec<DataRow>,
+    },
+    /// To [`Request::DataAdd`]: it is in the ledger.
+    DataAdded(DataRow),
+    /// To [`Request::DataShow`].
+    DataDetail(DataDetail),
+    /// To [`Request::DataVerify`].
+    DataVerified(DataVerified),
+    /// To [`Request::DataRemove`]: it is no longer in the ledger.
+    DataRemoved {
+        /// Its name.
+        name: String,
     },
     /// To [`Request::ConfigShow`].
     Config {

@@ -1,5 +1,6 @@
 //! Answers the control socket from the ledger, the progress and the session.
 
+mod data;
 mod export;
 mod lifecycle;
 mod propose;
@@ -16,6 +17,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use traind_actors::NodeActors;
 use traind_actors::council::Published;
+use traind_actors::data_sets::SetForm;
 use traind_protocol::ids::{JobId, SwarmId};
 use traind_store::Store;
 
@@ -156,6 +158,13 @@ impl Backend {
                         .next(format!("trainctl checkpoint ls {job}"))
                 })
             }
+            Request::DataList => Ok(self.data_list()),
+            Request::DataAdd { name, path, set_kind, label, header } => {
+                self.data_add(name, path, SetForm { kind: set_kind, label, header }).await
+            }
+            Request::DataShow { name } => self.data_show(name).await,
+            Request::DataVerify { name } => self.data_verify(name).await,
+            Request::DataRemove { name } => self.data_remove(name).await,
             Request::ConfigShow => Ok(Response::Config { entries: self.settings() }),
             Request::Version => Ok(Response::Version(self.versions(&published))),
             _ => Err(ApiError::bad_request("this request is answered by a stream")),

@@ -1,5 +1,6 @@
 //! Which samples went into a step: from the job and its data, and the views and ranges of the ledger.
 
+use traind_actors::session::localise;
 use traind_protocol::ids::{Digest, JobId};
 use traind_protocol::ledger::JobRecord;
 use traind_training::{JobSpec, StepSamples, step_samples};
@@ -21,6 +22,8 @@ impl Backend {
                 .next(format!("trainctl job show {job}")));
         }
         let spec = JobSpec::parse(&record.spec_toml).map_err(|error| unreadable(&error))?;
+        let sets = self.actors.data_sets.paths_of(&record.spec_toml);
+        let spec = localise(&spec, &sets).map_err(|error| unreadable(&error))?;
         let found = tokio::task::spawn_blocking(move || step_samples(&spec, step - 1)).await;
         let samples = match found {
             Ok(Ok(samples)) => samples,

@@ -15,7 +15,8 @@ impl Backend {
     /// Answers a submission.
     pub(super) async fn submit_job(self, submission: Submission) -> Result<Response, ApiError> {
         let Submission { spec_toml, from, dry_run } = submission;
-        let needs = self.needs();
+        self.ensure_sets(&spec_toml).await?;
+        let needs = self.needs(&spec_toml);
         let (text, start_from) = (spec_toml.clone(), from.is_some());
         let planned = tokio::task::spawn_blocking(move || {
             // The staged file lives until it is read.
@@ -51,8 +52,12 @@ impl Backend {
         Ok(Response::JobSubmitted { job: id.to_hex(), name })
     }
 
-    fn needs(&self) -> JobNeeds {
-        JobNeeds { device: self.device.clone(), memory_bytes_max: self.memory_bytes_max }
+    fn needs(&self, spec_toml: &str) -> JobNeeds {
+        JobNeeds {
+            device: self.device.clone(),
+            memory_bytes_max: self.memory_bytes_max,
+            sets: self.actors.data_sets.paths_of(spec_toml),
+        }
     }
 
     fn new_job_id(&self, spec_toml: &str) -> JobId {

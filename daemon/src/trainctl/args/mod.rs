@@ -1,6 +1,7 @@
 //! The command line of `trainctl`.
 
 mod cluster;
+mod data;
 mod duration;
 mod generate;
 mod job;
@@ -12,6 +13,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(super) use cluster::{CheckpointVerb, ConfigVerb, DrainArguments, NodeVerb};
+pub(super) use data::DataVerb;
 use duration::parse_duration;
 pub(super) use generate::GenerateArguments;
 pub(super) use job::{JobVerb, MetricsFormat};
@@ -162,6 +164,12 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: CheckpointVerb,
     },
+    /// Data sets that nodes fetch from each other
+    Data {
+        /// What to do
+        #[command(subcommand)]
+        verb: DataVerb,
+    },
     /// Let a node take no more work and hand over what it has; waits until it is drained
     #[command(
         after_help = "Ctrl-C ends the waiting, not the drain.\n\nExamples:\n  trainctl drain --self --reason \"new fan\"\n  \
@@ -246,7 +254,7 @@ mod tests {
         root.build();
         let mut verbs = Vec::new();
         leaves(&root, &mut verbs);
-        assert_eq!(verbs.len(), 28);
+        assert_eq!(verbs.len(), 33);
         for verb in verbs {
             let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Example"), "{} has no example", verb.get_name());

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::super::failure::Failure;
 use super::super::output::json;
-use crate::control::api::{CheckpointRow, ConfigEntry, JobRow, NodeRow, Response};
+use crate::control::api::{CheckpointRow, ConfigEntry, DataRow, JobRow, NodeRow, Response};
 
 /// An element of a list as an object of its own.
 #[derive(Serialize)]
@@ -16,6 +16,8 @@ enum Element<'a> {
     Job(&'a JobRow),
     #[serde(rename = "Checkpoint")]
     Checkpoint(&'a CheckpointRow),
+    #[serde(rename = "Data")]
+    Data(&'a DataRow),
     #[serde(rename = "ConfigEntry")]
     Config(&'a ConfigEntry),
 }
@@ -26,6 +28,7 @@ pub(in super::super) fn elements(answer: &Response) -> Option<Result<String, Fai
         Response::NodeList { nodes } => nodes.iter().map(Element::Node).collect(),
         Response::JobList { jobs } => jobs.iter().map(Element::Job).collect(),
         Response::CheckpointList { checkpoints } => checkpoints.iter().map(Element::Checkpoint).collect(),
+        Response::DataList { data } => data.iter().map(Element::Data).collect(),
         Response::Config { entries } => entries.iter().map(Element::Config).collect(),
         _ => return None,
     };
@@ -54,6 +57,11 @@ pub(in super::super) fn names(answer: &Response) -> String {
         Response::CheckpointList { checkpoints } => checkpoints.iter().map(checkpoint).collect(),
         Response::CheckpointDetail(detail) => vec![checkpoint(&detail.row)],
         Response::CheckpointExport(export) => export.files.iter().map(|file| file.name.clone()).collect(),
+        Response::DataList { data } => data.iter().map(|row| row.name.clone()).collect(),
+        Response::DataAdded(row) => vec![row.name.clone()],
+        Response::DataDetail(detail) => vec![detail.row.name.clone()],
+        Response::DataVerified(verified) => vec![verified.name.clone()],
+        Response::DataRemoved { name } => vec![name.clone()],
         Response::Left { node } => vec![node.name.clone()],
         Response::Config { entries } => entries.iter().map(|entry| entry.key.clone()).collect(),
         Response::Version(info) => vec![info.version.clone()],

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod config;
+mod data;
 mod elements;
 mod event;
 mod job;
@@ -54,6 +55,16 @@ pub(super) fn response(answer: &Response, is_wide: bool) -> String {
         Response::CheckpointList { checkpoints } => checkpoint::checkpoints(checkpoints, is_wide),
         Response::CheckpointDetail(detail) => checkpoint::detail(detail),
         Response::CheckpointExport(export) => format!("{} files follow\n", export.files.len()),
+        Response::DataList { data } => data::sets(data, is_wide),
+        Response::DataAdded(row) => format!(
+            "added {} ({}): jobs use it as path = \"set:{}\"\n",
+            row.name,
+            units::bytes(row.bytes),
+            row.name
+        ),
+        Response::DataDetail(detail) => data::detail(detail),
+        Response::DataVerified(verified) => data::verified(verified),
+        Response::DataRemoved { name } => format!("removed {name}\n"),
         Response::Left { node } => format!("{} has left; its daemon stops\n", node.name),
         Response::Config { entries } => config::config(entries, is_wide),
         Response::Version(info) => version::version(env!("CARGO_PKG_VERSION"), Some(info), is_wide),

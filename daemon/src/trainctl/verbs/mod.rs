@@ -1,6 +1,7 @@
 //! What each verb does.
 
 mod config;
+mod data;
 mod drain;
 mod export;
 mod generate;
@@ -21,6 +22,7 @@ use crate::control::api::{Request, Response};
 use crate::exit_code;
 
 pub(super) use config::config;
+pub(super) use data::data;
 pub(super) use drain::{drain, leave, undrain};
 pub(super) use generate::{generate, written_by};
 pub(super) use job::{follow_to_exit_code, job};

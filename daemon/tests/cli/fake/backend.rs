@@ -6,7 +6,9 @@ use std::sync::Mutex;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
-use traind::control::api::{ApiError, Drain, FollowEvent, Request, Response, StreamItem, Upload};
+use traind::control::api::{
+    ApiError, DataVerified, Drain, FollowEvent, Request, Response, StreamItem, Upload,
+};
 use traind::control::{
     ControlBackend, Export, FOLLOW_EVENTS_MAX, STREAM_ITEMS_MAX, Submission, select_job, select_node,
 };
@@ -169,6 +171,19 @@ impl FakeBackend {
                 (_, None | Some(5)) => Response::CheckpointDetail(data::checkpoint_detail()),
                 (job, Some(step)) => return Err(data::no_checkpoint(job, step)),
             },
+            Request::DataList => Response::DataList { data: vec![data::data_set()] },
+            Request::DataAdd { .. } => Response::DataAdded(data::data_set()),
+            Request::DataShow { name } if name == "rows" => Response::DataDetail(data::data_detail()),
+            Request::DataShow { name } => {
+                return Err(
+                    ApiError::no_such_object(format!("no data set {name:?}")).next("trainctl data ls")
+                );
+            }
+            Request::DataVerify { name } => {
+                let damaged = if name == "rows" { Vec::new() } else { vec!["c4".repeat(32)] };
+                Response::DataVerified(DataVerified { name, chunks: 2, damaged })
+            }
+            Request::DataRemove { name } => Response::DataRemoved { name },
             Request::ConfigShow => Response::Config { entries: data::config() },
             Request::Version => Response::Version(data::version()),
             Request::JobSubmit { .. }

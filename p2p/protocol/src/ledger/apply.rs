@@ -46,6 +46,11 @@ impl Ledger {
             }
             LedgerCommand::RecordCheckpoint { job, entry } => self.record_checkpoint(job, entry),
             LedgerCommand::DropCheckpoint { job, step, holder } => self.drop_checkpoint(job, step, holder),
+            LedgerCommand::AddDataSet { name, record } => self.add_data_set(name, record),
+            LedgerCommand::RemoveDataSet { name } => self.remove_data_set(&name),
+            LedgerCommand::NoteDataHolder { name, manifest, node, holds } => {
+                self.note_data_holder(&name, manifest, node, holds)
+            }
             LedgerCommand::FailMicrobatch { job, step, microbatch, samples, node, reason } => {
                 self.fail_microbatch(job, (step, microbatch), samples, node, reason)
             }

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::data_sets::DataSetRecord;
 use super::job_plan::JobPlan;
 use super::job_record::{CheckpointEntry, JobResult};
 use super::limits::LEDGER_COMMAND_BYTES_MAX;
 use super::node_record::DrainUntil;
-use crate::ids::{Chain, Epoch, JobId, Life, NodeId};
+use crate::ids::{Chain, Epoch, JobId, Life, ManifestId, NodeId};
 use crate::view::View;
 use crate::wire::control::{EvaluationTotals, Registration};
 use crate::wire::{DecodeError, decode, encode};
@@ -188,6 +189,29 @@ pub enum LedgerCommand {
         /// Why.
         reason: String,
     },
+    /// Give some chunks a name. The same again changes nothing.
+    AddDataSet {
+        /// The name.
+        name: String,
+        /// What has it.
+        record: DataSetRecord,
+    },
+    /// Forget a data set that no open job needs; nodes then delete it.
+    RemoveDataSet {
+        /// Its name.
+        name: String,
+    },
+    /// A node holds all of a data set, or no longer does.
+    NoteDataHolder {
+        /// Its name.
+        name: String,
+        /// Its manifest.
+        manifest: ManifestId,
+        /// The node.
+        node: NodeId,
+        /// Whether it does.
+        holds: bool,
+    },
 }
 
 impl LedgerCommand {
@@ -228,6 +252,9 @@ impl LedgerCommand {
             Self::FailMicrobatch { .. } => "fail micro-batch",
             Self::FinishJob { .. } => "finish job",
             Self::FailJob { .. } => "fail job",
+            Self::AddDataSet { .. } => "add data set",
+            Self::RemoveDataSet { .. } => "remove data set",
+            Self::NoteDataHolder { .. } => "note data holder",
         }
     }
 
@@ -238,7 +265,10 @@ impl LedgerCommand {
             Self::RegisterNode { .. }
             | Self::ForgetNode { .. }
             | Self::DrainNode { .. }
-            | Self::UndrainNode { .. } => None,
+            | Self::UndrainNode { .. }
+            | Self::AddDataSet { .. }
+            | Self::RemoveDataSet { .. }
+            | Self::NoteDataHolder { .. } => None,
             Self::SubmitJob { id, .. } => Some(*id),
             Self::CommitView { view, .. } => Some(view.job),
             Self::CancelJob { job, .. }

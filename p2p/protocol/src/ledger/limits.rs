@@ -68,6 +68,15 @@ pub const REASON_BYTES_MAX: usize = 2048;
 /// Longest numeric class, device, version and reason of a drain of a node, bytes each.
 pub const NODE_TEXT_BYTES_MAX: usize = 256;
 
+/// Data sets: each with 64 holders takes 2.3 KiB.
+pub const DATA_SETS_MAX: usize = 128;
+
+/// Longest name of a data set, bytes: it becomes part of a file's.
+pub const DATA_SET_NAME_BYTES_MAX: usize = 128;
+
+/// Longest kind of a data set, bytes: a word.
+pub const DATA_SET_TEXT_BYTES_MAX: usize = 32;
+
 /// Rejected commands remembered for those who proposed them, newest kept.
 pub const REJECTIONS_MAX: usize = 32;
 

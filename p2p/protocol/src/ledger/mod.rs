@@ -9,6 +9,7 @@ mod apply_halt;
 mod apply_node;
 mod apply_view;
 mod command;
+mod data_sets;
 mod job_history;
 mod job_plan;
 mod job_record;
@@ -27,6 +28,7 @@ use crate::replicated::Replicated;
 use crate::wire::{DecodeError, decode, encode};
 
 pub use command::LedgerCommand;
+pub use data_sets::{DataSetRecord, SET_PREFIX, is_set_name, set_names};
 pub use job_plan::JobPlan;
 pub use job_record::{
     CheckpointEntry, CommittedRange, EvaluationEntry, JobRecord, JobResult, JobStatus, MicrobatchFailure,
@@ -50,6 +52,8 @@ pub struct Ledger {
     seats_given: u64,
     /// Jobs submitted so far: their order in the queue. Not the log index, which starts anew with a new council.
     jobs_submitted: u64,
+    /// Data sets by name, at most [`limits::DATA_SETS_MAX`].
+    pub data_sets: BTreeMap<String, DataSetRecord>,
 }
 
 impl Ledger {

@@ -124,6 +124,14 @@ pub enum Rejected {
         /// What does not fit.
         what: &'static str,
     },
+    /// The data set contradicts one on record, or is needed.
+    #[error("data set {name} refused: {what}")]
+    DataSetRefused {
+        /// Its name.
+        name: String,
+        /// What does not fit.
+        what: &'static str,
+    },
     /// The result is not that of the last committed step.
     #[error("result refused: step or chain is not the last committed one")]
     ResultRefused,

@@ -1,4 +1,5 @@
 mod any_order;
+mod data_sets;
 mod drains;
 mod halts;
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::message::{SnapshotHead, Standing, SyncBody, SyncMessage};
 use crate::ids::{Boot, Chain, Epoch, Incarnation, JobId};
 use crate::index_set::IndexSet;
-use crate::wire::data::{DATA_HEADER_BYTES_MAX, DataFrame};
+use crate::wire::data::{DATA_HEADER_BYTES_MAX, DataFrame, FrameKind};
 use crate::wire::{DecodeError, decode, encode};
 
 /// What a job allows in its messages.
@@ -81,7 +81,7 @@ impl SyncMessage {
         let header =
             Header { job: self.job, incarnation: self.incarnation, epoch: self.epoch, boot: self.boot, body };
         let payload = payload.into_iter().filter(|piece: &Bytes| !piece.is_empty()).collect();
-        DataFrame { header: encode(&header).into(), payload }
+        DataFrame { kind: FrameKind::Sync, header: encode(&header).into(), payload }
     }
 
     /// The job a frame is for, to find its limits before the rest is decoded.

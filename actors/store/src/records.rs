@@ -16,7 +16,7 @@ const CACHE_BYTES: u64 = 4 << 20;
 const SEQUENCE_KEY: &[u8] = b"q";
 
 /// The database of a node. Its tree of records holds what exists nowhere else; all other trees can be rebuilt.
-pub(crate) struct Index {
+pub(crate) struct Records {
     db: sled::Db,
     records: sled::Tree,
     /// sled's own file, for fdatasync: on Linux its flush calls `sync_file_range`, which leaves the size of the file
@@ -26,12 +26,12 @@ pub(crate) struct Index {
     sequence: Mutex<(SequenceFile, u64)>,
 }
 
-impl Index {
+impl Records {
     /// Opens the index, or makes it.
     ///
     /// A damaged index that holds no records is moved aside and begun anew. One with records is refused.
     pub(crate) fn open(data_dir: &DataDir) -> Result<Self, StoreError> {
-        let path = data_dir.index_path();
+        let path = data_dir.records_path();
         let (sequence_file, witness) = SequenceFile::open(&data_dir.sequence_path())?;
         let expected = match witness {
             Witness::None => 0,
@@ -47,7 +47,7 @@ impl Index {
                 tracing::warn!(
                     reason,
                     aside = %aside.display(),
-                    "the index was damaged and moved aside; it held no records and is rebuilt from manifests"
+                    "the records were damaged and moved aside; there were none to lose"
                 );
                 open_database(&path)
             }
@@ -55,7 +55,7 @@ impl Index {
         };
         let db = db.map_err(|unopened| match unopened {
             Unopened::Damaged(reason) => {
-                tracing::error!(reason, path = %path.display(), "the index is damaged");
+                tracing::error!(reason, path = %path.display(), "the records are damaged");
                 StoreError::RecordsLost { path: path.clone(), expected, found: 0 }
             }
             Unopened::Failed(source) => StoreError::Index { operation: "open", source: Box::new(source) },
@@ -81,7 +81,7 @@ impl Index {
     }
 
     /// The records, for reading.
-    pub(crate) fn records(&self) -> &sled::Tree {
+    pub(crate) fn tree_of_records(&self) -> &sled::Tree {
         &self.records
     }
 

@@ -1,0 +1,100 @@
+//! Data sets of the swarm: added on one node, fetched by the others before a job needs them.
+
+use traind::control::api::{DataDetail, JobStatus, Request, Response};
+use traind_integration::{Cluster, IdxFiles, JobFile};
+
+use crate::KIT;
+
+fn job(name: &str, path: &str, nodes: u32) -> JobFile {
+    JobFile {
+        data: format!("{{ kind = \"idx\", path = \"{path}\" }}"),
+        nodes_min: nodes,
+        ..JobFile::mlp(name, 100)
+    }
+}
+
+async fn add(cluster: &Cluster, position: usize, path: &str, kind: Option<&str>) -> anyhow::Result<Response> {
+    let request = Request::DataAdd {
+        name: "stripes".into(),
+        path: path.to_owned(),
+        set_kind: kind.map(str::to_owned),
+        label: None,
+        header: false,
+    };
+    cluster.daemons[position].ask(request).await
+}
+
+async fn show(cluster: &Cluster, position: usize) -> anyhow::Result<DataDetail> {
+    match cluster.daemons[position].ask(Request::DataShow { name: "stripes".into() }).await? {
+        Response::DataDetail(detail) => Ok(detail),
+        other => anyhow::bail!("no detail: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn one_data_add_and_every_node_trains_on_what_it_fetched_once() -> anyhow::Result<()> {
+    let cluster = Cluster::start(KIT, 3).await?;
+    let directory = cluster.folder().join("somewhere");
+    IdxFiles::default().write(&directory)?;
+    let path = directory.display().to_string();
+    // By a path that every node can read, for the digest to compare with.
+    let id = cluster.submit(&job("by-path", &path, 3)).await?;
+    let by_path = cluster.finish(&id).await?;
+    let added = add(&cluster, 1, &path, None).await?;
+    assert!(
+        matches!(&added, Response::DataAdded(row) if row.training > 0 && row.set_kind == "idx"),
+        "{added:?}"
+    );
+    std::fs::remove_dir_all(&directory)?;
+    let id = cluster.submit(&job("by-name", "set:stripes", 3)).await?;
+    let by_name = cluster.finish(&id).await?;
+    assert_eq!(by_name.members.len(), 3, "{:?}", by_name.members);
+    let correct =
+        |detail: &traind::control::api::JobDetail| detail.result.clone().map(|result| result.test_correct);
+    assert_eq!(correct(&by_name), correct(&by_path), "the same samples in the same order");
+    for position in 0..3 {
+        let detail = show(&cluster, position).await?;
+        assert!(detail.local, "node {position}: {detail:?}");
+        // Where it was added nothing is fetched; elsewhere every chunk once.
+        let expected = if position == 1 { 0 } else { detail.row.bytes };
+        assert_eq!(detail.bytes_fetched, expected, "node {position}: {detail:?}");
+        let verified = cluster.daemons[position].ask(Request::DataVerify { name: "stripes".into() }).await?;
+        assert!(
+            matches!(&verified, Response::DataVerified(found) if found.damaged.is_empty()),
+            "{verified:?}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_needed_stays_and_what_is_not_there_is_refused() -> anyhow::Result<()> {
+    let cluster = Cluster::start(KIT, 1).await?;
+    let error = cluster.submit(&job("absent", "set:stripes", 1)).await.expect_err("must be refused");
+    assert!(format!("{error:#}").contains("stripes"), "{error:#}");
+    let directory = cluster.folder().join("somewhere");
+    IdxFiles::default().write(&directory)?;
+    add(&cluster, 0, &directory.display().to_string(), None).await?;
+    let id = cluster.submit(&JobFile { steps: 1_000_000, ..job("needs-it", "set:stripes", 1) }).await?;
+    cluster.wait_step(&id, 1).await?;
+    let remove = || Request::DataRemove { name: "stripes".into() };
+    let error = cluster.daemons[0].ask(remove()).await.expect_err("a job needs it");
+    assert!(format!("{error:#}").contains("needs-it"), "{error:#}");
+    cluster.client().call(&Request::JobCancel { job: id.clone() }).await?;
+    cluster.wait_end(&id).await?;
+    let removed = cluster.daemons[0].ask(remove()).await?;
+    assert!(matches!(removed, Response::DataRemoved { .. }), "{removed:?}");
+    assert_eq!(cluster.detail(&id).await?.status, JobStatus::Cancelled);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_ragged_table_is_refused_with_file_and_line() -> anyhow::Result<()> {
+    let cluster = Cluster::start(KIT, 1).await?;
+    let path = cluster.folder().join("ragged.csv");
+    std::fs::write(&path, "1,2,0\n3,4,1\n5,6,7,1\n")?;
+    let error = add(&cluster, 0, &path.display().to_string(), None).await.expect_err("must be refused");
+    let told = format!("{error:#}");
+    assert!(told.contains("ragged.csv") && told.contains("line 3"), "{told}");
+    Ok(())
+}
