@@ -3,6 +3,7 @@
 //! Hears: sessions with a captured state, the published ledger for what to keep. Tells: the session when its
 //! checkpoint is on disk. When the store is behind, a checkpoint is left out; nothing waits.
 
+mod scrubber;
 mod writer;
 
 use std::sync::Arc;
@@ -29,8 +30,8 @@ pub struct WriteCheckpoint {
     pub step: u64,
     /// Chain of the state.
     pub chain: Chain,
-    /// Digest of the state.
-    pub digest: Digest,
+    /// Digest of the state; computed by the store's thread where it is not known.
+    pub digest: Option<Digest>,
     /// The state.
     pub state: Bytes,
     /// Who wants to know.
@@ -64,6 +65,8 @@ impl Checkpoints {
     /// When the operating system gives no thread.
     pub fn new(store: Arc<Store>) -> std::io::Result<Self> {
         let (tasks, queue) = mpsc::channel(CHECKPOINTS_WAITING_MAX);
+        let scrubbed = Arc::downgrade(&store);
+        std::thread::Builder::new().name("scrub".to_owned()).spawn(move || scrubber::run(&scrubbed))?;
         std::thread::Builder::new().name("store".to_owned()).spawn(move || writer::run(&store, queue))?;
         Ok(Self { tasks })
     }

@@ -6,6 +6,7 @@ use traind_protocol::sync::SyncMessage;
 use traind_protocol::wire::control::ReportEvent;
 
 use super::driver::SessionDriver;
+use super::state::digest_of_encoded;
 use super::trainer::CapturePurpose;
 
 /// The state that a job stopped at. Other checkpoints may be left out when the store is behind, this one may not: the job
@@ -19,12 +20,13 @@ pub(super) struct HaltedState {
 }
 
 impl SessionDriver {
-    pub(super) fn captured(&mut self, purpose: CapturePurpose, state: Bytes, digest: Digest) {
+    pub(super) fn captured(&mut self, purpose: CapturePurpose, state: Bytes, digest: Option<Digest>) {
         match purpose {
             CapturePurpose::Checkpoint { step, chain } => {
                 self.links.write_checkpoint(self.job(), step, chain, digest, state);
             }
             CapturePurpose::Halt { epoch, step, chain } => {
+                let digest = digest.unwrap_or_else(|| digest_of_encoded(&state));
                 self.captured_halt(epoch, HaltedState { step, chain, digest, state })
             }
             CapturePurpose::Snapshot { request } => {
@@ -51,7 +53,7 @@ impl SessionDriver {
     /// Hands the state that the job stopped at to the store, again until it is written.
     pub(super) fn offer_halted_state(&self) {
         if let Some(HaltedState { step, chain, digest, state }) = &self.halted {
-            self.links.write_checkpoint(self.job(), *step, *chain, *digest, state.clone());
+            self.links.write_checkpoint(self.job(), *step, *chain, Some(*digest), state.clone());
         }
     }
 

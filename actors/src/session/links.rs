@@ -56,7 +56,14 @@ impl SessionLinks {
     }
 
     /// Hands a captured state to the store. Where the store is behind, this checkpoint is left out and said so.
-    pub(super) fn write_checkpoint(&self, job: JobId, step: u64, chain: Chain, digest: Digest, state: Bytes) {
+    pub(super) fn write_checkpoint(
+        &self,
+        job: JobId,
+        step: u64,
+        chain: Chain,
+        digest: Option<Digest>,
+        state: Bytes,
+    ) {
         let reply = self.inbox.clone();
         let message = WriteCheckpoint { job, step, chain, digest, state, reply };
         if self.checkpoints.try_send(message).is_err() {

@@ -33,6 +33,7 @@ use traind_store::Store;
 pub use driver::SessionError;
 pub use messages::{SESSION_INBOX_MAX, SessionDescription, SessionInput};
 pub use plan::{InitialState, JobNeeds, PlanError, PlannedJob, SetPaths, check_job, localise, plan_job};
+pub(crate) use state::digest_of_encoded;
 pub use state::{MalformedState, training_state};
 pub(crate) use trainer::chain_of;
 

@@ -3,7 +3,7 @@
 //! Layout: magic, what the tests gave ([`EarlyStopping`]), length of the grid (u64 little endian), grid, training state.
 //! Everything that decides the future is in it and in the digest: tests, block exponents, parameters, optimiser, step, seed.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 use traind_averaging::Grid;
 use traind_protocol::ids::Digest;
@@ -13,6 +13,7 @@ use super::early_stopping::{EARLY_STOPPING_BYTES, EarlyStopping};
 
 const MAGIC: &[u8; 8] = b"TRNDST02";
 const HEAD_BYTES: usize = MAGIC.len() + EARLY_STOPPING_BYTES + size_of::<u64>();
+const DIGEST_CONTEXT: &str = "traind state digest v2";
 
 /// Bytes that are no state of this job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -34,15 +35,28 @@ pub(super) struct StateParts<'a> {
 /// Encodes the state that these hold.
 #[must_use]
 pub(super) fn encode(grid: &Grid, stopping: EarlyStopping, session: &Session) -> Bytes {
+    encode_into(BytesMut::new(), grid, stopping, session)
+}
+
+/// Encodes it over whatever `buffer` holds. One that has been used before costs a copy of the state; a fresh one costs the
+/// kernel's clearing of its pages on top.
+#[must_use]
+pub(super) fn encode_into(
+    mut buffer: BytesMut,
+    grid: &Grid,
+    stopping: EarlyStopping,
+    session: &Session,
+) -> Bytes {
     let grid = grid.to_bytes();
-    let training = session.state();
-    let mut bytes = Vec::with_capacity(HEAD_BYTES + grid.len() + training.len());
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&stopping.to_bytes());
-    bytes.extend_from_slice(&(grid.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(&grid);
-    bytes.extend_from_slice(&training);
-    bytes.into()
+    buffer.clear();
+    let training_bytes = usize::try_from(session.state_bytes()).unwrap_or(0);
+    buffer.reserve(HEAD_BYTES + grid.len() + training_bytes);
+    buffer.extend_from_slice(MAGIC);
+    buffer.extend_from_slice(&stopping.to_bytes());
+    buffer.extend_from_slice(&(grid.len() as u64).to_le_bytes());
+    buffer.extend_from_slice(&grid);
+    session.write_state(|piece| buffer.extend_from_slice(piece));
+    buffer.freeze()
 }
 
 /// Splits an encoded state.
@@ -77,10 +91,18 @@ pub fn training_state(bytes: &[u8]) -> Result<&[u8], MalformedState> {
     split(bytes).map(|parts| parts.training)
 }
 
+/// The digest of an encoded state, the same as [`digest`] gives for what it was encoded from: its magic is left out.
+#[must_use]
+pub(crate) fn digest_of_encoded(state: &[u8]) -> Digest {
+    let mut hasher = blake3::Hasher::new_derive_key(DIGEST_CONTEXT);
+    hasher.update(state.get(MAGIC.len()..).unwrap_or_default());
+    Digest(*hasher.finalize().as_bytes())
+}
+
 /// BLAKE3 over everything that decides the future.
 #[must_use]
 pub(super) fn digest(grid: &Grid, stopping: EarlyStopping, session: &Session) -> Digest {
-    let mut hasher = blake3::Hasher::new_derive_key("traind state digest v2");
+    let mut hasher = blake3::Hasher::new_derive_key(DIGEST_CONTEXT);
     hasher.update(&stopping.to_bytes());
     let grid = grid.to_bytes();
     hasher.update(&(grid.len() as u64).to_le_bytes());

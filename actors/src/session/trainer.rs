@@ -125,8 +125,8 @@ pub(super) enum TrainerEvent {
         purpose: CapturePurpose,
         /// The state.
         state: Bytes,
-        /// Its digest.
-        digest: Digest,
+        /// Its digest, where a job halts at it.
+        digest: Option<Digest>,
     },
     /// The state was replaced.
     Restored {
@@ -209,6 +209,8 @@ pub(super) struct Trainer {
     gradient: Vec<f32>,
     cancel_below: CancelBelow,
     events: mpsc::Sender<TrainerEvent>,
+    /// The state that was captured last: its memory serves again once nobody else holds it.
+    captured: Bytes,
 }
 
 impl Trainer {
@@ -222,7 +224,8 @@ impl Trainer {
     ) -> Self {
         let (grid, stopping) = (Grid::new(&layout), EarlyStopping::new(&spec.evaluation));
         let gradient = vec![0.0; layout.elements()];
-        Self { spec, pace, session, grid, stopping, layout, gradient, cancel_below, events }
+        let captured = Bytes::new();
+        Self { spec, pace, session, grid, stopping, layout, gradient, cancel_below, events, captured }
     }
 
     /// Executes commands until the channel closes or something cannot go on.
@@ -256,8 +259,10 @@ impl Trainer {
                 Ok(self.tell(TrainerEvent::Applied(StepPoint { step, loss, learning_rate, gradient_norm })))
             }
             TrainerCommand::Capture { purpose } => {
-                let state = state::encode(&self.grid, self.stopping, &self.session);
-                let digest = state::digest(&self.grid, self.stopping, &self.session);
+                let state = self.capture();
+                // Training waits for the copy alone; whoever writes a checkpoint computes its digest.
+                let digest = matches!(purpose, CapturePurpose::Halt { .. })
+                    .then(|| state::digest(&self.grid, self.stopping, &self.session));
                 Ok(self.tell(TrainerEvent::Captured { purpose, state, digest }))
             }
             TrainerCommand::Restore { request, state, digest } => {
@@ -278,6 +283,13 @@ impl Trainer {
                 Ok(self.tell(TrainerEvent::Evaluated { digest, correct, total }))
             }
         }
+    }
+
+    /// The present state, encoded.
+    fn capture(&mut self) -> Bytes {
+        let buffer = std::mem::take(&mut self.captured).try_into_mut().unwrap_or_default();
+        self.captured = state::encode_into(buffer, &self.grid, self.stopping, &self.session);
+        self.captured.clone()
     }
 
     fn compute(&mut self, step: u64, base: Chain, microbatches: &IndexSet, generation: u64) -> bool {

@@ -214,6 +214,11 @@ impl Session {
         bytes
     }
 
+    /// Gives the bytes of [`Self::state`] piece by piece, so that they are copied once, to where they are wanted.
+    pub fn write_state(&self, write: impl FnMut(&[u8])) {
+        self.state.encode(write);
+    }
+
     /// Takes over what [`Self::state`] gave, on this or another node.
     ///
     /// # Errors
