@@ -155,20 +155,15 @@ impl Driver {
     /// Begins fetches that wait, while there is room.
     fn begin_waiting(&mut self) {
         let is_active = |fetching: &&Fetching| !matches!(fetching.stage, Stage::Waiting);
-        let mut active = self.fetches.iter().filter(is_active).count();
+        let active = self.fetches.iter().filter(is_active).count();
         let waiting: Vec<What> = self
             .fetches
             .iter()
             .filter(|fetching| !is_active(fetching))
             .map(|fetching| fetching.what)
+            .take(FETCHES_ACTIVE_MAX.saturating_sub(active))
             .collect();
-        for what in waiting {
-            if active >= FETCHES_ACTIVE_MAX {
-                return;
-            }
-            active += 1;
-            self.look(what, None);
-        }
+        waiting.into_iter().for_each(|what| self.look(what, None));
     }
 
     /// Looks at what is missing here; `manifest` is one that has come.

@@ -137,7 +137,7 @@ async fn who_sends_other_bytes_is_named_and_the_rest_is_enough() -> anyhow::Resu
 async fn a_flipped_bit_on_disk_is_mended_from_a_replica() -> anyhow::Result<()> {
     let folder = tempdir()?;
     let one = Node::start(&folder, "one", 1, &[]).await?;
-    let two = Node::start(&folder, "two", 2, &[one.address.clone()]).await?;
+    let two = Node::start(&folder, "two", 2, std::slice::from_ref(&one.address)).await?;
     one.write(3)?;
     two.write(3)?;
     one.meets(1).await?;

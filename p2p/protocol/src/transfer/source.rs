@@ -134,6 +134,6 @@ impl Source {
 
     fn time_ms(&self, bytes: u64) -> u64 {
         // Unknown: as if it had just begun.
-        if self.rate == 0 { 0 } else { bytes.saturating_mul(1000) / self.rate }
+        bytes.saturating_mul(1000).checked_div(self.rate).unwrap_or(0)
     }
 }

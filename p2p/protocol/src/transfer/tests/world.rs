@@ -205,6 +205,11 @@ impl World {
                 self.feed(to, FetchInput::Busy { from: sender, chunk, retry_after_ms, ask });
             }
             TransferMessage::Piece { .. } => unreachable!("pieces are events of their own"),
+            TransferMessage::AskManifest { .. }
+            | TransferMessage::Manifest { .. }
+            | TransferMessage::LacksManifest { .. } => {
+                unreachable!("neither machine speaks of manifests: the driver does, before a fetch begins")
+            }
         }
     }
 
