@@ -7,7 +7,7 @@ use super::io::{AlarmKind, SyncOutput};
 use super::machine::SyncMachine;
 use super::message::{Standing, SyncBody, SyncMessage};
 use super::received::ReceivedSum;
-use crate::ids::{Chain, Epoch, Incarnation, Life, NodeId};
+use crate::ids::{Chain, Epoch, Life, NodeId};
 use crate::index_set::IndexSet;
 use crate::numbers::Numbers;
 
