@@ -9,6 +9,7 @@ mod checks;
 mod coverage;
 mod drains;
 mod ending;
+mod joint;
 mod network;
 mod node;
 mod noting;
@@ -26,6 +27,7 @@ mod toy;
 mod world;
 
 pub use coverage::{Coverage, Fault, Kind, impossible};
+pub use joint::{JointFault, JointReport, JointWorld, run_joint};
 pub use plan::{FAULTS_MIN, FaultRates, NODES_MIN, Plan, STEPS_MIN};
 pub use report::Report;
 pub use sabotage::PlantedFault;

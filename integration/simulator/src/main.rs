@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use traind_simulator::{PlantedFault, Sabotage, Schedule, Trait, run_schedule, shrink, sweep};
+use traind_simulator::{
+    JointReport, PlantedFault, Sabotage, Schedule, Trait, run_joint, run_schedule, shrink, sweep,
+};
 
 /// Violations shown before the run is given up.
 const VIOLATIONS_SHOWN_MAX: usize = 5;
@@ -20,6 +22,9 @@ struct Arguments {
     /// Run this seed alone.
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
+    /// Run council, ledger, coordinator and sync machine together, on disks.
+    #[arg(long)]
+    joint: bool,
     /// Threads.
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -104,6 +109,9 @@ fn parse_sabotage(text: &str) -> Result<Sabotage> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.joint {
+        return run_all_joint(arguments.seed.map_or(arguments.seeds, |seed| seed..seed + 1), arguments.trace);
+    }
     match arguments.seed {
         Some(seed) => tell(&arguments.smaller.of(seed), arguments.sabotage, arguments.trace),
         None => run_all(arguments.seeds, arguments.threads, arguments.sabotage),
@@ -149,4 +157,30 @@ fn run_all(seeds: std::ops::Range<u64>, threads: usize, sabotage: Option<Sabotag
     println!("{} empty cells {:?}", all.coverage.empty().len(), all.coverage.empty());
     println!("{} violations", all.found.len());
     if all.found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn run_all_joint(seeds: std::ops::Range<u64>, traced: bool) -> ExitCode {
+    let began = Instant::now();
+    let mut report = JointReport::default();
+    let mut violations = 0;
+    for seed in seeds {
+        let world = run_joint(seed, None, traced);
+        world.trace().iter().for_each(|line| println!("{line}"));
+        report.add(world.report());
+        if let Some(violation) = world.violation() {
+            println!("seed {seed} breaks {} ({}): {}", violation.id, violation.sentence, violation.what);
+            println!("    cargo run -p traind-simulator --release -- --joint --seed {seed} --trace");
+            violations += 1;
+            if violations == VIOLATIONS_SHOWN_MAX {
+                break;
+            }
+        }
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    report.counts.iter().for_each(|(name, count)| println!("{name:<32}{count:>12}"));
+    println!("{:<32}{:>12.1}", "joint runs per second", report.runs as f64 / seconds);
+    println!("\nfaults by the control messages that they met");
+    report.met.iter().for_each(|((fault, kind), count)| println!("{fault:<12}{kind:<14}{count:>10}"));
+    println!("{violations} violations in {} joint runs", report.runs);
+    if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

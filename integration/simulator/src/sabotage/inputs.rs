@@ -1,9 +1,9 @@
 //! Inputs altered or made up.
 
-use traind_protocol::ids::{Chain, Epoch};
+use traind_protocol::ids::{Chain, Epoch, NodeId};
 use traind_protocol::index_set::IndexSet;
 use traind_protocol::invariants::Place;
-use traind_protocol::sync::{SnapshotHead, SyncBody, SyncInput, SyncMachine, SyncMessage};
+use traind_protocol::sync::{SnapshotHead, Standing, SyncBody, SyncInput, SyncMachine, SyncMessage};
 use traind_protocol::view::View;
 
 use super::PlantedFault as Rule;
@@ -65,7 +65,7 @@ impl Adapter {
     fn alter_message(
         &mut self,
         place: &Place,
-        from: traind_protocol::ids::NodeId,
+        from: NodeId,
         message: &mut SyncMessage,
         before: &mut Vec<SyncInput>,
     ) -> bool {
@@ -88,6 +88,7 @@ impl Adapter {
             (Rule::RevocationForgotten, _) if message.incarnation < view.incarnation => {
                 now_of_this_view(message)
             }
+            (Rule::BootIgnored, _) => message.boot = self.me.boot,
             (Rule::BaseIgnored, SyncBody::Contribution { step, base, .. }) if *step == place.step => {
                 *base = place.chain;
             }
@@ -109,7 +110,7 @@ impl Adapter {
         &mut self,
         machine: &SyncMachine<ToyModel>,
         place: &Place,
-        from: traind_protocol::ids::NodeId,
+        from: NodeId,
         message: &SyncMessage,
     ) {
         if place.view != Some((message.incarnation, message.epoch)) {
@@ -119,7 +120,10 @@ impl Adapter {
             SyncBody::State { standing, .. } => drop(self.told.insert(from, standing.clone())),
             SyncBody::Contribution { step, part, sum, .. } if !sum.is_empty() && *step >= place.step => {
                 machine.numbers().keep_sum(*step, *part, sum.clone());
-                if self.rule == Rule::BaseIgnored {
+                if let Some(told) = self.told.get_mut(&from) {
+                    told.step = told.step.max(*step);
+                }
+                if self.rule == Rule::BaseIgnored && *step > place.step {
                     self.kept.push((from, message.clone()));
                 }
             }
@@ -146,7 +150,9 @@ impl Adapter {
         if is_new || (before.synced, before.step) != (place.synced, place.step) {
             self.entered =
                 if is_new || !before.synced { (epoch_of(&place), place.step) } else { self.entered };
-            inputs.extend(self.arrive(&place));
+        }
+        if self.rule == Rule::BaseIgnored {
+            inputs.extend(self.give_again(&place));
         }
         if let Some(epoch) = epoch_of(&place).filter(|_| place.synced && place.tenure.is_some()) {
             inputs.extend(self.speak_for_others(epoch, place.step, place.chain));
@@ -180,19 +186,26 @@ impl Adapter {
         Vec::new()
     }
 
-    /// The machine has come to another step.
-    fn arrive(&mut self, place: &Place) -> Vec<SyncInput> {
+    /// Sums of the step that the machine is in, whatever state they were computed on, are given to it as of its own.
+    fn give_again(&mut self, place: &Place) -> Vec<SyncInput> {
         if !place.synced {
             self.kept.clear();
         }
-        let kept: Vec<_> =
-            self.kept.extract_if(.., |(_, message)| step_of(message) <= Some(place.step)).collect();
-        let again = kept.into_iter().filter_map(|(from, message)| match message.body {
-            SyncBody::Contribution { step, part, microbatches, sum, .. }
-                if step == place.step && self.told.get(&from).is_some_and(|told| told.step >= step) =>
-            {
+        let is_here = |told: &Standing| told.step >= place.step;
+        let others = self.others();
+        let Some(voucher) = others.into_iter().find(|node| self.told.get(node).is_some_and(is_here)) else {
+            return Vec::new();
+        };
+        let due = |kept: &mut (NodeId, SyncMessage)| step_of(&kept.1) <= Some(place.step);
+        let kept: Vec<_> = self.kept.extract_if(.., due).collect();
+        let again = kept.into_iter().filter_map(|(_, message)| match message.body {
+            SyncBody::Contribution { step, part, microbatches, sum, .. } if step == place.step => {
                 let base = place.chain;
+<<<<<<< HEAD
                 self.heard(from, SyncBody::Contribution { step, base, part, microbatches, sum })
+=======
+                self.from_peer(voucher, SyncBody::Contribution { step, base, part, microbatches, sum })
+>>>>>>> w/sim
             }
             _ => None,
         });
@@ -201,7 +214,7 @@ impl Adapter {
 
     fn speak_for_others(&mut self, epoch: Epoch, step: u64, chain: Chain) -> Vec<SyncInput> {
         let Some(view) = &self.view else { return Vec::new() };
-        let speaks = |node: &traind_protocol::ids::NodeId| match self.rule {
+        let speaks = |node: &NodeId| match self.rule {
             Rule::FlushSkipped => true,
             Rule::EmptyLeasesNotAwaited => {
                 view.lease(*node).is_empty() && self.told.get(node).is_some_and(|standing| standing.synced)

@@ -1,0 +1,252 @@
+//! The session of the job: the sync machine, its trainer and its checkpoints.
+
+use bytes::Bytes;
+use traind_protocol::ids::{Chain, Digest, Epoch, Life};
+use traind_protocol::ledger::JobStatus;
+use traind_protocol::numbers::Numbers;
+use traind_protocol::sync::{SyncInput, SyncMessage, SyncOptions, SyncOutput};
+use traind_protocol::view::{Origin, View};
+use traind_protocol::wire::control::{ControlMessage, ReportEvent, WorkCounters};
+
+use super::disk::Written;
+use super::process::Session;
+use super::world::{Event, JOB, JointWorld};
+use crate::node::node_index;
+use crate::toy::ToyModel;
+
+/// Steps from one checkpoint to the next.
+pub(super) const CHECKPOINT_EVERY: u64 = 8;
+
+/// A micro-batch takes so long, milliseconds, and as much again by chance.
+const COMPUTE_MS: usize = 25;
+
+/// Writing a checkpoint takes so long, milliseconds, and as much again by chance.
+const WRITE_MS: usize = 30;
+
+/// One of so many computations fails while faults last.
+const FAILS_ONE_IN: usize = 400;
+
+impl JointWorld {
+    /// The ledger of a node has changed: its view is entered, if it is new.
+    pub(super) fn ledger_changed(&mut self, index: usize) {
+        let Some(process) = self.nodes[index].process.as_ref() else { return };
+        let Some(job) = process.ledger().and_then(|ledger| ledger.jobs.get(&JOB)) else { return };
+        let is_running = job.status == JobStatus::Running;
+        let view = job.view.clone().filter(|_| is_running);
+        let committed = job.committed_to();
+        if let Some(view) = view {
+            self.check_view(index, &view);
+            self.enter(index, view);
+        }
+        self.check_committed(index, committed);
+    }
+
+    fn enter(&mut self, index: usize, view: View) {
+        let (parts, microbatches, steps, genesis) = (self.parts, self.microbatches, self.steps, self.genesis);
+        let Some(process) = self.nodes[index].process.as_mut() else { return };
+        let me = process.life;
+        let options = SyncOptions { job: JOB, me, microbatches, parts, steps, genesis };
+        let session = process.session.get_or_insert_with(|| Session::new(options));
+        if session.enter(&view, me) {
+            self.tell(|| {
+                let members: Vec<_> = view.members.iter().map(|member| node_index(member.node)).collect();
+                format!("node {index} enters epoch {} of {members:?} halt {}", view.epoch.0, view.halt)
+            });
+            self.feed(index, SyncInput::EnterView(view));
+            self.repeat(index);
+        }
+    }
+
+    /// Gives one input to the sync machine of `index` and does what it asks.
+    pub(super) fn feed(&mut self, index: usize, input: SyncInput) {
+        let now = self.now;
+        let session = self.nodes[index].process.as_mut().and_then(|process| process.session.as_mut());
+        let Some(session) = session.filter(|_| self.violation.is_none()) else { return };
+        let before = session.machine.place();
+        let of_message = match &input {
+            SyncInput::Message { message, .. } => Some((message.incarnation, message.epoch)),
+            _ => None,
+        };
+        let mut out = Vec::new();
+        session.machine.step(now, input, &mut out);
+        let (place, folds) = (session.machine.place(), session.machine.numbers().take_folds());
+        self.check_fenced(index, of_message, &before, &place);
+        for output in out {
+            self.carry_out(index, output);
+        }
+        self.check_joint_folds(index, &folds);
+        if before != place {
+            self.check_joint_agreement(index);
+        }
+    }
+
+    fn session(&mut self, index: usize) -> Option<&mut Session> {
+        self.nodes[index].process.as_mut().and_then(|process| process.session.as_mut())
+    }
+
+    fn carry_out(&mut self, index: usize, output: SyncOutput) {
+        let Some(me) = self.nodes[index].process.as_ref().map(|process| process.life) else { return };
+        let Some(session) = self.session(index) else { return };
+        match output {
+            SyncOutput::Send { to, message } => self.send_data(index, to, message),
+            SyncOutput::SendSnapshot { to, snapshot } => {
+                let state = session.model.to_bytes();
+                self.note("states handed over");
+                self.send_data(index, to, SyncMessage::snapshot(JOB, me.boot, snapshot, state));
+            }
+            SyncOutput::Compute { step, base, microbatches } => {
+                let round = session.round;
+                for microbatch in microbatches.iter() {
+                    let delay_ms = (COMPUTE_MS + self.random.below(COMPUTE_MS)) as u64;
+                    self.after(delay_ms, Event::Computed { at: me, round, step, base, microbatch });
+                }
+            }
+            SyncOutput::CancelCompute => session.round += 1,
+            SyncOutput::Apply { step, chain, results } => self.apply_joint(index, step, chain, &results),
+            SyncOutput::InstallState { step, chain, state } => self.install_joint(index, step, chain, &state),
+            SyncOutput::LoadOrigin(origin) => self.load_origin(index, origin),
+            SyncOutput::Synced { step, chain, .. } => {
+                self.tell_fact(index, ReportEvent::Synced { step, chain })
+            }
+            SyncOutput::Applied { step, chain, .. } => {
+                let (point, work) = (None, WorkCounters::default());
+                self.tell_fact(index, ReportEvent::Applied { step, chain, point, work });
+                if step % CHECKPOINT_EVERY == 0 {
+                    self.write_checkpoint(index, None);
+                }
+            }
+            SyncOutput::Finished { step, chain } => {
+                let digest = digest_of(&session.model.to_bytes());
+                let (test_correct, test_total) = (1, 1);
+                self.write_checkpoint(index, None);
+                let event = ReportEvent::Finished { step, chain, digest, test_correct, test_total };
+                self.tell_fact(index, event);
+            }
+            SyncOutput::Halted { epoch, .. } => {
+                self.note("members halted");
+                self.write_checkpoint(index, Some(epoch));
+            }
+            SyncOutput::NeedView { .. } | SyncOutput::Evicted => {}
+            SyncOutput::Alarm { kind, with, step } => {
+                let with = node_index(with);
+                self.fail("B1", format!("alarm {kind:?} at node {index} with {with} in step {step}"));
+            }
+            SyncOutput::Refused { from, reason } => {
+                let from = node_index(from);
+                self.fail("V2", format!("node {index} refuses an honest message of {from}: {reason}"));
+            }
+        }
+    }
+
+    fn tell_fact(&mut self, index: usize, event: ReportEvent) {
+        let Some(process) = self.nodes[index].process.as_mut() else { return };
+        let boot = process.life.boot;
+        let Some(session) = process.session.as_mut() else { return };
+        let report = session.record(JOB, boot, event);
+        self.say(index, ControlMessage::Report(report));
+    }
+
+    pub(super) fn install_joint(&mut self, index: usize, step: u64, chain: Chain, state: &[u8]) {
+        let Some(session) = self.session(index) else { return };
+        let restored = session.model.restore(state);
+        session.step = step;
+        session.chain = chain;
+        session.loading += 1;
+        if !restored {
+            self.fail("S1", format!("node {index} got a state that is none"));
+        }
+    }
+
+    /// A founder loads the checkpoint of its own disk, else that of another's.
+    fn load_origin(&mut self, index: usize, origin: Origin) {
+        let Some(at) = self.nodes[index].process.as_ref().map(|process| process.life) else { return };
+        let (step, chain, state) = match origin {
+            Origin::Seed => (0, self.genesis, ToyModel::new(self.parts).to_bytes()),
+            Origin::Checkpoint { step, chain, .. } => {
+                let own = std::iter::once(&self.nodes[index]).chain(&self.nodes);
+                let mut found = own.filter_map(|node| node.disk.checkpoints.get(&step));
+                match found.find(|written| written.chain == chain).cloned() {
+                    Some(written) => (step, chain, written.state),
+                    None => {
+                        return self.fail("S1", format!("nobody has the checkpoint of step {step} on disk"));
+                    }
+                }
+            }
+        };
+        let Some(session) = self.session(index) else { return };
+        session.loading += 1;
+        let request = session.loading;
+        self.note("origins loaded");
+        self.after(20, Event::OriginLoaded { at, request, step, chain, state });
+    }
+
+    pub(super) fn origin_loaded(&mut self, at: Life, request: u64, step: u64, chain: Chain, state: &[u8]) {
+        let index = node_index(at.node);
+        let is_awaited = self.process(at).and_then(|process| process.session.as_ref());
+        if is_awaited.is_none_or(|session| session.loading != request) {
+            return;
+        }
+        self.install_joint(index, step, chain, state);
+        if let Some(session) = self.session(index) {
+            let model = session.model.clone();
+            *session.machine.numbers_mut() = model;
+        }
+        self.feed(index, SyncInput::OriginLoaded { step, chain });
+    }
+
+    pub(super) fn computed(&mut self, at: Life, round: u64, step: u64, base: Chain, microbatch: u32) {
+        let fails = !self.calm && self.random.below(FAILS_ONE_IN) == 0;
+        let session = self.process(at).and_then(|process| process.session.as_ref());
+        let Some(session) = session.filter(|session| session.round == round && session.chain == base) else {
+            return;
+        };
+        let index = node_index(at.node);
+        if fails {
+            self.note("computations failed");
+            let (samples, reason) = (vec![microbatch], "not finite".to_owned());
+            self.feed(index, SyncInput::ComputeFailed { step, base, microbatch });
+            return self
+                .tell_fact(index, ReportEvent::MicrobatchFailed { step, microbatch, samples, reason });
+        }
+        let contributions = session.model.compute(base, microbatch, 0);
+        self.note("micro-batches computed");
+        self.feed(index, SyncInput::Computed { step, base, microbatch, contributions });
+    }
+
+    /// The state as it is goes to disk; once it is durable it is told, and then that the member has halted.
+    fn write_checkpoint(&mut self, index: usize, then: Option<Epoch>) {
+        let Some(at) = self.nodes[index].process.as_ref().map(|process| process.life) else { return };
+        let Some(session) = self.session(index) else { return };
+        let (step, chain, state) = (session.step, session.chain, session.model.to_bytes());
+        let delay_ms = (WRITE_MS + self.random.below(WRITE_MS)) as u64;
+        self.after(delay_ms, Event::CheckpointSynced { at, step, chain, state, then });
+    }
+
+    pub(super) fn checkpoint_synced(
+        &mut self,
+        at: Life,
+        step: u64,
+        chain: Chain,
+        state: Bytes,
+        then: Option<Epoch>,
+    ) {
+        if self.process(at).is_none() {
+            return self.note("checkpoints lost unsynced");
+        }
+        let index = node_index(at.node);
+        let (digest, bytes) = (digest_of(&state), state.len() as u64);
+        self.nodes[index].disk.checkpoints.insert(step, Written { chain, state });
+        self.note("checkpoints written");
+        self.tell_fact(index, ReportEvent::CheckpointWritten { step, chain, digest, bytes });
+        let place = self.session(index).map(|session| session.machine.place());
+        if let Some(epoch) = then
+            && place.and_then(|place| place.view).is_some_and(|view| view.1 == epoch)
+        {
+            self.tell_fact(index, ReportEvent::Halted { step, chain, digest });
+        }
+    }
+}
+
+fn digest_of(state: &[u8]) -> Digest {
+    Digest(*blake3::hash(state).as_bytes())
+}
