@@ -201,11 +201,7 @@ impl Adapter {
         let again = kept.into_iter().filter_map(|(_, message)| match message.body {
             SyncBody::Contribution { step, part, microbatches, sum, .. } if step == place.step => {
                 let base = place.chain;
-<<<<<<< HEAD
-                self.heard(from, SyncBody::Contribution { step, base, part, microbatches, sum })
-=======
-                self.from_peer(voucher, SyncBody::Contribution { step, base, part, microbatches, sum })
->>>>>>> w/sim
+                self.heard(voucher, SyncBody::Contribution { step, base, part, microbatches, sum })
             }
             _ => None,
         });
