@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
 use serde_json::Value;
 use traind_integration::{Cluster, JobFile};
 
