@@ -276,7 +276,9 @@ mod tests {
             (
                 "[data]\nkind = \"csv\"\nlable = \"last\"",
                 format!(
-                    "line 6: unknown key `data.lable`, did you mean `data.label`? (allowed: kind, {})",
+                    "line 6: unknown key `data.lable`, did you mean `data.label`? (allowed: kind, {}, \
+                     sequence_tokens, held_out, tokenizer, vocabulary, end_of_text, held_out_path, field, \
+                     separate_documents)",
                     CSV_KEYS.join(", ")
                 ),
             ),

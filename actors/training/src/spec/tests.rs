@@ -165,7 +165,7 @@ fn a_key_of_another_kind_is_refused_with_its_owner() {
         (
             "[schedule]\nwarmup_steps = 1\nfinal_factor = 0.5",
             6,
-            "`schedule.final_factor` belongs to kind \"linear\" and \"cosine\" and \"wsd\", not to \"constant\" \
+            "`schedule.final_factor` belongs to kind \"linear\", \"cosine\" and \"wsd\", not to \"constant\" \
              (allowed: kind, warmup_steps, warmup_tokens)",
         ),
         (
