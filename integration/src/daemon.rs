@@ -28,6 +28,10 @@ pub struct DaemonOptions {
     pub peers: Vec<String>,
     /// Address to listen on.
     pub listen: String,
+    /// Settings, as environment variables: names and values.
+    pub variables: Vec<(String, String)>,
+    /// The network namespace that it is to run in, as a host of its own; `None` is loopback, with `--dev`.
+    pub namespace: Option<String>,
 }
 
 impl DaemonOptions {
@@ -57,12 +61,12 @@ impl Daemon {
             .append(true)
             .open(options.data_dir.with_extension("log"))
             .context("opening the daemon's log")?;
-        let mut command = Command::new(&options.binary);
+        let mut command = program(&options);
         let files = options.files();
         std::fs::create_dir_all(&files).context("making the daemon's working directory")?;
         command
             .current_dir(files)
-            .args([traind::cli::DAEMON_ARGUMENT, "--dev", "--exit-with-stdin", "--threads", "1"])
+            .args(["--exit-with-stdin", "--threads", "1"])
             .args(["--listen", &options.listen])
             .arg("--data-dir")
             .arg(&options.data_dir)
@@ -78,6 +82,7 @@ impl Daemon {
         if std::env::var_os(LOG_LEVEL).is_none() {
             command.env(LOG_LEVEL, "info");
         }
+        command.envs(options.variables.iter().map(|(name, value)| (name, value)));
         for peer in &options.peers {
             command.args(["--peer", peer]);
         }
@@ -243,6 +248,19 @@ impl Daemon {
     pub fn log(&self) -> anyhow::Result<String> {
         std::fs::read_to_string(self.log_path()).context("reading a daemon's log")
     }
+}
+
+/// The binary as a daemon that says on its standard output when it is ready.
+fn program(options: &DaemonOptions) -> Command {
+    let Some(namespace) = &options.namespace else {
+        let mut command = Command::new(&options.binary);
+        command.args([traind::cli::DAEMON_ARGUMENT, "--dev"]);
+        return command;
+    };
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace]).arg(&options.binary);
+    command.args([traind::cli::DAEMON_ARGUMENT, "--ready-fd", "1"]);
+    command
 }
 
 impl Drop for Daemon {

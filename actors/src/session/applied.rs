@@ -26,6 +26,7 @@ impl SessionDriver {
             self.report(ReportEvent::Evaluated { step, chain: base, totals });
         }
         let step = step + 1;
+        tracing::debug!(step, computed = self.work().microbatches_computed, "step applied");
         let every = self.plan.checkpoint_every;
         // The machine may have applied more than one step at once; only its last state can be the end.
         let numbers = self.machine.numbers();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -13,7 +14,7 @@ use traind_training::{JobSpec, Session};
 
 use super::numbers::ExactNumbers;
 use super::state;
-use super::trainer::{CapturePurpose, Trainer, TrainerCommand, TrainerError, TrainerEvent};
+use super::trainer::{CapturePurpose, Pace, Trainer, TrainerCommand, TrainerError, TrainerEvent};
 
 const JOB: &str = "name = \"unit\"\nmodel = \"lenet\"\ndata = \"digits\"\nsteps = 10\n\
                    [batch]\nmicro_batches = 4\nmicro_batch_size = 2\n";
@@ -32,13 +33,19 @@ fn bench() -> Bench {
 }
 
 fn bench_of(job: &str) -> Bench {
+    bench_at(job, Duration::ZERO)
+}
+
+/// The same with a trainer that takes its time.
+fn bench_at(job: &str, microbatch_time_min: Duration) -> Bench {
     let spec = JobSpec::parse(job).unwrap();
     let session = Session::start(&spec, "cpu").unwrap();
     let layout = PartLayout::new(session.layout().elements()).unwrap();
     let (told, events) = mpsc::channel(16);
     let (commands, orders) = mpsc::channel(16);
     let cancel_below = Arc::new(AtomicU64::new(0));
-    let trainer = Trainer::new((spec, "cpu".to_owned(), session), layout, Arc::clone(&cancel_below), told);
+    let pace = Pace { device: "cpu".to_owned(), microbatch_time_min };
+    let trainer = Trainer::new((spec, pace, session), layout, Arc::clone(&cancel_below), told);
     std::thread::spawn(move || trainer.run(orders));
     Bench { commands, events, cancel_below, layout }
 }
@@ -168,6 +175,24 @@ fn cancelled_computations_are_not_computed() {
     bench.tell(TrainerCommand::Compute { step: 0, base: BASE, microbatches, generation: 4 });
     // The next event is the answer to what came after the cancelled command.
     bench.capture();
+}
+
+#[test]
+fn a_micro_batch_takes_its_least_time_unless_nobody_wants_it_any_more() {
+    let least = Duration::from_millis(40);
+    let mut paced = bench_at(JOB, least);
+    let began = Instant::now();
+    let computed = paced.compute(0);
+    assert!(began.elapsed() >= 4 * least, "{:?} for four", began.elapsed());
+    assert_eq!(computed, bench().compute(0), "the pace changes no bit");
+
+    let mut resting = bench_at(JOB, Duration::from_secs(3600));
+    let microbatches = IndexSet::full(4);
+    resting.tell(TrainerCommand::Compute { step: 0, base: BASE, microbatches, generation: 0 });
+    resting.cancel_below.store(1, Ordering::Release);
+    // Ends, at the latest after the micro-batch that was begun.
+    resting.tell(TrainerCommand::Capture { purpose: CapturePurpose::Snapshot { request: 1 } });
+    while !matches!(resting.hear(), TrainerEvent::Captured { .. }) {}
 }
 
 /// Every micro-batch carries a slice of the test, where the state is to be tested, and only there.

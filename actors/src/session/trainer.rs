@@ -4,6 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -185,10 +186,22 @@ pub enum TrainerError {
 /// Computations of a generation below this number are skipped.
 pub(super) type CancelBelow = Arc<AtomicU64>;
 
+/// Longest that a resting trainer does not look whether its computation is still wanted.
+const REST_SLICE_MAX: Duration = Duration::from_millis(5);
+
+/// Where the trainer computes, and how fast it may at most.
+#[derive(Clone, Debug)]
+pub(super) struct Pace {
+    /// Device, as `cpu` or `cuda:0`.
+    pub(super) device: String,
+    /// Least time from the begin of a micro-batch to its contributions; zero is no rest.
+    pub(super) microbatch_time_min: Duration,
+}
+
 /// Everything the trainer thread owns.
 pub(super) struct Trainer {
     spec: JobSpec,
-    device: String,
+    pace: Pace,
     session: Session,
     grid: Grid,
     stopping: EarlyStopping,
@@ -199,17 +212,17 @@ pub(super) struct Trainer {
 }
 
 impl Trainer {
-    /// A trainer of `spec` on `device`, whose `session` is at step 0.
+    /// A trainer of `spec` at that pace, whose `session` is at step 0.
     #[must_use]
     pub(super) fn new(
-        (spec, device, session): (JobSpec, String, Session),
+        (spec, pace, session): (JobSpec, Pace, Session),
         layout: PartLayout,
         cancel_below: CancelBelow,
         events: mpsc::Sender<TrainerEvent>,
     ) -> Self {
         let (grid, stopping) = (Grid::new(&layout), EarlyStopping::new(&spec.evaluation));
         let gradient = vec![0.0; layout.elements()];
-        Self { spec, device, session, grid, stopping, layout, gradient, cancel_below, events }
+        Self { spec, pace, session, grid, stopping, layout, gradient, cancel_below, events }
     }
 
     /// Executes commands until the channel closes or something cannot go on.
@@ -272,6 +285,7 @@ impl Trainer {
             if self.cancel_below.load(Ordering::Acquire) > generation {
                 return true;
             }
+            let began = Instant::now();
             let outcome = catch_unwind(AssertUnwindSafe(|| self.contributions(step, microbatch)))
                 .unwrap_or_else(|panic| Err(format!("the computation panicked: {}", panic_message(&*panic))));
             let event = match outcome {
@@ -281,11 +295,24 @@ impl Trainer {
                     TrainerEvent::ComputeFailed { step, base, microbatch, samples, reason }
                 }
             };
+            self.rest(began, generation);
             if !self.tell(event) {
                 return false;
             }
         }
         true
+    }
+
+    /// Leaves the device to others for what a computation that `began` then leaves of its least time, or until nobody
+    /// wants it any more.
+    fn rest(&self, began: Instant, generation: u64) {
+        while self.cancel_below.load(Ordering::Acquire) <= generation {
+            let left = self.pace.microbatch_time_min.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(REST_SLICE_MAX));
+        }
     }
 
     fn contributions(&mut self, step: u64, microbatch: u32) -> Result<Vec<Bytes>, String> {
@@ -337,7 +364,7 @@ impl Trainer {
     }
 
     fn restart(&mut self) -> Result<(), TrainerError> {
-        self.session = Session::start(&self.spec, &self.device)
+        self.session = Session::start(&self.spec, &self.pace.device)
             .map_err(|source| TrainerError::Training { doing: "going back to step 0", source })?;
         self.grid = Grid::new(&self.layout);
         self.stopping.reset();

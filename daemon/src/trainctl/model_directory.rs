@@ -54,8 +54,8 @@ fn difference(found: &ModelSpec, wanted: &ModelSpec) -> Option<(String, String, 
     let table = |model: &ModelSpec| toml::Table::try_from(model).unwrap_or_default();
     let (found, wanted) = (table(found), table(wanted));
     let word = |value: Option<&toml::Value>| value.map_or("absent".to_owned(), ToString::to_string);
-    // The kind says more than the sizes that follow from it.
-    let keys = ["kind"].into_iter().chain(wanted.keys().map(String::as_str));
+    // The kind says more than the sizes, and the width more than what follows from it.
+    let keys = ["kind", "hidden_size"].into_iter().chain(wanted.keys().map(String::as_str));
     let mut keys = keys.filter(|key| !TRAINING_KEYS.contains(key));
     let key = keys.find(|key| found.get(*key) != wanted.get(*key))?;
     Some((key.to_owned(), word(found.get(key)), word(wanted.get(key))))

@@ -26,7 +26,12 @@ async fn why(
 ) -> anyhow::Result<Value> {
     let (shell, started) = (Shell::at(daemon), Instant::now());
     loop {
-        let answer = shell.json(&["why", job]).await?.swap_remove(0);
+        // A node hears of a job a moment after another one took it.
+        let answer = match shell.json(&["why", job]).await {
+            Ok(mut answers) => answers.swap_remove(0),
+            Err(error) if started.elapsed() > PATIENCE => return Err(error),
+            Err(_) => continue,
+        };
         if is_wanted(&answer) {
             return Ok(answer);
         }
@@ -87,11 +92,12 @@ async fn who_is_silent_is_named_and_so_is_a_council_that_cannot_decide() -> anyh
     let second = cluster.worker().await?;
     let second = cluster.daemons.remove(second);
     second.freeze()?;
-    let stands_still = |answer: &Value| !answer["council"].is_null();
+    // Not the moments without a coordinator in which one is elected.
+    let stands_still =
+        |answer: &Value| answer["council"]["ends"].as_str().is_some_and(|ends| ends.contains("come back"));
     let answer =
         why(&cluster.daemons[0], "frozen", "tells that the council stands still", stands_still).await?;
-    let ends = answer["council"]["ends"].as_str().unwrap_or_default().to_owned();
-    assert!(ends.contains("come back"), "{answer:#}");
+    assert_eq!((&answer["council"]["voters"], &answer["council"]["needed"]), (&3.into(), &2.into()));
     let silent = words(&answer, "missing");
     for daemon in [&frozen, &second] {
         assert!(silent.contains(daemon.node()), "{answer:#}");

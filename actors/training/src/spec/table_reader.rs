@@ -250,11 +250,6 @@ impl<'a> TableReader<'a> {
         self.not_allowed(key, span, value, allowed)
     }
 
-    /// Whether the file gives this key.
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.get(key).is_some()
-    }
-
     fn get(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.table?.get(key)
     }

@@ -14,6 +14,7 @@ mod idx_files;
 mod import;
 mod language;
 mod numerics;
+mod options;
 mod reference;
 mod refusals;
 mod sample_order;

@@ -65,16 +65,38 @@ fn row(wait: &JobWait, age_ms: u64) -> WaitRow {
 
 fn here(session: &SessionDescription, now: Millis) -> Vec<WaitRow> {
     let since_ms = Some(now.since(session.sync.since));
-    let row = |wait: &SyncWait| {
-        let (what, then) = words(wait);
-        WaitRow { what, since_ms, ends_in_ms: None, then: Some(then.to_owned()) }
+    let row = |(what, then): (String, &str)| WaitRow {
+        what,
+        since_ms,
+        ends_in_ms: None,
+        then: Some(then.to_owned()),
     };
-    session.sync.waits.iter().map(row).collect()
+    // A member that is late is so for all parts: one sentence tells it.
+    let mut late: Vec<(NodeId, &IndexSet, IndexSet)> = Vec::new();
+    let mut rows = Vec::new();
+    for wait in &session.sync.waits {
+        let SyncWait::Contributions { part, from, microbatches } = wait else {
+            rows.push(row(words(wait)));
+            continue;
+        };
+        let part: IndexSet = [*part].into_iter().collect();
+        match late.iter_mut().find(|(node, set, _)| node == from && *set == microbatches) {
+            Some((_, _, parts)) => parts.extend_from(&part),
+            None => late.push((*from, microbatches, part)),
+        }
+    }
+    rows.extend(late.into_iter().map(|(from, microbatches, parts)| {
+        let (microbatches, parts) = (ranges(microbatches), ranges(&parts));
+        row((format!("micro-batches {microbatches} for parts {parts}, from {}", from.friendly_name()), SENT))
+    }));
+    rows
 }
+
+/// What ends the wait for a message.
+const SENT: &str = "it arrives, or a view without that node is committed";
 
 /// What is waited for, and what ends it.
 fn words(wait: &SyncWait) -> (String, &'static str) {
-    const SENT: &str = "it arrives, or a view without that node is committed";
     match wait {
         SyncWait::Admission => ("a view with this node in it".to_owned(), "the coordinator commits one"),
         SyncWait::Origin => {
@@ -86,12 +108,8 @@ fn words(wait: &SyncWait) -> (String, &'static str) {
         SyncWait::Handover(node) => (format!("{} to get the state", node.friendly_name()), SENT),
         SyncWait::Arrival(node) => (format!("{} to come to this step", node.friendly_name()), SENT),
         SyncWait::Contributions { part, from, microbatches } => {
-            let what = format!(
-                "micro-batches {} for part {part}, from {}",
-                ranges(microbatches),
-                from.friendly_name()
-            );
-            (what, SENT)
+            let (microbatches, from) = (ranges(microbatches), from.friendly_name());
+            (format!("micro-batches {microbatches} for part {part}, from {from}"), SENT)
         }
         SyncWait::Results { owner, parts } => {
             (format!("the results of parts {}, from {}", ranges(parts), owner.friendly_name()), SENT)

@@ -4,8 +4,7 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub(in super::super) struct GenerateArguments {
-    /// A directory with model.safetensors, config.json and tokenizer.json, or a job whose checkpoint this node holds: its id, a
-    /// unique prefix of one, or its name
+    /// Directory of a model as Hugging Face's, or a job that this node has a checkpoint of
     #[arg(value_name = "CHECKPOINT")]
     pub(in super::super) checkpoint: String,
     /// The text to go on with

@@ -11,7 +11,7 @@ use super::machine::{Coordinator, Pass};
 use super::plan_view::FoundingFacts;
 use super::proposals::ProposalKey;
 use super::why::Wait;
-use crate::ids::{Incarnation, JobId, Millis, NodeId};
+use crate::ids::{Boot, Incarnation, JobId, Life, Millis, NodeId};
 use crate::ledger::{JobRecord, LedgerCommand};
 use crate::view::Origin;
 
@@ -109,9 +109,16 @@ impl Coordinator {
     /// Sorts nodes by what they said about the data of `job`.
     fn checked(&self, job: &JobRecord, able: &Usable) -> Checked {
         let mut checked = Checked::default();
+        let is_member = |node: NodeId, boot: Boot| {
+            job.view.as_ref().is_some_and(|view| view.member(Life { node, boot }).is_some())
+        };
         for (node, (boot, since)) in able {
             match self.checks.verdict(job, *node, *boot) {
                 Verdict::Same => {
+                    checked.same.insert(*node, (*boot, *since));
+                }
+                // It was taken at its word when it became a member, by an earlier coordinator too, and says it no more.
+                Verdict::Unknown if is_member(*node, *boot) => {
                     checked.same.insert(*node, (*boot, *since));
                 }
                 Verdict::Unknown => checked.unknown.push(*node),

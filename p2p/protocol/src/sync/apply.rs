@@ -6,7 +6,6 @@ use super::fold::FoldDue;
 use super::io::SyncOutput;
 use super::machine::{Membership, SyncMachine};
 use super::next_chain;
-use super::planted::PlantedFault;
 use crate::numbers::Numbers;
 
 impl<N: Numbers> SyncMachine<N> {
@@ -43,9 +42,6 @@ impl<N: Numbers> SyncMachine<N> {
         self.step += 1;
         self.numbers.advance(&results);
         self.last = results.clone();
-        if self.plants(PlantedFault::LastResultsDropped) {
-            self.last.clear();
-        }
         self.received.remove_before(self.step);
         self.peers.forget_before(self.step);
         out.push(SyncOutput::Apply { step, chain: self.chain, results });
@@ -56,9 +52,6 @@ impl<N: Numbers> SyncMachine<N> {
         }
         self.fold_due = FoldDue::All;
         self.work.push_due = true;
-        if self.plants(PlantedFault::LeaseTakenAtApply) && self.goes_on(membership) {
-            self.compute(&membership.lease, out);
-        }
         self.compute_lease(membership, out);
         self.push_lease(out);
     }

@@ -2,7 +2,6 @@
 
 use super::io::SyncOutput;
 use super::machine::{Membership, SyncMachine};
-use super::planted::PlantedFault;
 use crate::numbers::Numbers;
 
 impl<N: Numbers> SyncMachine<N> {
@@ -13,8 +12,7 @@ impl<N: Numbers> SyncMachine<N> {
         let has_begun = !self.work.computing.is_empty()
             || !self.work.computed.is_empty()
             || self.results.iter().any(Option::is_some);
-        let counts = has_begun && !self.plants(PlantedFault::BegunForgotten);
-        self.halt_step = self.step + u64::from(counts);
+        self.halt_step = self.step + u64::from(has_begun);
     }
 
     /// Steps after which this view ends: all of the job, or in a view that halts those that some member had begun.

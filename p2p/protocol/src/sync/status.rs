@@ -136,7 +136,7 @@ impl<N: Numbers> SyncMachine<N> {
             if self.results[part as usize].is_some() || membership.view.owner(part) != Some(me) {
                 continue;
             }
-            let (_, covered) = self.received.cover(self.step, part, Some(self.chain), false);
+            let (_, covered) = self.received.cover(self.step, part, self.chain);
             let missing =
                 IndexSet::full(self.options.microbatches).minus(&covered).minus(&self.work.computed);
             for &from in &membership.others {

@@ -1,9 +1,13 @@
-//! Rules broken on purpose, so that the simulator can prove that it would see each of them broken.
+//! Rules broken on purpose, to see that the checks see it. The machines of the product know nothing of it: what goes in
+//! and comes out of them is altered here.
 
-use crate::ids::NodeId;
+mod inputs;
+mod outputs;
+mod rig;
 
-/// A rule of the sync step that a machine breaks from the start.
-#[doc(hidden)]
+pub(crate) use rig::Rig;
+
+/// A rule of the sync step that every machine breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PlantedFault {
     /// Messages of later epochs are lost and the first state of a peer changes nothing (no rule R1).
@@ -52,11 +56,15 @@ pub enum PlantedFault {
     BegunForgotten,
     /// A member that has halted computes.
     HaltedComputes,
+    /// Messages of a lineage that was given up are taken for those of the one that took its place.
+    RevocationForgotten,
+    /// Work that was done on one state is handed in for the next.
+    WorkOfStepBefore,
 }
 
 impl PlantedFault {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::LaterEpochDropped,
         Self::HeldForgotten,
         Self::OldOwnerFolds,
@@ -80,12 +88,7 @@ impl PlantedFault {
         Self::HaltStepMoves,
         Self::BegunForgotten,
         Self::HaltedComputes,
+        Self::RevocationForgotten,
+        Self::WorkOfStepBefore,
     ];
-}
-
-/// The fault of a machine, if any, and what it needs to be made.
-#[derive(Debug, Default)]
-pub(super) struct Planted {
-    pub(super) fault: Option<PlantedFault>,
-    pub(super) former_owners: Vec<Option<NodeId>>,
 }
