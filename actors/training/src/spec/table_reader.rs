@@ -244,6 +244,11 @@ impl<'a> TableReader<'a> {
         parse(string).ok_or_else(|| self.not_allowed(key, value.span(), format!("{string:?}"), allowed))
     }
 
+    /// Whether the key is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
     /// An error at a key whose value is well-formed but does not fit another key's.
     pub(super) fn conflict(&self, key: &str, value: String, allowed: &str) -> SpecError {
         let span = self.get(key).map_or(self.start..self.start, Spanned::span);
