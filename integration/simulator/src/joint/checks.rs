@@ -189,7 +189,7 @@ impl JointWorld {
                 Some(format!("{:?}", node.process.as_ref()?.session.as_ref()?.machine.status()))
             })
             .collect();
-        let why = leading.map(|process| process.coordinator.why(ledger, JOB)).unwrap_or_default();
+        let why = leading.map(|process| process.coordinator.why(self.now, ledger, JOB)).unwrap_or_default();
         format!("{why:#?} {status:#?}")
     }
 }

@@ -201,6 +201,7 @@ impl JointWorld {
             nodes_max: self.nodes.len() as u32,
             genesis: self.genesis,
             state_bytes: STATE_BYTES,
+            may_end_early: false,
         };
         let command = LedgerCommand::SubmitJob {
             id: JOB,

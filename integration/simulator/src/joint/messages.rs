@@ -33,6 +33,7 @@ pub(super) fn kind_of(message: &ControlMessage) -> &'static str {
         },
         ControlMessage::Register(_) => "Register",
         ControlMessage::Registered { .. } => "Registered",
+        ControlMessage::Waits(_) => "Waits",
         ControlMessage::NotCoordinator { .. } => "NotCoord",
         ControlMessage::Report(report) => match report.event {
             ReportEvent::Synced { .. } => "Synced",
@@ -195,6 +196,8 @@ impl JointWorld {
                     self.note("nodes admitted");
                 }
             }
+            // Words for people: no machine hears them.
+            ControlMessage::Waits(_) => {}
             ControlMessage::NotCoordinator { coordinator } => {
                 if coordinator.is_some() && coordinator != process.hint {
                     process.hint = coordinator;
