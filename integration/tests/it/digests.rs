@@ -51,9 +51,10 @@ async fn killed_coordinator(expected: &str, job: &JobFile) -> anyhow::Result<()>
     Ok(())
 }
 
-/// The job must be long enough for a process to start, fetch the state and take work.
+/// The job must last long enough for a process to start, fetch the state and take work, so nobody hurries.
 async fn joiner(expected: &str, job: &JobFile) -> anyhow::Result<()> {
-    let mut cluster = Cluster::start(KIT, 2).await?;
+    let pace = [("TRAIND_LIMITS__MICRO_BATCH_TIME", "2 ms")];
+    let mut cluster = Cluster::start_with(KIT, 2, &pace).await?;
     let id = cluster.submit(&JobFile { nodes_min: 2, ..job.clone() }).await?;
     cluster.wait_step(&id, job.steps / 4).await?;
     let joiner = cluster.add().await?;
