@@ -47,7 +47,8 @@ fn main() -> anyhow::Result<()> {
             (values[values.len() / 2], values[0], values[values.len() - 1])
         });
     println!("state: {:.0} MB", bytes as f64 / 1e6);
-    for (what, (median, least, most)) in [("memcpy", copy), ("checkpoint", capture), ("update alone", update)] {
+    for (what, (median, least, most)) in [("memcpy", copy), ("checkpoint", capture), ("update alone", update)]
+    {
         println!("{what}: {median:.1} ms ({least:.1} to {most:.1})");
     }
     println!("checkpoint over memcpy: {:.2} ({:.2} to {:.2})", ratio.0, ratio.1, ratio.2);

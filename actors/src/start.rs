@@ -1,6 +1,7 @@
 //! Starts the actors of one node and stops them in reverse.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use thiserror::Error;
@@ -42,6 +43,8 @@ pub struct Parts {
     pub store: Arc<Store>,
     /// Bytes that a job may take on this node; `None` is no limit.
     pub memory_bytes_max: Option<u64>,
+    /// Least time that a micro-batch takes on this node; zero is no rest.
+    pub microbatch_time_min: Duration,
     /// How the daemon learns that it cannot go on.
     pub fatal: Fatal,
 }
@@ -66,6 +69,8 @@ pub struct NodeActors {
     pub boot: Boot,
     /// Ledger, council and progress, to watch.
     pub view: CouncilView,
+    /// The clock that everything published is told by.
+    pub clock: Clock,
     /// Addresses, to watch.
     pub reachability: watch::Receiver<Reachability>,
     pub(crate) council: Addr<CouncilActor>,
@@ -105,6 +110,7 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
     let sessions = Sessions::new(SessionParts {
         me: parts.me,
         device: parts.registration.device,
+        microbatch_time_min: parts.microbatch_time_min,
         clock,
         network: parts.network,
         council: inbox,
@@ -119,7 +125,7 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
     route_frames(parts.data, frames_seen).map_err(StartError::Thread)?;
     actix::spawn(follow_ledger(view.published.clone(), sessions.clone(), checks, checkpoints.clone()));
     let Life { node, boot } = parts.me;
-    Ok(NodeActors { node, boot, view, reachability, council, sessions, checkpoints, network })
+    Ok(NodeActors { node, boot, view, clock, reachability, council, sessions, checkpoints, network })
 }
 
 /// Tells the actors that act on the ledger whenever it changed.

@@ -36,8 +36,9 @@ pub fn daemon_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if flags.print_default_config {
         return print_default_config().into();
     }
-    // While this is the only thread.
+    // While this is the only thread: the one that watches for signals comes before the settings are read.
     allocator::keep_freed_memory();
+    let are_pools_quiet = traind_training::prepare_threads();
     let notifier = ServiceNotifier::take_from_environment();
     let (check_only, exit_with_stdin) = (flags.check_config, flags.exit_with_stdin);
     // Before a temporary directory exists: a signal that comes early removes it as a later one does.
@@ -66,6 +67,9 @@ pub fn daemon_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     crate::logging::start_with(&settings.log, Some(&logs));
     let warnings = settings.warnings().into_iter().chain(device_warning);
     warnings.for_each(|warning| tracing::warn!("{warning}"));
+    if !are_pools_quiet {
+        tracing::warn!("threads ran before the program began; candle's own will spin beside training");
+    }
     let notifier = usable(notifier);
     // The temporary data directory lives in `temporary` until the node has stopped.
     match crate::node::run(Launch { settings, origins, stop: signals.stop(), notifier, logs }) {

@@ -77,6 +77,8 @@ fn report(what: &str, unit: &str, mut values: Vec<f64>) {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
+    // As in a daemon of one thread.
+    traind_training::set_threads(1);
     let rounds = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(ROUNDS);
     let cores = std::thread::available_parallelism().map_or(1, usize::from).min(3) as f64;
     let mut cluster = Cluster::start(env!("CARGO_BIN_EXE_traind-kit"), 3).await?;

@@ -29,6 +29,7 @@ pub struct Cluster {
     binary: PathBuf,
     folder: TempDir,
     started: usize,
+    variables: Vec<(String, String)>,
     /// The living daemons.
     pub daemons: Vec<Daemon>,
     _turn: MutexGuard<'static, ()>,
@@ -40,9 +41,18 @@ impl Cluster {
     /// # Errors
     /// When they do not come up or do not find each other.
     pub async fn start(binary: &str, count: usize) -> anyhow::Result<Self> {
+        Self::start_with(binary, count, &[]).await
+    }
+
+    /// The same with settings of their own, as environment variables: names and values.
+    ///
+    /// # Errors
+    /// When they do not come up or do not find each other.
+    pub async fn start_with(binary: &str, count: usize, variables: &[(&str, &str)]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("a folder for the cluster")?;
-        let mut cluster =
-            Self { binary: binary.into(), folder, started: 0, daemons: Vec::new(), _turn: turn().await };
+        let variables = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let (binary, daemons) = (binary.into(), Vec::new());
+        let mut cluster = Self { binary, folder, started: 0, variables, daemons, _turn: turn().await };
         for _ in 0..count {
             cluster.add().await?;
         }
@@ -58,6 +68,8 @@ impl Cluster {
             data_dir: self.folder.path().join(format!("node-{}", self.started)),
             peers: self.daemons.first().map(|daemon| daemon.address().to_owned()).into_iter().collect(),
             listen: "/ip4/127.0.0.1/tcp/0".to_owned(),
+            variables: self.variables.clone(),
+            namespace: None,
         }
     }
 
@@ -166,6 +178,17 @@ impl Cluster {
     pub async fn wait_members(&self, job: &str, count: usize) -> anyhow::Result<()> {
         let has_members = |event: &FollowEvent| matches!(event, FollowEvent::Progress { members, .. } if members.len() == count);
         self.wait_event(job, &format!("{count} members"), has_members).await
+    }
+
+    /// Follows a job until its view has `count` members and `steps` more are stable since.
+    ///
+    /// # Errors
+    /// When it ends before, or takes too long.
+    pub async fn settle(&self, job: &str, count: usize, steps: u64) -> anyhow::Result<()> {
+        self.wait_members(job, count).await?;
+        let detail = self.detail(job).await?;
+        self.wait_step(job, detail.step + steps).await?;
+        Ok(())
     }
 
     /// Follows a job until it has that status.

@@ -28,6 +28,10 @@ pub struct DaemonOptions {
     pub peers: Vec<String>,
     /// Address to listen on.
     pub listen: String,
+    /// Settings, as environment variables: names and values.
+    pub variables: Vec<(String, String)>,
+    /// The network namespace that it is to run in, as a host of its own; `None` is loopback, with `--dev`.
+    pub namespace: Option<String>,
 }
 
 impl DaemonOptions {
@@ -57,12 +61,12 @@ impl Daemon {
             .append(true)
             .open(options.data_dir.with_extension("log"))
             .context("opening the daemon's log")?;
-        let mut command = Command::new(&options.binary);
+        let mut command = program(&options);
         let files = options.files();
         std::fs::create_dir_all(&files).context("making the daemon's working directory")?;
         command
             .current_dir(files)
-            .args([traind::cli::DAEMON_ARGUMENT, "--dev", "--exit-with-stdin", "--threads", "1"])
+            .args(["--exit-with-stdin", "--threads", "1"])
             .args(["--listen", &options.listen])
             .arg("--data-dir")
             .arg(&options.data_dir)
@@ -78,6 +82,7 @@ impl Daemon {
         if std::env::var_os(LOG_LEVEL).is_none() {
             command.env(LOG_LEVEL, "info");
         }
+        command.envs(options.variables.iter().map(|(name, value)| (name, value)));
         for peer in &options.peers {
             command.args(["--peer", peer]);
         }
@@ -139,6 +144,21 @@ impl Daemon {
     #[must_use]
     pub fn process_id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The names of its threads, as the kernel has them.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn thread_names(&self) -> anyhow::Result<Vec<String>> {
+        let tasks =
+            std::fs::read_dir(format!("/proc/{}/task", self.process_id())).context("listing threads")?;
+        tasks
+            .map(|task| {
+                let name = std::fs::read_to_string(task?.path().join("comm"))?;
+                Ok(name.trim_end().to_owned())
+            })
+            .collect()
     }
 
     /// SIGKILL, and waits until the process is gone.
@@ -228,6 +248,19 @@ impl Daemon {
     pub fn log(&self) -> anyhow::Result<String> {
         std::fs::read_to_string(self.log_path()).context("reading a daemon's log")
     }
+}
+
+/// The binary as a daemon that says on its standard output when it is ready.
+fn program(options: &DaemonOptions) -> Command {
+    let Some(namespace) = &options.namespace else {
+        let mut command = Command::new(&options.binary);
+        command.args([traind::cli::DAEMON_ARGUMENT, "--dev"]);
+        return command;
+    };
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace]).arg(&options.binary);
+    command.args([traind::cli::DAEMON_ARGUMENT, "--ready-fd", "1"]);
+    command
 }
 
 impl Drop for Daemon {

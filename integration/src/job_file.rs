@@ -23,6 +23,8 @@ pub struct JobFile {
     pub checkpoint_every: u64,
     /// Steps from one test on the held-out samples to the next, 0 for one at the end.
     pub evaluation_every: u64,
+    /// Tests without a better loss after which it ends, 0 for none.
+    pub patience: u32,
     /// Nodes that must be there to start.
     pub nodes_min: u32,
 }
@@ -37,6 +39,8 @@ pub enum Model {
         /// Width between them.
         hidden: u32,
     },
+    /// A small Llama, for text of 300 tokens.
+    Llama,
 }
 
 /// Optimisers of the tests. Beside their own state they exercise everything that a schedule and clipping depend on.
@@ -63,6 +67,7 @@ impl JobFile {
             learning_rate: 0.02,
             checkpoint_every: 10,
             evaluation_every: 0,
+            patience: 0,
             nodes_min: 1,
         }
     }
@@ -71,6 +76,21 @@ impl JobFile {
     #[must_use]
     pub fn mlp(name: &str, steps: u64) -> Self {
         Self { model: Model::Mlp { hidden: 64 }, ..Self::lenet(name, steps) }
+    }
+
+    /// A small language model on a text in the file `text.txt` of each daemon's own folder.
+    #[must_use]
+    pub fn llama(name: &str, steps: u64) -> Self {
+        let data =
+            "{ kind = \"text\", path = \"/proc/self/cwd/text.txt\", vocabulary = 300, sequence_tokens = 32 }";
+        Self {
+            model: Model::Llama,
+            data: data.to_owned(),
+            micro_batches: 4,
+            micro_batch_size: 2,
+            ..Self::lenet(name, steps)
+        }
+        .with_adamw()
     }
 
     /// The same with AdamW at a rate that suits it.
@@ -85,6 +105,9 @@ impl JobFile {
         let model = match self.model {
             Model::Lenet => "\"lenet\"".to_owned(),
             Model::Mlp { hidden } => format!("{{ kind = \"mlp\", hidden = [{hidden}] }}"),
+            Model::Llama => "{ kind = \"llama\", vocab_size = 300, hidden_size = 32, intermediate_size = 64, \
+                             num_hidden_layers = 2, num_attention_heads = 2, max_position_embeddings = 64, dropout = 0.1 }"
+                .to_owned(),
         };
         let (optimiser, schedule) = match self.optimiser {
             Optimiser::Sgd => ("kind = \"sgd\"\nmomentum = 0.9", "kind = \"constant\"".to_owned()),
@@ -109,6 +132,7 @@ learning_rate = {:?}
 {schedule}
 [evaluation]
 every_steps = {}
+patience = {}
 [checkpoint]
 every_steps = {}
 keep = 3
@@ -123,6 +147,7 @@ max = 16
             self.micro_batch_size,
             self.learning_rate,
             self.evaluation_every,
+            self.patience,
             self.checkpoint_every,
             self.nodes_min
         )

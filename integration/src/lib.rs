@@ -6,8 +6,12 @@ mod cluster;
 mod daemon;
 mod idx_files;
 mod job_file;
+mod spread;
+mod step_log;
 
 pub use cluster::{Cluster, turn};
 pub use daemon::{Daemon, DaemonOptions};
 pub use idx_files::IdxFiles;
 pub use job_file::{JobFile, Model, Optimiser};
+pub use spread::Spread;
+pub use step_log::{AppliedStep, LOG_VARIABLES, LostPeer, applied_by_all, between};

@@ -61,12 +61,22 @@ pub(crate) const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Period of the driver's own deadlines, milliseconds.
 pub(crate) const TICK_MS: u64 = 20;
-/// A tick that comes this late, milliseconds, means that this process was not running: silence is then no evidence.
-pub(crate) const PAUSE_MS: u64 = 1_000;
+/// A tick that comes this late, milliseconds, means that this process was not running: silence is then no evidence. Less
+/// than the shortest silence that is a verdict, so that nobody is judged by a judge that slept.
+pub(crate) const PAUSE_MS: u64 = 200;
+/// Such a pause is worth a word to people from this length on, milliseconds; on busy cores shorter ones are common.
+pub(crate) const PAUSE_TOLD_MS_MIN: u64 = 1_000;
 /// Period of heartbeats, milliseconds.
 pub(crate) const HEARTBEAT_MS: u64 = 100;
-/// No peer is called silent before this, milliseconds: two busy cores can starve a process for that long.
-pub(crate) const SILENCE_MS_MIN: u64 = 3_000;
+/// No peer is called silent before this, milliseconds: four heartbeats. On busy cores a thread that sleeps most of the
+/// time is late by tens of milliseconds.
+pub(crate) const SILENCE_MS_MIN: u64 = 400;
+/// Nor before that and so many round trips: TCP repeats a lost segment after 200 ms and a few of them.
+pub(crate) const SILENCE_ROUND_TRIPS: u64 = 8;
+/// No peer of which fewer heartbeats are known is called silent before [`SILENCE_MS_MIN_UNKNOWN`].
+pub(crate) const INTERVALS_KNOWN_MIN: usize = 10;
+/// The same for a peer that was met just now, milliseconds: it may be starting on busy cores.
+pub(crate) const SILENCE_MS_MIN_UNKNOWN: u64 = 3_000;
 /// Every peer is called silent after this, milliseconds, whatever its history.
 pub(crate) const SILENCE_MS_MAX: u64 = 10_000;
 /// Heartbeat intervals kept for the failure detector.

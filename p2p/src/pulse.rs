@@ -67,7 +67,8 @@ impl Pulse {
 
     pub(crate) fn is_silent(&self, now: Millis) -> bool {
         let state = self.state();
-        !state.stalled && state.suspicion.is_silent(now)
+        let round_trip_ms = state.rtt_us.unwrap_or(0) / 1000;
+        !state.stalled && state.suspicion.is_silent(now, round_trip_ms)
     }
 
     /// The suspicion of the failure detector.

@@ -7,7 +7,10 @@ use std::collections::VecDeque;
 
 use traind_protocol::ids::Millis;
 
-use crate::limits::{HEARTBEAT_MS, INTERVALS_MAX, SILENCE_MS_MAX, SILENCE_MS_MIN};
+use crate::limits::{
+    HEARTBEAT_MS, INTERVALS_KNOWN_MIN, INTERVALS_MAX, SILENCE_MS_MAX, SILENCE_MS_MIN, SILENCE_MS_MIN_UNKNOWN,
+    SILENCE_ROUND_TRIPS,
+};
 
 /// Suspicion above which silence is a verdict: one wrong call in 10^8 heartbeats if intervals were normal.
 const PHI_MAX: f64 = 8.0;
@@ -68,10 +71,13 @@ impl Suspicion {
         if y > 0.0 { -(e / (1.0 + e)).log10() } else { -(1.0 - 1.0 / (1.0 + e)).log10() }
     }
 
-    /// Whether the silence is a verdict.
-    pub(crate) fn is_silent(&self, now: Millis) -> bool {
+    /// Whether the silence is a verdict on a peer with that round trip, milliseconds.
+    pub(crate) fn is_silent(&self, now: Millis, round_trip_ms: u64) -> bool {
         let silence_ms = self.silence_ms(now);
-        silence_ms >= SILENCE_MS_MIN && (silence_ms >= SILENCE_MS_MAX || self.phi(now) >= PHI_MAX)
+        let is_known = self.intervals_ms.len() >= INTERVALS_KNOWN_MIN;
+        let floor_ms = if is_known { SILENCE_MS_MIN } else { SILENCE_MS_MIN_UNKNOWN };
+        let floor_ms = floor_ms.saturating_add(round_trip_ms.saturating_mul(SILENCE_ROUND_TRIPS));
+        silence_ms >= SILENCE_MS_MAX || (silence_ms >= floor_ms && self.phi(now) >= PHI_MAX)
     }
 }
 
@@ -89,19 +95,36 @@ mod tests {
         (suspicion, now)
     }
 
+    /// On a quick network.
+    fn is_silent(suspicion: &Suspicion, now: Millis) -> bool {
+        suspicion.is_silent(now, 0)
+    }
+
     #[test]
     fn nobody_is_silent_before_the_floor() {
         let (suspicion, now) = after((0..200).map(|_| 100));
         assert!(suspicion.phi(now.plus(SILENCE_MS_MIN - 1)) > PHI_MAX);
-        assert!(!suspicion.is_silent(now.plus(SILENCE_MS_MIN - 1)));
-        assert!(suspicion.is_silent(now.plus(SILENCE_MS_MIN)));
+        assert!(!is_silent(&suspicion, now.plus(SILENCE_MS_MIN - 1)));
+        assert!(is_silent(&suspicion, now.plus(SILENCE_MS_MIN)));
+    }
+
+    #[test]
+    fn a_far_peer_gets_time_for_a_lost_segment() {
+        let (suspicion, now) = after((0..200).map(|_| 100));
+        let floor_ms = SILENCE_MS_MIN + SILENCE_ROUND_TRIPS * 80;
+        assert!(!suspicion.is_silent(now.plus(floor_ms - 1), 80));
+        assert!(suspicion.is_silent(now.plus(floor_ms), 80));
+        assert!(suspicion.is_silent(now.plus(SILENCE_MS_MAX), u64::MAX), "the ceiling holds for everybody");
     }
 
     #[test]
     fn a_peer_with_irregular_heartbeats_gets_more_time_up_to_the_ceiling() {
-        let (suspicion, now) = after((0..200).map(|index| if index % 4 == 0 { 4_000 } else { 100 }));
-        assert!(!suspicion.is_silent(now.plus(SILENCE_MS_MIN + 1_000)));
-        assert!(suspicion.is_silent(now.plus(SILENCE_MS_MAX)));
+        let (suspicion, now) = after((0..200).map(|index| if index % 4 == 0 { 1_000 } else { 100 }));
+        assert!(!is_silent(&suspicion, now.plus(SILENCE_MS_MIN + 1_000)));
+        assert!(is_silent(&suspicion, now.plus(3_500)));
+        let (suspicion, now) = after((0..200).map(|index| if index % 4 == 0 { 9_000 } else { 100 }));
+        assert!(!is_silent(&suspicion, now.plus(SILENCE_MS_MAX - 1)));
+        assert!(is_silent(&suspicion, now.plus(SILENCE_MS_MAX)));
     }
 
     #[test]
@@ -110,7 +133,7 @@ mod tests {
         let phis: Vec<f64> = (0..10).map(|step| suspicion.phi(now.plus(60 * step))).collect();
         assert!(phis.windows(2).all(|pair| pair[0] < pair[1]), "{phis:?}");
         suspicion.heartbeat(now.plus(5_000));
-        assert!(!suspicion.is_silent(now.plus(5_100)));
+        assert!(!is_silent(&suspicion, now.plus(5_100)));
     }
 
     #[test]
@@ -120,23 +143,25 @@ mod tests {
         suspicion.excuse(now.plus(60_000));
         suspicion.heartbeat(now.plus(60_000));
         assert_eq!(suspicion.phi(now.plus(60_150)), before, "the pause is no interval");
-        assert!(!suspicion.is_silent(now.plus(60_000 + SILENCE_MS_MIN - 1)));
-        assert!(suspicion.is_silent(now.plus(60_000 + SILENCE_MS_MIN)));
+        assert!(!is_silent(&suspicion, now.plus(60_000 + SILENCE_MS_MIN - 1)));
+        assert!(is_silent(&suspicion, now.plus(60_000 + SILENCE_MS_MIN)));
     }
 
     #[test]
     fn other_frames_are_signs_of_life_too() {
         let (mut suspicion, now) = after((0..50).map(|_| 100));
         for step in 1..100 {
-            suspicion.heard(now.plus(1_000 * step));
-            assert!(!suspicion.is_silent(now.plus(1_000 * step + 900)));
+            suspicion.heard(now.plus(300 * step));
+            assert!(!is_silent(&suspicion, now.plus(300 * step + 290)));
         }
     }
 
     #[test]
-    fn a_peer_that_never_sent_a_heartbeat_is_silent_too() {
+    fn a_peer_that_was_met_just_now_gets_time_to_start() {
         let suspicion = Suspicion::new(Millis(5));
-        assert!(!suspicion.is_silent(Millis(5 + SILENCE_MS_MIN - 1)));
-        assert!(suspicion.is_silent(Millis(5 + SILENCE_MS_MIN)));
+        assert!(!is_silent(&suspicion, Millis(5 + SILENCE_MS_MIN_UNKNOWN - 1)));
+        assert!(is_silent(&suspicion, Millis(5 + SILENCE_MS_MIN_UNKNOWN)));
+        let (suspicion, now) = after((0..INTERVALS_KNOWN_MIN as u64).map(|_| 100));
+        assert!(!is_silent(&suspicion, now.plus(SILENCE_MS_MIN)), "one interval is missing");
     }
 }

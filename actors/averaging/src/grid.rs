@@ -132,11 +132,17 @@ impl Grid {
     /// # Errors
     /// When `result` is no result of `part`; then nothing has changed.
     pub fn advance(&mut self, part: u32, result: &[u8]) -> Result<(), CodecError> {
-        mean_result::check_result(&self.layout, part, result)?;
-        let (_, values) = mean_result::parse(self.layout.range(part).len(), result)?;
+        if part >= self.layout.parts() {
+            return Err(CodecError::NoSuchPart { part, parts: self.layout.parts() });
+        }
+        let (_, values) = mean_result::split(self.layout.range(part).len(), result)?;
+        let largest: Vec<u32> = values
+            .chunks(BLOCK_ELEMENTS)
+            .map(|block| block.iter().fold(0, |largest, value| largest.max(mean_result::magnitude(*value))))
+            .collect();
+        mean_result::check_finite(largest.iter().copied().max().unwrap_or(0), values)?;
         let exponents = &mut self.exponents[self.layout.block_range(part)];
-        for (exponent, block) in exponents.iter_mut().zip(values.chunks(BLOCK_ELEMENTS)) {
-            let largest = block.iter().fold(0, |largest, value| largest.max(mean_result::magnitude(*value)));
+        for (exponent, largest) in exponents.iter_mut().zip(largest) {
             *exponent = ceil_log2(largest).unwrap_or(BLOCK_EXPONENT_MIN).max(BLOCK_EXPONENT_MIN);
         }
         Ok(())

@@ -7,7 +7,7 @@ use crate::totals::HEADER_BYTES;
 use crate::{CodecError, PartLayout};
 
 /// What a result says about its step.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ResultHeader {
     /// Samples (or tokens) in the mean.
     pub samples: u64,
@@ -65,7 +65,25 @@ pub(crate) fn encode(header: ResultHeader, values: impl ExactSizeIterator<Item =
 }
 
 /// The checked header and values of a result of `elements`.
-pub(crate) fn parse(elements: usize, bytes: &[u8]) -> Result<(ResultHeader, &[[u8; 4]]), CodecError> {
+fn parse(elements: usize, bytes: &[u8]) -> Result<(ResultHeader, &[[u8; 4]]), CodecError> {
+    let (header, values) = split(elements, bytes)?;
+    let largest = values.iter().fold(0, |largest, value| largest.max(magnitude(*value)));
+    check_finite(largest, values)?;
+    Ok((header, values))
+}
+
+/// Refuses values of which the `largest` magnitude is not that of a finite one. Without a branch for each value, as the
+/// magnitude bits of infinities and NaN are the largest.
+pub(crate) fn check_finite(largest: u32, values: &[[u8; 4]]) -> Result<(), CodecError> {
+    if largest < f32::INFINITY.to_bits() {
+        return Ok(());
+    }
+    let element = values.iter().position(|value| !f32::from_le_bytes(*value).is_finite()).unwrap_or(0);
+    Err(CodecError::NotFinite { element })
+}
+
+/// The checked header and the values of a result of `elements`, which [`check_finite`] has yet to see.
+pub(crate) fn split(elements: usize, bytes: &[u8]) -> Result<(ResultHeader, &[[u8; 4]]), CodecError> {
     let expected = HEADER_BYTES + 4 * elements;
     if bytes.len() != expected {
         return Err(CodecError::Length { expected, found: bytes.len() });
@@ -80,12 +98,6 @@ pub(crate) fn parse(elements: usize, bytes: &[u8]) -> Result<(ResultHeader, &[[u
     };
     check(&header)?;
     let values = bytes[HEADER_BYTES..].as_chunks::<4>().0;
-    // Branch-free first: the magnitude bits of infinities and NaN are the largest.
-    let largest = values.iter().fold(0, |largest, value| largest.max(magnitude(*value)));
-    if largest >= f32::INFINITY.to_bits() {
-        let element = values.iter().position(|value| !f32::from_le_bytes(*value).is_finite()).unwrap_or(0);
-        return Err(CodecError::NotFinite { element });
-    }
     Ok((header, values))
 }
 

@@ -14,7 +14,7 @@ use traind_protocol::wire::control::{ControlMessage, Progress};
 use traind_store::StoreError;
 
 use super::registration::Registering;
-use super::{CouncilInbox, CouncilParts, Published};
+use super::{CouncilInbox, CouncilParts, Loss, Published, Why};
 use crate::session::chain_of;
 
 /// Where the seat is kept in the store.
@@ -64,6 +64,14 @@ pub(super) struct CouncilDriver {
     pub(super) seats_shown: (BTreeSet<SeatId>, BTreeSet<SeatId>, BTreeSet<SeatId>),
     pub(super) next: VecDeque<Next>,
     pub(super) dirty: bool,
+    /// Nodes that were connected and are no more, at most [`traind_protocol::ledger::limits::NODES_MAX`].
+    pub(super) lost: BTreeMap<NodeId, Loss>,
+    /// What another coordinator said last on what jobs wait for.
+    pub(super) why_heard: Why,
+    /// When this one is to say it next.
+    pub(super) why_due: Millis,
+    /// Whether it said last that jobs wait.
+    pub(super) why_was_told: bool,
     pub(super) published: watch::Sender<Arc<Published>>,
     pub(super) progress: watch::Sender<Option<Progress>>,
 }
@@ -91,6 +99,10 @@ impl CouncilDriver {
             seats_shown: Default::default(),
             next: VecDeque::new(),
             dirty: true,
+            lost: BTreeMap::new(),
+            why_heard: Why::default(),
+            why_due: Millis::default(),
+            why_was_told: false,
             published,
             progress,
         };
@@ -169,7 +181,8 @@ impl CouncilDriver {
     fn deadline(&self) -> Millis {
         let now = self.now();
         let registering = self.wants_registration().then(|| self.registering.deadline(now).max(now.plus(1)));
-        [self.council.as_ref().map(Council::deadline), self.coordinator.deadline(), registering]
+        let telling = self.leading.then_some(self.why_due);
+        [self.council.as_ref().map(Council::deadline), self.coordinator.deadline(), registering, telling]
             .into_iter()
             .flatten()
             .min()
@@ -247,6 +260,7 @@ impl CouncilDriver {
                 break;
             }
         }
+        self.tell_why();
         if std::mem::take(&mut self.dirty) {
             self.publish();
         }

@@ -5,8 +5,10 @@ use traind_protocol::coordinator::CoordinatorInput;
 use traind_protocol::council::{Council, CouncilInput, CouncilOptions};
 use traind_protocol::ids::{Boot, NodeId, SeatId};
 use traind_protocol::ledger::Ledger;
+use traind_protocol::ledger::limits::NODES_MAX;
 use traind_protocol::wire::control::{ControlMessage, JobCheck, Registration, Report};
 
+use super::Loss;
 use super::driver::{CouncilDriver, CouncilError, Next};
 
 impl CouncilDriver {
@@ -14,6 +16,7 @@ impl CouncilDriver {
         match event {
             Event::PeerJoined { node, hello, .. } => {
                 self.peers.insert(node, hello.boot);
+                self.lost.remove(&node);
                 if hello.seat != SeatId::default() {
                     self.said_seats.insert(hello.seat, node);
                 }
@@ -45,6 +48,9 @@ impl CouncilDriver {
             LossEvidence::Replaced => "came back as a new process",
         };
         tracing::info!(peer = %node.short(), name = node.friendly_name(), reason, "peer lost");
+        if !self.peers.contains_key(&node) && (self.lost.len() < NODES_MAX || self.lost.contains_key(&node)) {
+            self.lost.insert(node, Loss { at: self.now(), reason });
+        }
         if let (true, Some(seat)) = (death_is_certain, self.seat_of(node)) {
             self.next.push_back(Next::Council(CouncilInput::PeerDied(seat)));
         }
@@ -69,6 +75,7 @@ impl CouncilDriver {
             }
             ControlMessage::Report(report) => self.report(from, report),
             ControlMessage::JobChecked(check) => self.job_checked(from, check),
+            ControlMessage::Waits(waits) => self.hear_why(from, waits),
             ControlMessage::Progress(progress) => {
                 if self.coordinator_node() == Some(from) {
                     self.progress.send_replace(Some(progress.clone()));

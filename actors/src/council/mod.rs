@@ -23,7 +23,7 @@ use traind_store::Store;
 
 pub use driver::{CouncilError, SEAT_KEY};
 pub use messages::{COUNCIL_INBOX_MAX, CouncilInbox, PingCouncil, Propose, StopRegistering};
-pub use published::Published;
+pub use published::{Loss, Published, Why};
 
 use crate::clock::Clock;
 use crate::fatal::Fatal;

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use traind_protocol::ids::{JobId, NodeId, SeatId};
+use traind_protocol::ids::{JobId, Millis, NodeId, SeatId};
 use traind_protocol::ledger::Ledger;
+use traind_protocol::wire::control::JobWait;
 
 /// The ledger and the council as this node knows them, replaced as a whole at each change.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,28 @@ pub struct Published {
     pub learners: BTreeSet<SeatId>,
     /// Nodes that this one is connected to, itself included.
     pub live: BTreeSet<NodeId>,
-    /// What each unfinished job waits for; filled on the coordinator only.
-    pub why: BTreeMap<JobId, Vec<String>>,
+    /// What each unfinished job waits for, as the coordinator said last.
+    pub why: Why,
+    /// Nodes of the ledger that this one was connected to and is no more.
+    pub lost: BTreeMap<NodeId, Loss>,
+}
+
+/// The coordinator's word on what jobs wait for.
+#[derive(Clone, Debug, Default)]
+pub struct Why {
+    /// Who said it: the node that coordinated then. `None` before the first word.
+    pub told_by: Option<NodeId>,
+    /// When, on this daemon's clock.
+    pub told_at: Millis,
+    /// What.
+    pub jobs: BTreeMap<JobId, Vec<JobWait>>,
+}
+
+/// The end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// When it was noticed, on this daemon's clock.
+    pub at: Millis,
+    /// What was seen.
+    pub reason: &'static str,
 }

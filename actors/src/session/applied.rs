@@ -26,8 +26,12 @@ impl SessionDriver {
             self.report(ReportEvent::Evaluated { step, chain: base, totals });
         }
         let step = step + 1;
+        tracing::debug!(step, computed = self.work().microbatches_computed, "step applied");
         let every = self.plan.checkpoint_every;
-        if step == self.plan.sync.steps || (every > 0 && step.is_multiple_of(every)) {
+        // The machine may have applied more than one step at once; only its last state can be the end.
+        let numbers = self.machine.numbers();
+        let is_early_end = numbers.has_ended() && self.machine.status().place.step == step;
+        if step == self.plan.sync.steps || is_early_end || (every > 0 && step.is_multiple_of(every)) {
             let purpose = CapturePurpose::Checkpoint { step, chain };
             self.command(TrainerCommand::Capture { purpose });
         }
@@ -40,7 +44,7 @@ impl SessionDriver {
     /// The trainer is done with a step. The figures go out with the next report, or now if there is none to come.
     pub(super) fn point_known(&mut self, point: StepPoint) {
         self.point = Some(point);
-        if point.step == self.plan.sync.steps
+        if self.finished.is_some_and(|(step, _)| step == point.step)
             && let Some(report) = self.reports.complete(point)
         {
             self.links.report(report);

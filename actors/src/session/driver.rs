@@ -109,12 +109,12 @@ impl SessionDriver {
     #[must_use]
     pub(super) fn new(
         plan: SessionPlan,
-        layout: traind_averaging::PartLayout,
+        (layout, evaluation): (traind_averaging::PartLayout, &traind_training::EvaluationSpec),
         links: SessionLinks,
         trainer: mpsc::Sender<TrainerCommand>,
         cancel_below: CancelBelow,
     ) -> Self {
-        let machine = SyncMachine::new(plan.sync.clone(), ExactNumbers::new(layout));
+        let machine = SyncMachine::new(plan.sync.clone(), ExactNumbers::new(layout, evaluation));
         let limits = SyncLimits {
             microbatches: plan.sync.microbatches,
             parts: plan.sync.parts,

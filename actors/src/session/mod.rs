@@ -6,6 +6,7 @@
 
 mod applied;
 mod driver;
+mod early_stopping;
 mod halted_state;
 mod links;
 mod messages;
@@ -20,6 +21,7 @@ mod trainer;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -52,6 +54,8 @@ pub struct SessionParts {
     pub me: Life,
     /// Device that training runs on.
     pub device: String,
+    /// Least time that a micro-batch takes; zero is no rest.
+    pub microbatch_time_min: Duration,
     /// The daemon's clock.
     pub clock: Clock,
     /// The network.

@@ -10,6 +10,7 @@ use traind_protocol::ledger::JobPlan;
 use traind_protocol::wire::data::DATA_PAYLOAD_BYTES_MAX;
 use traind_training::{DataFacts, DataSummary, JobSpec, Session};
 
+use super::early_stopping::EarlyStopping;
 use super::state;
 use super::trainer::chain_of;
 
@@ -96,10 +97,10 @@ pub fn plan_job(spec_toml: &str, needs: &JobNeeds, from: Option<&Path>) -> Resul
         Some(from) => {
             let training = traind_training::initial_state(&spec, from).map_err(|error| refused(&error))?;
             session.restore(&training).map_err(|error| refused(&error))?;
-            let grid = Grid::new(&layout);
+            let (grid, stopping) = (Grid::new(&layout), EarlyStopping::new(&spec.evaluation));
             Some(InitialState {
-                digest: state::digest(&grid, &session),
-                bytes: state::encode(&grid, &session),
+                digest: state::digest(&grid, stopping, &session),
+                bytes: state::encode(&grid, stopping, &session),
             })
         }
     };
@@ -108,6 +109,7 @@ pub fn plan_job(spec_toml: &str, needs: &JobNeeds, from: Option<&Path>) -> Resul
         microbatch_size: spec.batch.micro_batch_size,
         parts: layout.parts(),
         steps: spec.steps,
+        may_end_early: spec.evaluation.patience > 0,
         checkpoint_every: spec.checkpoint.every_steps,
         checkpoint_keep: spec.checkpoint.keep,
         nodes_min: spec.nodes.min,
@@ -131,7 +133,13 @@ pub fn check_job(spec_toml: &str, needs: &JobNeeds) -> Result<[u8; 32], String> 
 
 fn check_memory(spec: &JobSpec, data: &DataSummary, needs: &JobNeeds) -> Result<(), PlanError> {
     // What black is changes no size.
-    let facts = DataFacts { image_shape: data.shape, classes: data.classes, black: 0.0, bytes: data.bytes };
+    let facts = DataFacts {
+        image_shape: data.shape,
+        classes: data.classes,
+        tokens: spec.data.is_text(),
+        black: 0.0,
+        bytes: data.bytes,
+    };
     let refused = |error: traind_training::TrainingError| PlanError::Session { reason: chain_of(&error) };
     let bytes = traind_training::memory_estimate_bytes(spec, &facts).map_err(refused)?;
     match needs.memory_bytes_max {

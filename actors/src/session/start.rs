@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
 use traind_averaging::PartLayout;
@@ -13,7 +13,7 @@ use traind_training::{JobSpec, Session};
 use super::driver::{SessionDriver, SessionError, SessionPlan};
 use super::links::SessionLinks;
 use super::messages::{SESSION_INBOX_MAX, SessionInput, TRAINER_EVENTS_MAX, TRAINER_QUEUE_MAX};
-use super::trainer::{Trainer, chain_of, panic_message};
+use super::trainer::{Pace, Trainer, chain_of, panic_message};
 use super::{SessionParts, SharedWork};
 
 /// Starts the threads of a session and gives its queue.
@@ -43,12 +43,13 @@ pub(super) fn session(
         checkpoint_every: job.plan.checkpoint_every,
         work,
     };
-    let (spec_toml, device, fatal) = (job.spec_toml.clone(), parts.device.clone(), parts.fatal.clone());
+    let (spec_toml, fatal) = (job.spec_toml.clone(), parts.fatal.clone());
+    let pace = Pace { device: parts.device.clone(), microbatch_time_min: parts.microbatch_time_min };
     // Every line of the session's and the trainer's log names the job.
     let span = tracing::info_span!("session", job = %job.id);
     let started = std::thread::Builder::new().name("session".to_owned()).spawn(move || {
         let _entered = span.enter();
-        let outcome = catch_unwind(AssertUnwindSafe(|| run(plan, &spec_toml, &device, links, inputs)))
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(plan, &spec_toml, &pace, links, inputs)))
             .unwrap_or_else(|panic| Err(SessionError::Panicked { message: panic_message(&*panic) }));
         if let Err(error) = outcome {
             fatal.raise("running a session", &error);
@@ -61,19 +62,20 @@ pub(super) fn session(
 fn run(
     plan: SessionPlan,
     spec_toml: &str,
-    device: &str,
+    pace: &Pace,
     links: SessionLinks,
     inputs: mpsc::Receiver<SessionInput>,
 ) -> Result<(), SessionError> {
     let refused = |reason: String| SessionError::Start { reason };
     let spec = JobSpec::parse(spec_toml).map_err(|error| refused(chain_of(&error)))?;
-    let session = Session::start(&spec, device).map_err(|error| refused(chain_of(&error)))?;
+    let session = Session::start(&spec, &pace.device).map_err(|error| refused(chain_of(&error)))?;
     let layout = PartLayout::new(session.layout().elements()).map_err(|error| refused(error.to_string()))?;
     let (events, trained) = mpsc::channel(TRAINER_EVENTS_MAX);
     let (commands, orders) = mpsc::channel(TRAINER_QUEUE_MAX);
     let cancel_below = Arc::new(AtomicU64::new(0));
-    let trainer = Trainer::new((spec, device.to_owned(), session), layout, Arc::clone(&cancel_below), events);
-    let driver = SessionDriver::new(plan, layout, links, commands, cancel_below);
+    let evaluation = spec.evaluation;
+    let trainer = Trainer::new((spec, pace.clone(), session), layout, Arc::clone(&cancel_below), events);
+    let driver = SessionDriver::new(plan, (layout, &evaluation), links, commands, Arc::clone(&cancel_below));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -86,7 +88,8 @@ fn run(
         })
         .map_err(|error| refused(format!("no thread for the trainer: {error}")))?;
     let outcome = runtime.block_on(driver.run(inputs, trained));
-    // The driver is gone and with it the trainer's queue: it ends after the micro-batch in hand.
+    // The driver is gone and with it the trainer's queue: it ends after the micro-batch in hand, without a rest.
+    cancel_below.store(u64::MAX, Ordering::Release);
     let _ = training.join();
     outcome
 }

@@ -1,7 +1,7 @@
 //! The whole state of a job at a step boundary, as bytes: what checkpoints hold and joiners receive.
 //!
-//! Layout: magic, length of the grid (u64 little endian), grid, training state. Everything that decides the future is
-//! in it and in the digest: block exponents, parameters, optimiser, step, seed.
+//! Layout: magic, what the tests gave ([`EarlyStopping`]), length of the grid (u64 little endian), grid, training state.
+//! Everything that decides the future is in it and in the digest: tests, block exponents, parameters, optimiser, step, seed.
 
 use bytes::{Bytes, BytesMut};
 use thiserror::Error;
@@ -9,9 +9,11 @@ use traind_averaging::Grid;
 use traind_protocol::ids::Digest;
 use traind_training::Session;
 
-const MAGIC: &[u8; 8] = b"TRNDST01";
-const HEAD_BYTES: usize = 16;
-const DIGEST_CONTEXT: &str = "traind state digest v1";
+use super::early_stopping::{EARLY_STOPPING_BYTES, EarlyStopping};
+
+const MAGIC: &[u8; 8] = b"TRNDST02";
+const HEAD_BYTES: usize = MAGIC.len() + EARLY_STOPPING_BYTES + size_of::<u64>();
+const DIGEST_CONTEXT: &str = "traind state digest v2";
 
 /// Bytes that are no state of this job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -22,27 +24,35 @@ pub struct MalformedState {
 
 /// The parts of an encoded state.
 pub(super) struct StateParts<'a> {
+    /// What the tests gave.
+    pub(super) stopping: [u8; EARLY_STOPPING_BYTES],
     /// Encoded block exponents.
     pub(super) grid: &'a [u8],
     /// Encoded training state.
     pub(super) training: &'a [u8],
 }
 
-/// Encodes the state that `grid` and `session` hold.
+/// Encodes the state that these hold.
 #[must_use]
-pub(super) fn encode(grid: &Grid, session: &Session) -> Bytes {
-    encode_into(BytesMut::new(), grid, session)
+pub(super) fn encode(grid: &Grid, stopping: EarlyStopping, session: &Session) -> Bytes {
+    encode_into(BytesMut::new(), grid, stopping, session)
 }
 
 /// Encodes it over whatever `buffer` holds. One that has been used before costs a copy of the state; a fresh one costs the
 /// kernel's clearing of its pages on top.
 #[must_use]
-pub(super) fn encode_into(mut buffer: BytesMut, grid: &Grid, session: &Session) -> Bytes {
+pub(super) fn encode_into(
+    mut buffer: BytesMut,
+    grid: &Grid,
+    stopping: EarlyStopping,
+    session: &Session,
+) -> Bytes {
     let grid = grid.to_bytes();
     buffer.clear();
     let training_bytes = usize::try_from(session.state_bytes()).unwrap_or(0);
     buffer.reserve(HEAD_BYTES + grid.len() + training_bytes);
     buffer.extend_from_slice(MAGIC);
+    buffer.extend_from_slice(&stopping.to_bytes());
     buffer.extend_from_slice(&(grid.len() as u64).to_le_bytes());
     buffer.extend_from_slice(&grid);
     session.write_state(|piece| buffer.extend_from_slice(piece));
@@ -56,10 +66,13 @@ pub(super) fn encode_into(mut buffer: BytesMut, grid: &Grid, session: &Session) 
 pub(super) fn split(bytes: &[u8]) -> Result<StateParts<'_>, MalformedState> {
     let (head, body) =
         bytes.split_at_checked(HEAD_BYTES).ok_or(MalformedState { what: "shorter than its head" })?;
-    let (magic, length) = head.split_at(MAGIC.len());
+    let (magic, head) = head.split_at(MAGIC.len());
     if magic != MAGIC {
         return Err(MalformedState { what: "not a state, or of another version" });
     }
+    let (stopping, length) = head
+        .split_first_chunk::<EARLY_STOPPING_BYTES>()
+        .ok_or(MalformedState { what: "shorter than its head" })?;
     let length = <[u8; 8]>::try_from(length)
         .map(u64::from_le_bytes)
         .ok()
@@ -67,7 +80,7 @@ pub(super) fn split(bytes: &[u8]) -> Result<StateParts<'_>, MalformedState> {
     let (grid, training) = length
         .and_then(|length| body.split_at_checked(length))
         .ok_or(MalformedState { what: "block exponents longer than the state" })?;
-    Ok(StateParts { grid, training })
+    Ok(StateParts { stopping: *stopping, grid, training })
 }
 
 /// The training state within a checkpoint's bytes, for whoever exports it.
@@ -88,8 +101,9 @@ pub(crate) fn digest_of_encoded(state: &[u8]) -> Digest {
 
 /// BLAKE3 over everything that decides the future.
 #[must_use]
-pub(super) fn digest(grid: &Grid, session: &Session) -> Digest {
+pub(super) fn digest(grid: &Grid, stopping: EarlyStopping, session: &Session) -> Digest {
     let mut hasher = blake3::Hasher::new_derive_key(DIGEST_CONTEXT);
+    hasher.update(&stopping.to_bytes());
     let grid = grid.to_bytes();
     hasher.update(&(grid.len() as u64).to_le_bytes());
     hasher.update(&grid);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -13,7 +14,7 @@ use traind_training::{JobSpec, Session};
 
 use super::numbers::ExactNumbers;
 use super::state;
-use super::trainer::{CapturePurpose, Trainer, TrainerCommand, TrainerError, TrainerEvent};
+use super::trainer::{CapturePurpose, Pace, Trainer, TrainerCommand, TrainerError, TrainerEvent};
 
 const JOB: &str = "name = \"unit\"\nmodel = \"lenet\"\ndata = \"digits\"\nsteps = 10\n\
                    [batch]\nmicro_batches = 4\nmicro_batch_size = 2\n";
@@ -32,15 +33,25 @@ fn bench() -> Bench {
 }
 
 fn bench_of(job: &str) -> Bench {
+    bench_at(job, Duration::ZERO)
+}
+
+/// The same with a trainer that takes its time.
+fn bench_at(job: &str, microbatch_time_min: Duration) -> Bench {
     let spec = JobSpec::parse(job).unwrap();
     let session = Session::start(&spec, "cpu").unwrap();
     let layout = PartLayout::new(session.layout().elements()).unwrap();
     let (told, events) = mpsc::channel(16);
     let (commands, orders) = mpsc::channel(16);
     let cancel_below = Arc::new(AtomicU64::new(0));
-    let trainer = Trainer::new((spec, "cpu".to_owned(), session), layout, Arc::clone(&cancel_below), told);
+    let pace = Pace { device: "cpu".to_owned(), microbatch_time_min };
+    let trainer = Trainer::new((spec, pace, session), layout, Arc::clone(&cancel_below), told);
     std::thread::spawn(move || trainer.run(orders));
     Bench { commands, events, cancel_below, layout }
+}
+
+fn numbers_of(layout: PartLayout) -> ExactNumbers {
+    ExactNumbers::new(layout, &JobSpec::parse(JOB).unwrap().evaluation)
 }
 
 impl Bench {
@@ -94,7 +105,7 @@ fn results(numbers: &ExactNumbers, layout: &PartLayout, computed: &[Vec<Bytes>])
 #[test]
 fn sums_of_real_gradients_do_not_depend_on_their_grouping() {
     let mut bench = bench();
-    let numbers = ExactNumbers::new(bench.layout);
+    let numbers = numbers_of(bench.layout);
     let computed = bench.compute(0);
     for part in 0..bench.layout.parts() {
         let one = |microbatch: usize| computed[microbatch][part as usize].clone();
@@ -110,7 +121,7 @@ fn sums_of_real_gradients_do_not_depend_on_their_grouping() {
 #[test]
 fn a_sum_beyond_the_exact_range_is_noticed() {
     let layout = PartLayout::new(1).unwrap();
-    let numbers = ExactNumbers::new(layout);
+    let numbers = numbers_of(layout);
     // At step 0 the grid is 2^-40, so 6000 is below 2^53 units and twice as much is not.
     let large: Bytes = Grid::new(&layout).quantise(0, &[6000.0], &Totals::of(1, 0.0)).unwrap().into();
     assert!(numbers.is_contribution(0, &large));
@@ -121,7 +132,7 @@ fn a_sum_beyond_the_exact_range_is_noticed() {
 #[test]
 fn a_restored_trainer_goes_on_with_the_same_bits() {
     let (mut first, mut second) = (bench(), bench());
-    let mut numbers = ExactNumbers::new(first.layout);
+    let mut numbers = numbers_of(first.layout);
     let computed = first.compute(0);
     let applied = results(&numbers, &first.layout, &computed);
     first.tell(TrainerCommand::Apply { step: 1, loss: 2.5, results: applied.clone() });
@@ -142,7 +153,7 @@ fn a_restored_trainer_goes_on_with_the_same_bits() {
     let (state, again) = first.capture();
     assert_eq!((state.as_ptr(), again), (place, digest));
 
-    let mut restored = ExactNumbers::new(second.layout);
+    let mut restored = numbers_of(second.layout);
     assert!(restored.restore(&state) && !restored.restore(&state[..state.len() / 2][..20]));
     second.tell(TrainerCommand::Restore { request: 5, state: state.clone(), digest: Some(digest) });
     assert!(matches!(second.hear(), TrainerEvent::Restored { request: 5 }));
@@ -160,8 +171,8 @@ fn a_state_with_another_digest_or_a_lying_head_ends_the_trainer() {
     let mut bench = bench();
     let (state, _digest) = bench.capture();
     let mut lying = state.to_vec();
-    lying[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
-    assert!(state::split(&lying).is_err() && state::split(&state[..10]).is_err());
+    lying[20..28].copy_from_slice(&u64::MAX.to_le_bytes());
+    assert!(state::split(&lying).is_err() && state::split(&state[..27]).is_err());
     bench.tell(TrainerCommand::Restore { request: 1, state, digest: Some(Digest([0; 32])) });
     let event = bench.hear();
     assert!(matches!(event, TrainerEvent::Failed(TrainerError::State { .. })), "{event:?}");
@@ -177,12 +188,30 @@ fn cancelled_computations_are_not_computed() {
     bench.capture();
 }
 
+#[test]
+fn a_micro_batch_takes_its_least_time_unless_nobody_wants_it_any_more() {
+    let least = Duration::from_millis(40);
+    let mut paced = bench_at(JOB, least);
+    let began = Instant::now();
+    let computed = paced.compute(0);
+    assert!(began.elapsed() >= 4 * least, "{:?} for four", began.elapsed());
+    assert_eq!(computed, bench().compute(0), "the pace changes no bit");
+
+    let mut resting = bench_at(JOB, Duration::from_secs(3600));
+    let microbatches = IndexSet::full(4);
+    resting.tell(TrainerCommand::Compute { step: 0, base: BASE, microbatches, generation: 0 });
+    resting.cancel_below.store(1, Ordering::Release);
+    // Ends, at the latest after the micro-batch that was begun.
+    resting.tell(TrainerCommand::Capture { purpose: CapturePurpose::Snapshot { request: 1 } });
+    while !matches!(resting.hear(), TrainerEvent::Captured { .. }) {}
+}
+
 /// Every micro-batch carries a slice of the test, where the state is to be tested, and only there.
 #[test]
 fn held_out_samples_are_tested_once_with_the_micro_batches_of_a_step() {
     let job = format!("{JOB}[evaluation]\nevery_steps = 2\n");
     let mut bench = bench_of(&job);
-    let mut numbers = ExactNumbers::new(bench.layout);
+    let mut numbers = numbers_of(bench.layout);
     for step in 0..4 {
         let computed = bench.compute(step);
         let results = results(&numbers, &bench.layout, &computed);
@@ -193,4 +222,25 @@ fn held_out_samples_are_tested_once_with_the_micro_batches_of_a_step() {
         assert!(matches!(bench.hear(), TrainerEvent::Applied(_)));
         numbers.advance(&results);
     }
+}
+
+/// A loss that would have to fall by a hundred nats is never better, so the second test ends the job: for the arithmetic and for
+/// the trainer alike, and for whoever gets the state later.
+#[test]
+fn a_job_without_progress_ends_with_the_step_that_carries_the_test() {
+    let job = format!("{JOB}[evaluation]\nevery_steps = 1\npatience = 1\nimprovement_min = 100\n");
+    let mut bench = bench_of(&job);
+    let mut numbers = ExactNumbers::new(bench.layout, &JobSpec::parse(&job).unwrap().evaluation);
+    for step in 0..3 {
+        assert!(!numbers.has_ended(), "{step}");
+        let computed = bench.compute(step);
+        let results = results(&numbers, &bench.layout, &computed);
+        bench.tell(TrainerCommand::Apply { step: step + 1, loss: 0.0, results: results.clone() });
+        assert!(matches!(bench.hear(), TrainerEvent::Applied(_)));
+        numbers.advance(&results);
+    }
+    assert!(numbers.has_ended());
+    let (state, _digest) = bench.capture();
+    let mut restored = ExactNumbers::new(bench.layout, &JobSpec::parse(&job).unwrap().evaluation);
+    assert!(restored.restore(&state) && restored.has_ended());
 }

@@ -4,16 +4,18 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::mpsc;
-use traind_averaging::{Grid, HeldOut, PartLayout, Totals, decode_result};
+use traind_averaging::{Grid, HeldOut, PartLayout, Totals, check_result, decode_result};
 use traind_protocol::ids::{Chain, Digest, Epoch};
 use traind_protocol::index_set::IndexSet;
 use traind_protocol::wire::control::StepPoint;
 use traind_training::{AppliedUpdate, JobSpec, Session, TrainingError};
 
+use super::early_stopping::EarlyStopping;
 use super::state;
 
 /// What the trainer is told to do.
@@ -184,12 +186,25 @@ pub enum TrainerError {
 /// Computations of a generation below this number are skipped.
 pub(super) type CancelBelow = Arc<AtomicU64>;
 
+/// Longest that a resting trainer does not look whether its computation is still wanted.
+const REST_SLICE_MAX: Duration = Duration::from_millis(5);
+
+/// Where the trainer computes, and how fast it may at most.
+#[derive(Clone, Debug)]
+pub(super) struct Pace {
+    /// Device, as `cpu` or `cuda:0`.
+    pub(super) device: String,
+    /// Least time from the begin of a micro-batch to its contributions; zero is no rest.
+    pub(super) microbatch_time_min: Duration,
+}
+
 /// Everything the trainer thread owns.
 pub(super) struct Trainer {
     spec: JobSpec,
-    device: String,
+    pace: Pace,
     session: Session,
     grid: Grid,
+    stopping: EarlyStopping,
     layout: PartLayout,
     gradient: Vec<f32>,
     cancel_below: CancelBelow,
@@ -199,17 +214,18 @@ pub(super) struct Trainer {
 }
 
 impl Trainer {
-    /// A trainer of `spec` on `device`, whose `session` is at step 0.
+    /// A trainer of `spec` at that pace, whose `session` is at step 0.
     #[must_use]
     pub(super) fn new(
-        (spec, device, session): (JobSpec, String, Session),
+        (spec, pace, session): (JobSpec, Pace, Session),
         layout: PartLayout,
         cancel_below: CancelBelow,
         events: mpsc::Sender<TrainerEvent>,
     ) -> Self {
-        let grid = Grid::new(&layout);
+        let (grid, stopping) = (Grid::new(&layout), EarlyStopping::new(&spec.evaluation));
         let gradient = vec![0.0; layout.elements()];
-        Self { spec, device, session, grid, layout, gradient, cancel_below, events, captured: Bytes::new() }
+        let captured = Bytes::new();
+        Self { spec, pace, session, grid, stopping, layout, gradient, cancel_below, events, captured }
     }
 
     /// Executes commands until the channel closes or something cannot go on.
@@ -246,7 +262,7 @@ impl Trainer {
                 let state = self.capture();
                 // Training waits for the copy alone; whoever writes a checkpoint computes its digest.
                 let digest = matches!(purpose, CapturePurpose::Halt { .. })
-                    .then(|| state::digest(&self.grid, &self.session));
+                    .then(|| state::digest(&self.grid, self.stopping, &self.session));
                 Ok(self.tell(TrainerEvent::Captured { purpose, state, digest }))
             }
             TrainerCommand::Restore { request, state, digest } => {
@@ -262,7 +278,7 @@ impl Trainer {
                     .session
                     .evaluate()
                     .map_err(|source| TrainerError::Training { doing: "testing the model", source })?;
-                let digest = state::digest(&self.grid, &self.session);
+                let digest = state::digest(&self.grid, self.stopping, &self.session);
                 let (correct, total) = (evaluation.correct, evaluation.total);
                 Ok(self.tell(TrainerEvent::Evaluated { digest, correct, total }))
             }
@@ -272,7 +288,7 @@ impl Trainer {
     /// The present state, encoded.
     fn capture(&mut self) -> Bytes {
         let buffer = std::mem::take(&mut self.captured).try_into_mut().unwrap_or_default();
-        self.captured = state::encode_into(buffer, &self.grid, &self.session);
+        self.captured = state::encode_into(buffer, &self.grid, self.stopping, &self.session);
         self.captured.clone()
     }
 
@@ -281,6 +297,7 @@ impl Trainer {
             if self.cancel_below.load(Ordering::Acquire) > generation {
                 return true;
             }
+            let began = Instant::now();
             let outcome = catch_unwind(AssertUnwindSafe(|| self.contributions(step, microbatch)))
                 .unwrap_or_else(|panic| Err(format!("the computation panicked: {}", panic_message(&*panic))));
             let event = match outcome {
@@ -290,11 +307,24 @@ impl Trainer {
                     TrainerEvent::ComputeFailed { step, base, microbatch, samples, reason }
                 }
             };
+            self.rest(began, generation);
             if !self.tell(event) {
                 return false;
             }
         }
         true
+    }
+
+    /// Leaves the device to others for what a computation that `began` then leaves of its least time, or until nobody
+    /// wants it any more.
+    fn rest(&self, began: Instant, generation: u64) {
+        while self.cancel_below.load(Ordering::Acquire) <= generation {
+            let left = self.pace.microbatch_time_min.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(REST_SLICE_MAX));
+        }
     }
 
     fn contributions(&mut self, step: u64, microbatch: u32) -> Result<Vec<Bytes>, String> {
@@ -337,15 +367,19 @@ impl Trainer {
                 .map_err(|source| TrainerError::Result { part, source })?;
             self.grid.advance(part, result).map_err(|source| TrainerError::Result { part, source })?;
         }
+        if let Some(head) = results.first().and_then(|first| check_result(&self.layout, 0, first).ok()) {
+            self.stopping.advance(&head);
+        }
         self.session
             .apply(&self.gradient)
             .map_err(|source| TrainerError::Training { doing: "applying a step", source })
     }
 
     fn restart(&mut self) -> Result<(), TrainerError> {
-        self.session = Session::start(&self.spec, &self.device)
+        self.session = Session::start(&self.spec, &self.pace.device)
             .map_err(|source| TrainerError::Training { doing: "going back to step 0", source })?;
         self.grid = Grid::new(&self.layout);
+        self.stopping.reset();
         Ok(())
     }
 
@@ -357,7 +391,10 @@ impl Trainer {
             .restore(parts.training)
             .map_err(|source| TrainerError::Training { doing: "restoring a state", source })?;
         self.grid = grid;
-        let found = state::digest(&self.grid, &self.session);
+        if !self.stopping.restore(parts.stopping) {
+            return Err(TrainerError::State { reason: "what its tests gave is malformed".to_owned() });
+        }
+        let found = state::digest(&self.grid, self.stopping, &self.session);
         match expected {
             Some(expected) if expected != found => Err(TrainerError::State {
                 reason: format!("its digest is {found}, the ledger names {expected}"),

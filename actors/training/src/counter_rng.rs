@@ -17,6 +17,10 @@ pub(crate) enum Purpose {
     Initialisation = 1,
     /// The order of samples; the stream is the epoch of the data.
     SampleOrder = 2,
+    /// What dropout drops; the stream is the step, the micro-batch and the layer.
+    Dropout = 3,
+    /// Which token is drawn; blocks count the tokens of a text.
+    Sampling = 4,
 }
 
 /// A sequence of numbers that is a function of (seed, purpose, stream).
@@ -32,6 +36,12 @@ impl CounterRng {
         Self { seed, purpose, stream }
     }
 
+    /// Another sequence for part `number` of whatever this one is for.
+    pub(crate) fn branch(&self, number: u32) -> Self {
+        // Streams with branches count steps and micro-batches: below 2^40.
+        Self { stream: self.stream ^ u64::from(number) << 44, ..*self }
+    }
+
     /// Block `index`: 128 random bits.
     pub(crate) fn block(&self, index: u32) -> [u32; 4] {
         let counter = [index, low(self.stream), high(self.stream), self.purpose as u32];
@@ -45,6 +55,25 @@ impl CounterRng {
         let bits = u64::from(first) | u64::from(second) << 32;
         let product = u128::from(bits) * u128::from(bound);
         u32::try_from(product >> 64).expect("the high half of a product is below its second factor")
+    }
+
+    /// Fills `out` with normal numbers of this standard deviation: Box and Muller, "A note on the generation of random normal
+    /// deviates" (1958), two from the halves of each block, by functions of software that have the same bits everywhere.
+    pub(crate) fn fill_normal(&self, deviation: f32, out: &mut [f32]) {
+        // Half an odd multiple of 2^-32: never zero, whose logarithm is infinite.
+        let uniform = |bits: u32| (f64::from(bits) + 0.5) / 4_294_967_296.0;
+        for (index, four) in (0u32..).zip(out.chunks_mut(4)) {
+            let bits = self.block(index);
+            let pair = |first: u32, second: u32| {
+                let radius = (-2.0 * libm::log(uniform(first))).sqrt();
+                let angle = std::f64::consts::TAU * uniform(second);
+                [radius * libm::cos(angle), radius * libm::sin(angle)]
+            };
+            let normal = [pair(bits[0], bits[1]), pair(bits[2], bits[3])];
+            for (value, normal) in four.iter_mut().zip(normal.as_flattened()) {
+                *value = (normal * f64::from(deviation)) as f32;
+            }
+        }
     }
 
     /// Fills `out` with numbers uniform in `[-bound, bound)`: four from each block, in order. Only a conversion,
@@ -106,6 +135,20 @@ mod tests {
         // Standard errors: 0.289 / 200 for the mean, 0.0745 / 200 for the mean square; five of each.
         assert!(mean.abs() < 5.0 * 0.289 / 200.0, "mean {mean}");
         assert!((square - 1.0 / 12.0).abs() < 5.0 * 0.0745 / 200.0, "mean square {square}");
+    }
+
+    #[test]
+    fn normal_numbers_have_mean_variance_and_tails_of_the_normal_distribution() {
+        let mut values = vec![0f32; 40_002];
+        CounterRng::new(7, Purpose::Initialisation, 3).fill_normal(0.5, &mut values);
+        let share = |bound: f32| {
+            values.iter().filter(|value| value.abs() < bound).count() as f64 / values.len() as f64
+        };
+        let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / values.len() as f64;
+        // Five standard errors: 0.0025 of the mean, 0.0023 of the share within one deviation.
+        assert!(mean.abs() < 5.0 * 0.0025, "mean {mean}");
+        assert!((share(0.5) - 0.682_689).abs() < 5.0 * 0.0023, "{}", share(0.5));
+        assert!((share(1.0) - 0.954_500).abs() < 5.0 * 0.001, "{}", share(1.0));
     }
 
     #[test]

@@ -6,14 +6,21 @@
 //! far: the initial parameters and the order of samples come from the seed through a counter-based generator, and
 //! neither the number of threads nor the process changes a bit. Unlike processors may: see [`numeric_class`].
 
+mod batch;
+mod composed;
 mod counter_rng;
 mod data;
 mod data_facts;
 mod device;
+mod direct;
 mod evaluation;
+mod language;
 mod layers;
+mod memory;
 mod memory_estimate;
 mod models;
+mod network;
+mod numbers;
 mod numeric_class;
 mod optimiser;
 mod parameter_layout;
@@ -21,26 +28,34 @@ mod portable;
 mod session;
 mod spec;
 mod state;
+mod step_samples;
 mod threads;
 mod training_error;
 
-pub use data::{DataError, DataSet, DataSummary, Normalisation, check_data};
+pub use data::{
+    DataError, DataSet, DataSummary, Normalisation, TextError, Tokenizer, check_data, set_tokenizer_cache,
+};
 pub use data_facts::DataFacts;
 pub use device::{check_device, device_count};
+pub use direct::{Decoder, DirectBatch, DirectTraining};
 pub use evaluation::Evaluation;
+pub use language::{LanguageModel, Sampling, TextEnd, open_tokenizer};
 pub use memory_estimate::{memory_estimate_bytes, state_bytes};
+pub use numbers::Real;
 pub use numeric_class::numeric_class;
 pub use parameter_layout::{ParameterLayout, ParameterPlace};
 pub use portable::{
     BorderConfig, CONFIG_FILE, ExportFacts, ExportedModel, MODEL_FILE, ModelConfig, ModelSnapshot,
-    PortableError, ProvenanceConfig, TensorProblem, export_model, export_state, import_parameters,
-    initial_state,
+    PortableError, ProvenanceConfig, TOKENIZER_FILE, TensorProblem, export_model, export_state,
+    import_parameters, initial_state, model_from_directory, refuse_pickle,
 };
 pub use session::{AppliedUpdate, MicrobatchOutcome, Session};
 pub use spec::{
-    BatchSpec, CheckpointSpec, CsvSpec, DataSpec, EvaluationSpec, JobSpec, LabelColumn, ModelSpec, NodesSpec,
-    OptimiserSpec, Problem, ScheduleSpec, SpecError,
+    BatchSpec, CheckpointSpec, CsvSpec, DataSpec, DecaySpec, EmaSpec, EvaluationSpec, Gpt2Activation,
+    Gpt2Spec, JobSpec, LabelColumn, LayerSpec, LlamaSpec, ModelSpec, NodesSpec, OptimiserSpec, PrecisionSpec,
+    Problem, ScheduleSpec, SequentialSpec, SpecError, TextKind, TextSpec,
 };
 pub use state::StateError;
-pub use threads::{ThreadSetting, set_threads};
+pub use step_samples::{StepSamples, step_samples};
+pub use threads::{ThreadSetting, prepare_threads, set_threads};
 pub use training_error::TrainingError;

@@ -19,7 +19,7 @@ const EXCHANGE_COPIES: u64 = 4;
 /// # Errors
 /// When the model does not take such data or has too many parameters.
 pub fn state_bytes(spec: &JobSpec, data: &DataFacts) -> Result<u64, TrainingError> {
-    Ok(encoded_bytes(elements(spec, data)?, spec.optimiser.moments()) as u64)
+    Ok(encoded_bytes(elements(spec, data)?, spec.kept_vectors()) as u64)
 }
 
 /// About how much memory a node needs for this job on such data, in bytes, beside the program itself: parameters, moments,
@@ -29,7 +29,7 @@ pub fn state_bytes(spec: &JobSpec, data: &DataFacts) -> Result<u64, TrainingErro
 /// # Errors
 /// As [`state_bytes`].
 pub fn memory_estimate_bytes(spec: &JobSpec, data: &DataFacts) -> Result<u64, TrainingError> {
-    let moments = spec.optimiser.moments() as u64;
+    let moments = spec.kept_vectors() as u64;
     let copies = PARAMETER_COPIES + moments + GRADIENT_COPIES + EXCHANGE_COPIES;
     let samples = u64::from(spec.batch.micro_batch_size).max(EVALUATION_SAMPLES as u64);
     let activations = samples * spec.model.activation_elements(data);

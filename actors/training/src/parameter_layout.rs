@@ -1,6 +1,6 @@
 //! Where each parameter lies in the flat vector.
 
-use crate::models::ParameterDeclaration;
+use crate::{models::ParameterDeclaration, spec::DecaySpec};
 
 /// One parameter's place in the flat vector.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,22 @@ impl ParameterLayout {
         &self.places
     }
 
+    /// The number of the parameter of this name in [`Self::places`].
+    pub(crate) fn index(&self, name: &str) -> Option<usize> {
+        self.places.binary_search_by(|place| place.name.as_str().cmp(name)).ok()
+    }
+
+    /// Places that such a decay is not for, ascending.
+    pub(crate) fn lasting_places(&self, decay: DecaySpec) -> Vec<std::ops::Range<usize>> {
+        let lasts = |place: &&ParameterPlace| decay == DecaySpec::Matrices && place.shape.len() < 2;
+        self.places.iter().filter(lasts).map(ParameterPlace::range).collect()
+    }
+
+    /// The parameter of this name.
+    pub(crate) fn place(&self, name: &str) -> Option<&ParameterPlace> {
+        self.index(name).map(|index| &self.places[index])
+    }
+
     /// The parameter that holds element `index` of the flat vector; `None` beyond its end.
     #[must_use]
     pub fn parameter_at(&self, index: usize) -> Option<&ParameterPlace> {
@@ -77,7 +93,7 @@ mod tests {
     use crate::{data_facts::DataFacts, spec::ModelSpec};
 
     fn layout(model: &ModelSpec) -> ParameterLayout {
-        let data = DataFacts { image_shape: [1, 32, 32], classes: 10, black: 0.0, bytes: 0 };
+        let data = DataFacts { image_shape: [1, 32, 32], classes: 10, black: 0.0, bytes: 0, tokens: false };
         ParameterLayout::new(&model.declarations(&data).unwrap())
     }
 

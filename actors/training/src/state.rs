@@ -3,7 +3,10 @@
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::spec::{BatchSpec, DataSpec, JobSpec, ModelSpec, OptimiserSpec, STEPS, ScheduleSpec};
+use crate::spec::{
+    BatchSpec, DataSpec, DecaySpec, EmaSpec, JobSpec, ModelSpec, OptimiserSpec, PrecisionSpec, STEPS,
+    ScheduleSpec,
+};
 
 const MAGIC: [u8; 8] = *b"TRNDSTAT";
 /// Of the format below; another one is refused.
@@ -63,6 +66,14 @@ pub enum StateError {
 }
 
 impl State {
+    /// What is tested and exported: the average, if the job has one, the parameters otherwise.
+    pub(crate) fn tested(&self, spec: &JobSpec) -> &[f32] {
+        match spec.ema {
+            Some(_) => &self.moments[self.moments.len() - self.parameters.len()..],
+            None => &self.parameters,
+        }
+    }
+
     /// Gives the bytes piece by piece.
     pub(crate) fn encode(&self, mut write: impl FnMut(&[u8])) {
         write(&MAGIC);
@@ -142,10 +153,30 @@ pub(crate) fn fingerprint(spec: &JobSpec) -> [u8; FINGERPRINT_BYTES] {
         batch: &'a BatchSpec,
         optimiser: &'a OptimiserSpec,
         schedule: &'a ScheduleSpec,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        weight_decay_of: Option<DecaySpec>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        precision: Option<PrecisionSpec>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ema: Option<EmaSpec>,
     }
-    let JobSpec { seed, steps, model, data, batch, optimiser, schedule, .. } = spec;
+    let JobSpec {
+        seed, steps, model, data, batch, optimiser, schedule, weight_decay_of, precision, ema, ..
+    } = spec;
     let schedule_steps = if schedule.depends_on_steps() { *steps } else { 0 };
-    let decisive = Decisive { seed: *seed, schedule_steps, model, data, batch, optimiser, schedule };
+    // What was not there once is left out where it decides nothing: states of older jobs stay theirs.
+    let decisive = Decisive {
+        seed: *seed,
+        schedule_steps,
+        model,
+        data,
+        batch,
+        optimiser,
+        schedule,
+        weight_decay_of: Some(*weight_decay_of).filter(|decay| *decay != DecaySpec::All),
+        precision: Some(*precision).filter(|precision| *precision != PrecisionSpec::Float32),
+        ema: *ema,
+    };
     let text = toml::to_string(&decisive).expect("numbers, names and lists always serialise");
     *blake3::hash(text.as_bytes()).as_bytes()
 }

@@ -33,15 +33,62 @@ pub enum TrainingError {
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// Images of a shape that the model does not take.
-    #[error("model {model} takes {takes}, the data set has images of {}", shape_text(.image_shape))]
+    /// Data that the model does not take.
+    #[error("model {model} takes {takes}, the data set has {data}")]
     ModelAndData {
         /// The model's name in job files.
         model: &'static str,
         /// What it takes.
         takes: &'static str,
-        /// Channels, height and width of the data set's images.
-        image_shape: [usize; 3],
+        /// What the data set has.
+        data: String,
+    },
+    /// A model that this build computes on the processor alone.
+    #[error("model {model} is computed on the processor only: give the node device \"cpu\"")]
+    ModelAndDevice {
+        /// The model's name in job files.
+        model: &'static str,
+    },
+    /// A precision that this build computes on the processor alone.
+    #[error("precision bfloat16 is computed on the processor only: give the node device \"cpu\"")]
+    PrecisionAndDevice,
+    /// A batch that does not fit the model.
+    #[error("the batch does not fit the model: {reason}")]
+    Batch {
+        /// Why.
+        reason: String,
+    },
+    /// A tokenizer with more ids than the model has embeddings.
+    #[error("the tokenizer has {tokens} ids, the model's table of embeddings {rows} rows: raise vocab_size")]
+    Vocabulary {
+        /// Ids of the tokenizer.
+        tokens: usize,
+        /// Rows of the table.
+        rows: usize,
+    },
+    /// A sequence that is longer than the model's context.
+    #[error("sequences have {context} tokens, the model takes at most {positions}")]
+    Context {
+        /// Tokens of a sequence.
+        context: usize,
+        /// The most that the model takes.
+        positions: usize,
+    },
+    /// A text to go on with that the model's context has no room for, or that has no tokens.
+    #[error("the prompt has {tokens} tokens, the model goes on with 1 to {}", .positions.saturating_sub(1))]
+    Prompt {
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// The most that the model takes.
+        positions: usize,
+    },
+    /// A layer of a list whose kernel or window is larger than what it gets.
+    #[error("model.layers[{layer}] gets {}, which is too small for it", shape_text(.input))]
+    LayerInput {
+        /// Its number, from 0.
+        layer: usize,
+        /// Channels, height and width of what it gets.
+        input: [usize; 3],
     },
     /// A model that is too large for any node.
     #[error(
@@ -65,6 +112,15 @@ pub enum TrainingError {
     /// Parameters that the loss does not depend on: they would stay as they are while the loss still falls.
     #[error("{} of the model's parameters get no gradient: {}", .parameters.len(), .parameters.join(", "))]
     NoGradient {
+        /// Their names.
+        parameters: Vec<String>,
+    },
+    /// Parameters whose first gradient is infinite or NaN: the job would fail in its first step.
+    #[error(
+        "the first gradients of {} of the model's parameters are not finite: {}",
+        .parameters.len(), .parameters.join(", ")
+    )]
+    NotFiniteAtStart {
         /// Their names.
         parameters: Vec<String>,
     },

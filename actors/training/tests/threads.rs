@@ -2,7 +2,7 @@
 //! harness, since the environment may be changed only while a process has one thread.
 
 use anyhow::Result;
-use traind_training::{JobSpec, Session, ThreadSetting, set_threads};
+use traind_training::{DataFacts, DirectBatch, DirectTraining, JobSpec, Session, ThreadSetting, set_threads};
 
 /// Micro-batches large enough for `gemm` to share products among threads, and for candle to use its own pool
 /// if it had one.
@@ -12,6 +12,13 @@ const JOB: &str = "name = \"threads\"\nseed = 5\nsteps = 3\nmodel = \"lenet\"\nd
 const WIDE_JOB: &str = "name = \"wide\"\nsteps = 3\ndata = \"digits\"\n\
                         model = { kind = \"mlp\", hidden = [300] }\noptimiser = { kind = \"adamw\", clip_norm = 1 }\n\
                         [batch]\nmicro_batches = 2\nmicro_batch_size = 48\n";
+
+/// A language model large enough for every layer to share its rows among threads, with dropout.
+const LANGUAGE_JOB: &str = "name = \"language\"\nseed = 3\nsteps = 50\ndata = \"digits\"\n\
+                            optimiser = { kind = \"lion\", clip_norm = 1 }\nweight_decay_of = \"matrices\"\n\
+                            ema = { decay = 0.9 }\n[model]\nkind = \"llama\"\nvocab_size = 500\n\
+                            hidden_size = 64\nnum_hidden_layers = 2\nnum_key_value_heads = 2\n\
+                            max_position_embeddings = 96\ndropout = 0.1\n";
 
 fn main() -> Result<()> {
     if !cfg!(target_os = "linux") {
@@ -40,7 +47,25 @@ fn digest() -> Result<blake3::Hash> {
     for job in [JOB, WIDE_JOB] {
         train(&JobSpec::parse(job)?, &mut hasher)?;
     }
+    train_language(&mut hasher)?;
     Ok(hasher.finalize())
+}
+
+/// 50 steps on made-up tokens; every gradient and all parameters.
+fn train_language(hasher: &mut blake3::Hasher) -> Result<()> {
+    let spec = JobSpec::parse(LANGUAGE_JOB)?;
+    let context = 96;
+    let facts = DataFacts { image_shape: [1, 1, context], classes: 500, tokens: true, black: 0.0, bytes: 0 };
+    let mut training = DirectTraining::<f32>::new(&spec, &facts)?;
+    let tokens: Vec<u32> = (0..4 * 96 + 1).map(|place: u32| (place * place + place / 7) % 500).collect();
+    for _ in 0..spec.steps {
+        let (tokens, targets) = (&tokens[..4 * context], &tokens[1..]);
+        training.step(DirectBatch::Tokens { context, tokens, targets })?;
+        for value in training.gradient().iter().chain(training.parameters()) {
+            hasher.update(&value.to_le_bytes());
+        }
+    }
+    Ok(())
 }
 
 fn train(spec: &JobSpec, hasher: &mut blake3::Hasher) -> Result<()> {

@@ -50,6 +50,9 @@ pub struct Launch {
     pub logs: LogRing,
 }
 
+/// Where in the data directory tokenizers are kept that jobs train.
+const TOKENIZERS_DIRECTORY: &str = "tokenizers";
+
 /// Runs one daemon until it is told to stop, leaves its swarm, or something it cannot do without fails.
 ///
 /// # Errors
@@ -62,6 +65,7 @@ pub fn run(launch: Launch) -> anyhow::Result<()> {
     };
     traind_training::set_threads(threads);
     let opened = Opened::open(&launch.settings, threads)?;
+    traind_training::set_tokenizer_cache(&launch.settings.data_dir.join(TOKENIZERS_DIRECTORY));
     let node = opened.me.node;
     tracing::info!(node = %node, name = node.friendly_name(), threads, "traind starts");
     actix::System::new().block_on(serve(launch, threads, opened, started))

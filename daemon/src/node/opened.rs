@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tokio::sync::mpsc;
@@ -27,6 +28,7 @@ pub(super) struct Opened {
     pub(super) swarm: Option<SwarmId>,
     pub(super) network: Handle,
     memory_bytes_max: Option<u64>,
+    microbatch_time_min: Duration,
     found: Option<SwarmId>,
     events: mpsc::Receiver<Event>,
     data: mpsc::Receiver<DataEvent>,
@@ -83,7 +85,19 @@ impl Opened {
         };
         let (network, events, data) = traind_p2p::start(options).context("starting the network")?;
         let memory_bytes_max = settings.limits.memory_bytes_max;
-        Ok(Self { me, registration, swarm, network, memory_bytes_max, found, events, data, store })
+        let microbatch_time_min = settings.limits.micro_batch_time_min;
+        Ok(Self {
+            me,
+            registration,
+            swarm,
+            network,
+            memory_bytes_max,
+            microbatch_time_min,
+            found,
+            events,
+            data,
+            store,
+        })
     }
 
     /// The store, for whoever exports checkpoints and takes models in.
@@ -102,6 +116,7 @@ impl Opened {
             data: self.data,
             store: self.store,
             memory_bytes_max: self.memory_bytes_max,
+            microbatch_time_min: self.microbatch_time_min,
             fatal,
         }
     }

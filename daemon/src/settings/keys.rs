@@ -95,6 +95,9 @@ pub(super) const UPLOAD_RATE_MAX: u64 = 1_000_000_000_000;
 /// Longest time that a stop may take to hand over work: a service manager or a person waits for it.
 pub(super) const DRAIN_MAX: Duration = Duration::from_secs(3600);
 
+/// Longest time that a micro-batch may be made to take: a step of others waits for it.
+pub(super) const MICRO_BATCH_TIME_MAX: Duration = Duration::from_secs(60);
+
 /// The port that daemons listen on unless told otherwise.
 pub(super) const PORT_DEFAULT: u16 = 7440;
 
@@ -112,6 +115,11 @@ pub const KEYS: &[KeySpec] = &[
         name: "limits.upload",
         kind: Kind::OptionalRate { min: UPLOAD_RATE_MIN, max: UPLOAD_RATE_MAX },
         default: "\"\"",
+    },
+    KeySpec {
+        name: "limits.micro_batch_time",
+        kind: Kind::Duration { max: MICRO_BATCH_TIME_MAX },
+        default: "\"0 s\"",
     },
     KeySpec { name: "stop.drain_timeout", kind: Kind::Duration { max: DRAIN_MAX }, default: "\"60 s\"" },
     KeySpec { name: "log.level", kind: Kind::LogFilter, default: "\"info\"" },

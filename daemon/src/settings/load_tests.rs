@@ -58,6 +58,7 @@ fn without_any_source_the_defaults_hold() {
     assert_eq!(settings.control_socket, Path::new("/var/lib/traind/control.sock"));
     assert_eq!((settings.device.as_str(), settings.threads, settings.dev), ("auto", 0, false));
     assert_eq!((settings.limits.memory_bytes_max, settings.limits.upload_bytes_per_second_max), (None, None));
+    assert!(settings.limits.micro_batch_time_min.is_zero(), "nobody rests unasked");
     assert_eq!(settings.stop.drain_max, Duration::from_secs(60));
     assert!(settings.network.kademlia);
     assert_eq!(
@@ -168,13 +169,14 @@ fn bad_values_are_refused_with_place_key_and_what_is_allowed() {
 fn limits_times_and_addresses_arrive_with_their_units() {
     let case = Case::new().file(
         "traind.toml",
-        "[limits]\nmemory = \"8 GiB\"\nupload = \"400 Mbit/s\"\n[stop]\ndrain_timeout = \"2 min\"\n\
+        "[limits]\nmemory = \"8 GiB\"\nupload = \"400 Mbit/s\"\nmicro_batch_time = \"25 ms\"\n[stop]\ndrain_timeout = \"2 min\"\n\
          [metrics]\nlisten = \"[::1]:7441\"\ntensorboard = false\n[network]\nkademlia = false\n",
     );
     let case = case.variable("TRAIND_NETWORK__INTERFACES_EXCLUDED", "tun*, wg0");
     let settings = case.settings();
     assert_eq!(settings.limits.memory_bytes_max, Some(8 << 30));
     assert_eq!(settings.limits.upload_bytes_per_second_max, Some(50_000_000));
+    assert_eq!(settings.limits.micro_batch_time_min, std::time::Duration::from_millis(25));
     assert_eq!(settings.stop.drain_max, Duration::from_secs(120));
     assert_eq!(settings.metrics.listen, Some("[::1]:7441".parse().unwrap()));
     assert!(!settings.metrics.tensorboard && !settings.network.kademlia);

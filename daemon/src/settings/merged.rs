@@ -43,6 +43,7 @@ pub(super) struct Merged {
 struct MergedLimits {
     memory: String,
     upload: String,
+    micro_batch_time: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -110,6 +111,8 @@ impl Merged {
             limits: LimitSettings {
                 memory_bytes_max: size_bytes(&self.limits.memory),
                 upload_bytes_per_second_max: rate_bytes_per_second(&self.limits.upload),
+                // Every layer was checked, as below.
+                micro_batch_time_min: duration(&self.limits.micro_batch_time).unwrap_or(Duration::ZERO),
             },
             stop: StopSettings {
                 // Every layer was checked; a time that is none would be a bug, and must not hold up a stop.

@@ -74,6 +74,8 @@ pub struct LimitSettings {
     pub memory_bytes_max: Option<u64>,
     /// Most that is sent to all peers together, bytes per second. `None`: no limit.
     pub upload_bytes_per_second_max: Option<u64>,
+    /// Least time that a micro-batch takes: what its computation leaves of it, the processor rests. Zero: no rest.
+    pub micro_batch_time_min: Duration,
 }
 
 /// How the daemon stops.

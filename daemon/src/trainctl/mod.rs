@@ -8,6 +8,7 @@ mod failure;
 mod follow;
 mod interrupt;
 mod job_file;
+mod model_directory;
 mod model_file;
 mod output;
 mod progress;
@@ -30,7 +31,7 @@ use args::{Arguments, Verb};
 use failure::Failure;
 use output::{Loudness, Output, OutputOptions};
 
-pub use args::OutputFormat;
+pub use args::{DemoExample, OutputFormat};
 pub use daemon_process::DaemonCommand;
 pub use demo::{DemoOptions, demo_main};
 
@@ -105,14 +106,16 @@ async fn in_time(
 async fn dispatch(arguments: Arguments, output: &Output) -> Result<u8, Failure> {
     let socket: &Path = &socket::find(arguments.socket);
     match arguments.verb {
-        Verb::Demo { nodes, steps, keep } => {
+        Verb::Demo { nodes, example, steps, keep } => {
             let daemon = DaemonCommand::of_this_program()?;
-            demo::demo(&DemoOptions { nodes, steps, keep, daemon }, output).await
+            demo::demo(&DemoOptions { nodes, example, steps, keep, daemon }, output).await
         }
         Verb::Run { file } => run::run(socket, &file, output).await,
+        Verb::Generate(arguments) => verbs::generate(socket, &arguments, output).await,
         Verb::Status => verbs::status(socket, output).await,
         Verb::Node { verb } => verbs::node(socket, verb, output).await,
         Verb::Job { verb } => verbs::job(socket, verb, output).await,
+        Verb::Why { job } => verbs::why(socket, job, output).await,
         Verb::Checkpoint { verb } => verbs::checkpoint(socket, verb, output).await,
         Verb::Drain(arguments) => verbs::drain(socket, arguments, output).await,
         Verb::Undrain { node, this: _ } => verbs::undrain(socket, node, output).await,

@@ -12,7 +12,7 @@ use traind::control::api::{
 };
 use traind::control::{decode_line, encode_line};
 
-use crate::fake::{FAILED, FINISHED, Fake, JOB, PAUSED, REFUSED, data};
+use crate::fake::{FAILED, FINISHED, Fake, JOB, PAUSED, REFUSED, RUNNING, data};
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/snapshots").join(name)
@@ -104,6 +104,8 @@ fn request_number(request: &Request) -> usize {
         Request::Events { .. } => 20,
         Request::ConfigShow => 21,
         Request::Version => 22,
+        Request::JobWhy { .. } => 23,
+        Request::JobSamples { .. } => 24,
     }
 }
 
@@ -136,8 +138,10 @@ fn every_request() {
         Request::Events { tail: None, follow: true },
         Request::ConfigShow,
         Request::Version,
+        Request::JobWhy { job: job() },
+        Request::JobSamples { job: job(), step: 812 },
     ];
-    complete(requests.iter().map(request_number).collect(), 23);
+    complete(requests.iter().map(request_number).collect(), 25);
     same_lines("requests.jsonl", &requests);
 }
 
@@ -161,6 +165,8 @@ fn response_number(response: &Response) -> usize {
         Response::Config { .. } => 14,
         Response::Version(_) => 15,
         Response::Error(_) => 16,
+        Response::JobWhy(_) => 17,
+        Response::JobSamples(_) => 18,
     }
 }
 
@@ -206,8 +212,11 @@ fn every_answer() {
         Response::Version(data::version()),
         Response::Error(ApiError::unavailable("no coordinator")),
         Response::Error(refusal),
+        Response::JobWhy(data::why(RUNNING)),
+        Response::JobWhy(data::why(FINISHED)),
+        Response::JobSamples(data::samples(FINISHED, 5)),
     ];
-    complete(responses.iter().map(response_number).collect(), 17);
+    complete(responses.iter().map(response_number).collect(), 19);
     same_lines("answers.jsonl", &responses);
 }
 
@@ -266,6 +275,9 @@ fn every_table() {
         ("job-submit", &["job", "submit", &file]),
         ("job-submit-dry-run", &["job", "submit", &file, "--dry-run"]),
         ("job-wait", &["job", "wait", "digits"]),
+        ("why", &["why", "digits"]),
+        ("why-lost-council", &["why", "endless"]),
+        ("job-samples", &["job", "samples", "digits", "--step", "5"]),
         ("job-pause", &["job", "pause", "endless"]),
         ("job-resume", &["job", "resume", "resting"]),
         ("job-cancel", &["job", "cancel", "endless"]),

@@ -11,7 +11,7 @@ mod pretend_swarm;
 use std::process::ExitCode;
 
 use traind::cli::DAEMON_ARGUMENT;
-use traind::trainctl::{DaemonCommand, DemoOptions, OutputFormat, demo_main};
+use traind::trainctl::{DaemonCommand, DemoExample, DemoOptions, OutputFormat, demo_main};
 
 /// The first argument by which this program is the demo.
 const DEMO_ARGUMENT: &str = "__demo";
@@ -30,5 +30,8 @@ fn demo(is_json: bool) -> ExitCode {
     let daemon =
         DaemonCommand { program: std::env::current_exe().unwrap(), prefix: vec![DAEMON_ARGUMENT.into()] };
     let format = if is_json { OutputFormat::Json } else { OutputFormat::Table };
-    demo_main(&DemoOptions { nodes: 3, steps: Some(100), keep: false, daemon }, format)
+    demo_main(
+        &DemoOptions { nodes: 3, example: DemoExample::Digits, steps: Some(100), keep: false, daemon },
+        format,
+    )
 }

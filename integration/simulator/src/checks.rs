@@ -1,7 +1,7 @@
 //! The invariants, after every event.
 
 use traind_protocol::ids::{Chain, Epoch, Incarnation};
-use traind_protocol::invariants::{Place, agree, changes_nothing, exactly_once, is_expected};
+use traind_protocol::invariants::{Place, agree, changes_nothing, exactly_once, is_expected, used_once};
 use traind_protocol::numbers::Numbers;
 use traind_protocol::sync::SyncOutput;
 
@@ -44,7 +44,36 @@ impl World {
             let again = self.folded.entry((step, part, base)).or_default();
             *again += 1;
             self.report.refolds += u64::from(*again > 1);
-            self.claim_stable(step, base, "an owner folds the step after it");
+            if self.is_of_latest_lineage(index) {
+                self.claim_stable(step, base, "an owner folds the step after it");
+            }
+        }
+    }
+
+    /// Whether `index` has entered a view of the lineage that lives.
+    fn is_of_latest_lineage(&self, index: usize) -> bool {
+        let view = self.nodes[index].machine.as_ref().and_then(|machine| machine.place().view);
+        view.is_some_and(|view| view.0 == self.service.latest().incarnation)
+    }
+
+    /// D2: the samples behind the state that the members have now. A sample is named by its place in the endless
+    /// sequence of data epochs: step by step, micro-batch by micro-batch.
+    pub(crate) fn check_samples(&mut self) {
+        let Some(index) = (0..self.nodes.len()).find(|index| self.is_current(*index)) else { return };
+        let per_step = u64::from(self.plan.microbatches);
+        let first = self.oracle.state(self.plan.origin_step).0;
+        let (mut chain, to) = (self.nodes[index].chain, self.nodes[index].step);
+        let mut used = Vec::new();
+        while chain != first && chain != self.genesis {
+            let Some((before, step, microbatches)) = self.lineage.get(&chain) else {
+                return self.fail("D2", format!("nobody has applied what led to a state of step {to}"));
+            };
+            used.extend(microbatches.iter().map(|microbatch| step * per_step + u64::from(*microbatch)));
+            chain = *before;
+        }
+        let from = if chain == first { self.plan.origin_step } else { 0 };
+        if !used_once(used, from * per_step..to * per_step) {
+            self.fail("D2", format!("not every sample up to step {to} is used once"));
         }
     }
 
@@ -71,6 +100,10 @@ impl World {
         for (part, result) in results.iter().enumerate() {
             let leaves = leaves_of(result);
             self.check_leaves(&format!("node {index} applied part {part} of step {step}"), &leaves, base);
+        }
+        if let Some(result) = results.first() {
+            let microbatches = leaves_of(result).iter().map(|leaf| leaf.microbatch).collect();
+            self.lineage.insert(chain, (base, step, microbatches));
         }
         if !self.plan.unlike && !is_expected(chain, self.oracle.state(step + 1).0) {
             self.fail("B2", format!("node {index} is at another state than one processor after step {step}"));

@@ -1,21 +1,35 @@
 //! Faults stop; then the job must go on, without any timer.
 
+use traind_protocol::invariants::has_advanced;
 use traind_protocol::sync::SyncInput;
 use traind_protocol::view::{Member, Origin};
 
+use crate::coverage::Fault;
 use crate::node::{node_id, node_index};
+use crate::random::Random;
 use crate::world::World;
 
-/// Fair rounds in which everybody must make [`STEPS_TO_MAKE`] more steps. The worst seen stands in the report.
-const ROUNDS_MAX: u64 = 80;
+/// A fair round in virtual time: within it every message arrives and every computation ends, milliseconds.
+const ROUND_MS: u64 = 50;
+
+/// Once faults have stopped everybody must make [`STEPS_TO_MAKE`] more steps within this much virtual time,
+/// milliseconds. The worst seen stands in the report.
+const HEAL_MS_MAX: u64 = 2_000;
 
 /// Steps that everybody must make once faults have stopped.
 const STEPS_TO_MAKE: u64 = 3;
 
 impl World {
-    /// Faults stop, the dead are evicted: everybody makes three more steps. Then all rejoin, and again.
-    pub(crate) fn end(&mut self) {
+    /// Faults stop, the dead are evicted: everybody makes three more steps. Then all rejoin, and again. Whether the job
+    /// can go on.
+    pub(crate) fn end(&mut self) -> bool {
+        self.random = Random::new(self.plan.seed ^ self.action.wrapping_mul(0xd1b5_4a32_d192_ed03));
+        self.report.heals += 1;
+        self.tell(|| "HEAL".into());
         self.network.unblock_all();
+        for index in 0..self.nodes.len() {
+            self.nodes[index].paused = false;
+        }
         for (from, to, message) in std::mem::take(&mut self.network.limbo) {
             self.deliver(from, to, message);
         }
@@ -30,13 +44,15 @@ impl World {
         if !living.iter().any(|member| self.service.is_acknowledged(member)) {
             self.report.lineages_lost += 1;
             if !self.service.continuity && !living.is_empty() {
-                return self.fail("S1", "the latest view has no living member with the state".into());
+                self.fail("S1", "the latest view has no living member with the state".into());
             }
-            if !self.found_again() {
-                return;
+            if self.violation.is_some() || !self.found_again() {
+                return false;
             }
         } else if living.len() < latest.members.len() || latest.halt {
             self.commit(living);
+        } else {
+            self.announce();
         }
         self.make_steps("after the faults");
         self.halt_twice();
@@ -53,6 +69,8 @@ impl World {
         self.check_all_agree();
         self.check_models();
         self.check_work();
+        self.check_samples();
+        self.violation.is_none()
     }
 
     /// The job halts, somebody dies, it halts again at the same step; then it may go on.
@@ -77,14 +95,15 @@ impl World {
 
     /// Everybody says that it has stopped.
     fn come_to_a_halt(&mut self) {
-        for _ in 0..ROUNDS_MAX {
+        let until = self.clock + HEAL_MS_MAX;
+        while self.clock < until {
             if self.violation.is_some() || self.service.drains.all_halted(self.service.latest()) {
                 return;
             }
             self.run_round();
         }
         let view = self.service.latest();
-        self.fail("P1", format!("no halt: {:#?} {view:?}", self.statuses()));
+        self.fail("P1", format!("no halt within {HEAL_MS_MAX} ms: {:#?} {view:?}", self.statuses()));
     }
 
     fn statuses(&self) -> Vec<String> {
@@ -94,11 +113,22 @@ impl World {
         self.nodes.iter().enumerate().filter_map(status).collect()
     }
 
+    /// A person, or a majority that is lost, gives up a lineage that lives: what was of it counts no more.
+    pub(crate) fn give_up_lineage(&mut self) {
+        if self.nodes.iter().filter(|node| node.is_up()).count() >= 2 && self.begin_lineage() {
+            self.strike(true);
+        }
+    }
+
     /// The lineage is lost: a new one starts from the newest checkpoint, which founders load. Steps after it are
     /// undone, as S1 allows once no synced member lives.
     fn found_again(&mut self) -> bool {
+        self.fault.is_none() && self.begin_lineage()
+    }
+
+    fn begin_lineage(&mut self) -> bool {
         let founders: Vec<_> = self.nodes.iter().filter(|node| node.is_up()).map(|node| node.life).collect();
-        if founders.is_empty() || self.fault.is_some() {
+        if founders.is_empty() {
             return false;
         }
         let origin = match &self.checkpoint {
@@ -107,6 +137,10 @@ impl World {
             }
             None => Origin::Seed,
         };
+        for index in 0..self.nodes.len() {
+            self.note_all_of(Fault::Founding, index);
+        }
+        self.report.stable_steps += self.stable.len() as u64;
         self.stable = Default::default();
         self.service.found(founders, origin, &mut self.random);
         self.report.lineages_continued += 1;
@@ -115,8 +149,10 @@ impl World {
     }
 
     fn hear_all(&mut self) {
-        for (index, word) in std::mem::take(&mut self.words) {
-            self.hear(index, word);
+        let unheard = std::mem::take(&mut self.unheard);
+        self.words.extend(unheard);
+        for said in std::mem::take(&mut self.words) {
+            self.hear(said);
         }
     }
 
@@ -124,7 +160,8 @@ impl World {
         let current = (0..self.nodes.len()).filter(|index| self.is_current(*index));
         let start = current.map(|index| self.nodes[index].step).max().unwrap_or(0);
         let goal = (start + STEPS_TO_MAKE).min(self.plan.steps);
-        for round in 0..ROUNDS_MAX {
+        let began = self.clock;
+        while self.clock < began + HEAL_MS_MAX {
             if self.violation.is_some() {
                 return;
             }
@@ -132,19 +169,23 @@ impl World {
             let members = &self.service.latest().members;
             let arrived = |member: &Member| {
                 let index = node_index(member.node);
-                self.is_current(index) && self.nodes[index].step >= goal
+                self.is_current(index) && has_advanced(self.nodes[index].step, goal)
             };
             if members.iter().all(arrived) {
-                self.report.rounds_max = self.report.rounds_max.max(round + 1);
+                self.report.heal_ms_max = self.report.heal_ms_max.max(self.clock - began);
                 return;
             }
         }
         let (status, view) = (self.statuses(), self.service.latest());
-        self.fail("P1", format!("no {STEPS_TO_MAKE} steps {when}: {status:#?} {view:?}"));
+        self.fail(
+            "P1",
+            format!("no {STEPS_TO_MAKE} steps {when} within {HEAL_MS_MAX} ms: {status:#?} {view:?}"),
+        );
     }
 
     /// Everything that is under way happens once.
     fn run_round(&mut self) {
+        self.clock += ROUND_MS;
         self.hear_all();
         let latest = self.service.latest().clone();
         if std::mem::take(&mut self.complaints).contains(&latest.epoch) {
@@ -166,7 +207,7 @@ impl World {
             }
         }
         for (from, to) in self.network.deliverable() {
-            for _ in 0..self.network.under_way(from, to) {
+            for _ in 0..self.network.queue(from, to).len() {
                 if let Some(message) = self.network.take(from, to, 0) {
                     self.deliver(from, to, message);
                 }

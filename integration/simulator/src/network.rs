@@ -30,12 +30,13 @@ impl Network {
         Self { nodes, queues, blocked, unnoticed: Vec::new(), limbo: Vec::new() }
     }
 
-    /// Sends, unless the sender has yet to notice that its connection is new: then half is lost.
-    pub(crate) fn send(&mut self, from: usize, to: usize, message: SyncMessage, random: &mut Random) {
+    /// Sends, unless the sender has yet to notice that its connection is new: then half is lost. Whether it was sent.
+    pub(crate) fn send(&mut self, from: usize, to: usize, message: SyncMessage, random: &mut Random) -> bool {
         if self.unnoticed.contains(&(from, to)) && random.chance(500) {
-            return;
+            return false;
         }
         self.queues[from * self.nodes + to].push_back(message);
+        true
     }
 
     /// The pairs with messages that can be delivered.
@@ -52,53 +53,74 @@ impl Network {
         self.queues[from * self.nodes + to].remove(position)
     }
 
-    /// Messages under way from one to another.
+    /// Messages under way from one to another, the oldest first.
     #[must_use]
-    pub(crate) fn under_way(&self, from: usize, to: usize) -> usize {
-        self.queues[from * self.nodes + to].len()
+    pub(crate) fn queue(&self, from: usize, to: usize) -> &VecDeque<SyncMessage> {
+        &self.queues[from * self.nodes + to]
     }
 
-    /// Breaks a connection and makes a new one that both ends have yet to notice.
-    pub(crate) fn break_path(&mut self, one: usize, other: usize, random: &mut Random) {
+    /// Messages under way from and to `node`.
+    pub(crate) fn touching(&self, node: usize) -> impl Iterator<Item = &SyncMessage> {
+        let others = 0..self.nodes;
+        let queues =
+            others.flat_map(move |other| self.queue(node, other).iter().chain(self.queue(other, node)));
+        let late = self.limbo.iter().filter(move |(from, to, _)| *from == node || *to == node);
+        queues.chain(late.map(|(.., message)| message))
+    }
+
+    /// Messages under way to `node`.
+    pub(crate) fn towards(&self, node: usize) -> impl Iterator<Item = &SyncMessage> {
+        let late = self.limbo.iter().filter(move |(_, to, _)| *to == node);
+        (0..self.nodes)
+            .flat_map(move |other| self.queue(other, node))
+            .chain(late.map(|(.., message)| message))
+    }
+
+    /// Breaks a connection and makes a new one that both ends have yet to notice. Returns what is lost.
+    pub(crate) fn break_path(&mut self, one: usize, other: usize, random: &mut Random) -> Vec<SyncMessage> {
+        let mut lost = Vec::new();
         for (from, to) in [(one, other), (other, one)] {
             for message in std::mem::take(&mut self.queues[from * self.nodes + to]) {
                 if random.chance(300) && self.limbo.len() < LIMBO_MESSAGES_MAX {
                     self.limbo.push((from, to, message));
+                } else {
+                    lost.push(message);
                 }
             }
             self.unnoticed.push((from, to));
         }
+        lost
     }
 
-    /// A process dies: some of the last it sent is lost, what was sent to it is.
+    /// A process dies: some of the last it sent is lost, what was sent to it is once its node starts again.
     pub(crate) fn crash(&mut self, node: usize, random: &mut Random) {
         for other in 0..self.nodes {
             let sent = &mut self.queues[node * self.nodes + other];
             sent.truncate(random.below(sent.len() + 1));
-            self.queues[other * self.nodes + node].clear();
+            let sent_to = &mut self.queues[other * self.nodes + node];
+            sent_to.truncate(random.below(sent_to.len() + 1));
         }
         self.limbo.retain(|(_, to, _)| *to != node);
         self.unnoticed.retain(|(from, _)| *from != node);
     }
 
-    /// A process starts: what was sent to its node before is lost, all others get a new connection to it.
-    pub(crate) fn restart(&mut self, node: usize) {
+    /// A process starts: most of what was sent to its node before is lost, all others get a new connection to it.
+    pub(crate) fn restart(&mut self, node: usize, random: &mut Random) {
         for other in (0..self.nodes).filter(|other| *other != node) {
-            self.queues[other * self.nodes + node].clear();
+            self.queues[other * self.nodes + node].retain(|_| random.chance(300));
             self.unnoticed.push((other, node));
         }
     }
 
-    /// Blocks or unblocks a pair in both directions.
-    pub(crate) fn block(&mut self, one: usize, other: usize, blocked: bool) {
-        self.blocked[one * self.nodes + other] = blocked;
-        self.blocked[other * self.nodes + one] = blocked;
+    /// Blocks or unblocks one direction of a pair.
+    pub(crate) fn block(&mut self, from: usize, to: usize, blocked: bool) {
+        self.blocked[from * self.nodes + to] = blocked;
     }
 
-    /// Whether a pair is blocked.
+    /// Whether this direction is blocked.
     #[must_use]
-    pub(crate) fn is_blocked(&self, one: usize, other: usize) -> bool {
-        self.blocked[one * self.nodes + other]
+    pub(crate) fn is_blocked(&self, from: usize, to: usize) -> bool {
+        self.blocked[from * self.nodes + to]
     }
 
     /// Unblocks everything.

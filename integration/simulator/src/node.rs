@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use traind_protocol::ids::{Boot, Chain, Epoch, Life, NodeId};
 use traind_protocol::invariants::Place;
-use traind_protocol::sync::{PlantedFault, SyncMachine, SyncOptions};
+use traind_protocol::sync::SyncOptions;
 use traind_protocol::view::Origin;
 
 use crate::plan::Plan;
+use crate::sabotage::{PlantedFault, Rig};
 use crate::service::JOB;
 use crate::toy::ToyModel;
 
@@ -37,7 +38,7 @@ pub(crate) struct SimNode {
     /// Its current or next life.
     pub(crate) life: Life,
     /// The machine; `None` while the node is dead.
-    pub(crate) machine: Option<SyncMachine<ToyModel>>,
+    pub(crate) machine: Option<Rig>,
     /// The state that the driver keeps: what is applied, computed on and sent to joiners.
     pub(crate) model: ToyModel,
     /// Steps applied to it.
@@ -58,6 +59,10 @@ pub(crate) struct SimNode {
     pub(crate) halt: Option<Halt>,
     /// Whether it has applied a step in its tenure.
     pub(crate) has_applied: bool,
+    /// Whether it stands still.
+    pub(crate) paused: bool,
+    /// The step in which a computation failed here.
+    pub(crate) failed_in: Option<u64>,
 }
 
 /// The node of an index.
@@ -92,6 +97,8 @@ impl SimNode {
             epoch: None,
             halt: None,
             has_applied: false,
+            paused: false,
+            failed_in: None,
         };
         node.start(plan, genesis, fault);
         node
@@ -117,10 +124,8 @@ impl SimNode {
         self.epoch = None;
         self.halt = None;
         self.has_applied = false;
-        let machine = match fault {
-            Some(fault) => SyncMachine::with_planted_fault(options, numbers, fault),
-            None => SyncMachine::new(options, numbers),
-        };
+        self.failed_in = None;
+        let machine = Rig::new(options, numbers, fault);
         self.place = Some(machine.place());
         self.machine = Some(machine);
     }
@@ -131,6 +136,7 @@ impl SimNode {
         self.place = None;
         self.tasks.clear();
         self.loading = None;
+        self.paused = false;
         self.life.boot = Boot(self.life.boot.0 + 1);
     }
 
@@ -147,7 +153,7 @@ impl SimNode {
         same_tenure && same_lineage && before.view != place.view
     }
 
-    /// Whether a process runs.
+    /// Whether there is a process.
     #[must_use]
     pub(crate) fn is_up(&self) -> bool {
         self.machine.is_some()

@@ -5,6 +5,7 @@ use traind_protocol::index_set::IndexSet;
 use traind_protocol::invariants::halts_alike;
 use traind_protocol::view::Member;
 
+use crate::coverage::Fault;
 use crate::node::{Halt, node_index};
 use crate::world::{Word, World};
 
@@ -23,7 +24,9 @@ impl World {
         }
         self.tell(|| format!("DRAIN {}", node_index(member.node)));
         self.report.drains += 1;
+        self.strike(false);
         self.service.drains.begin(&member, since);
+        self.note_all_of(Fault::Drain, node_index(member.node));
         self.commit(members);
     }
 
@@ -58,6 +61,7 @@ impl World {
             let members = self.service.latest().members.clone();
             if self.commit(members) {
                 self.report.halts += u64::from(halt);
+                self.strike(false);
             } else {
                 self.service.halt = !halt;
             }
@@ -67,7 +71,7 @@ impl World {
     /// H1: a member says that it has stopped.
     pub(crate) fn halted(&mut self, index: usize, epoch: Epoch, step: u64, chain: Chain) {
         self.report.halted += 1;
-        self.words.push((index, Word::Halted { epoch }));
+        self.say(index, Word::Halted);
         let known = *self.halts.entry(epoch).or_insert((step, chain));
         if !halts_alike(known, (step, chain)) {
             let what = format!("node {index} halts at step {step} where another did at {}", known.0);
@@ -118,7 +122,7 @@ impl World {
                 self.fail("W1", format!("{count} micro-batches were computed for step {step}"));
             }
         }
-        self.report.orderly_runs += 1;
-        self.report.orderly_steps += lowest.saturating_sub(self.plan.origin_step);
+        self.report.orderly_runs = 1;
+        self.report.orderly_steps = lowest.saturating_sub(self.plan.origin_step);
     }
 }

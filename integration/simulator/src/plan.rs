@@ -15,12 +15,16 @@ pub struct FaultRates {
     pub join: u64,
     /// A connection breaks.
     pub break_path: u64,
-    /// A connection, or all of a node, is blocked or unblocked.
+    /// A connection, or all of a node, is blocked or unblocked, both ways or one.
     pub partition: u64,
+    /// A process stands still, or goes on.
+    pub pause: u64,
     /// A member is to leave in order.
     pub drain: u64,
     /// The job is halted.
     pub halt: u64,
+    /// The lineage is given up: a new one starts from the newest checkpoint.
+    pub found: u64,
 }
 
 /// One run.
@@ -52,11 +56,20 @@ pub struct Plan {
     pub survivable: bool,
     /// Whether nodes only join, leave in order and come back: nothing may be computed twice.
     pub orderly: bool,
-    /// Random actions before faults stop.
-    pub actions: usize,
+    /// Random actions before faults stop for once.
+    pub actions: u64,
     /// Faults among them.
     pub faults: FaultRates,
 }
+
+/// Fewest nodes of a run.
+pub const NODES_MIN: usize = 3;
+
+/// Fewest steps of a run that counts, beyond those that it starts from.
+pub const STEPS_MIN: u64 = 20;
+
+/// Fewest faults of a run that counts.
+pub const FAULTS_MIN: u64 = 5;
 
 impl Plan {
     /// The run of `seed`.
@@ -73,24 +86,28 @@ impl Plan {
             join: 2 * scale,
             break_path: if random.chance(300) { 0 } else { 15 * scale / 10 },
             partition: if random.chance(300) { 0 } else { 12 * scale / 10 },
+            pause: 1 + 5 * scale / 10,
             drain: 0,
             halt: 0,
+            found: 0,
         };
+        let origin_step = if random.chance(200) { 1 + random.below(3) as u64 } else { 0 };
+        let last = origin_step + STEPS_MIN + random.below(12) as u64;
         let plan = Self {
             seed,
-            nodes: founders + random.below(3),
+            nodes: NODES_MIN.max(founders + random.below(3)),
             founders,
             parts: 1 + random.below(4) as u32,
             microbatches: 1 + random.below(8) as u32,
-            steps: if random.chance(150) { 2 + random.below(12) as u64 } else { u64::MAX },
-            origin_step: if random.chance(200) { 1 + random.below(3) as u64 } else { 0 },
+            steps: if random.chance(150) { last } else { u64::MAX },
+            origin_step,
             unlike: random.chance(700),
             reorder: random.chance(500),
             bulk_dropped: random.chance(250),
             encoded: random.chance(100),
             survivable: random.chance(800),
             orderly: false,
-            actions: 150 + random.below(1200),
+            actions: 150 + random.below(1200) as u64,
             faults,
         };
         // Halts and leaves take the place of other faults, so most runs are without.
@@ -98,6 +115,11 @@ impl Plan {
             0..20 => plan.in_order(scale),
             20..45 => {
                 let faults = FaultRates { drain: scale, halt: 1 + scale / 4, ..plan.faults };
+                Self { faults, ..plan }
+            }
+            45..52 => {
+                let faults =
+                    FaultRates { found: 1 + scale / 4, drain: scale / 2, halt: 1 + scale / 2, ..plan.faults };
                 Self { faults, ..plan }
             }
             _ => plan,

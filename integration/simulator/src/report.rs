@@ -7,6 +7,12 @@ use std::fmt;
 pub struct Report {
     /// Runs.
     pub runs: u64,
+    /// Runs of at least 3 nodes, 20 steps and 5 faults.
+    pub qualified: u64,
+    /// Faults: deaths, evictions of the living, connections broken or cut, pauses, failed computations.
+    pub faults: u64,
+    /// Processes that stood still.
+    pub pauses: u64,
     /// Processes that died.
     pub crashes: u64,
     /// Processes that started again.
@@ -55,14 +61,19 @@ pub struct Report {
     pub lineages_lost: u64,
     /// Of them: continued from a checkpoint in a new incarnation.
     pub lineages_continued: u64,
-    /// Fair rounds to three more steps: the worst.
-    pub rounds_max: u64,
+    /// Times that faults stopped and everybody went on.
+    pub heals: u64,
+    /// Virtual time to three more steps once faults stopped, milliseconds: the worst.
+    pub heal_ms_max: u64,
 }
 
 impl Report {
     /// Adds another count.
     pub fn add(&mut self, other: &Self) {
         self.runs += other.runs;
+        self.qualified += other.qualified;
+        self.faults += other.faults;
+        self.pauses += other.pauses;
         self.crashes += other.crashes;
         self.restarts += other.restarts;
         self.evictions_of_the_living += other.evictions_of_the_living;
@@ -87,7 +98,8 @@ impl Report {
         self.snapshots += other.snapshots;
         self.lineages_lost += other.lineages_lost;
         self.lineages_continued += other.lineages_continued;
-        self.rounds_max = self.rounds_max.max(other.rounds_max);
+        self.heals += other.heals;
+        self.heal_ms_max = self.heal_ms_max.max(other.heal_ms_max);
     }
 }
 
@@ -95,6 +107,9 @@ impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = [
             ("runs", self.runs),
+            ("schedules that count", self.qualified),
+            ("faults", self.faults),
+            ("pauses", self.pauses),
             ("crashes", self.crashes),
             ("restarts", self.restarts),
             ("evictions of the living", self.evictions_of_the_living),
@@ -119,7 +134,8 @@ impl fmt::Display for Report {
             ("states handed over", self.snapshots),
             ("lineages lost", self.lineages_lost),
             ("lineages continued", self.lineages_continued),
-            ("fair rounds, worst", self.rounds_max),
+            ("heals", self.heals),
+            ("slowest heal, virtual ms", self.heal_ms_max),
         ];
         for (name, count) in rows {
             writeln!(formatter, "{name:<26}{count:>14}")?;

@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use traind_protocol::ids::{Chain, Epoch, Millis};
-use traind_protocol::invariants::{BegunWork, StableSteps};
-use traind_protocol::sync::{PlantedFault, SyncInput, SyncLimits, SyncMessage, SyncOutput};
+use traind_protocol::ids::{Chain, Epoch, Life, Millis};
+use traind_protocol::invariants::{ALL, BegunWork, StableSteps, is_bounded};
+use traind_protocol::sync::{SyncInput, SyncLimits, SyncMessage, SyncOutput};
 use traind_protocol::view::Origin;
 
+use crate::coverage::{Coverage, Fault, Kind};
 use crate::drains::DrainRule;
 use crate::network::Network;
 use crate::node::{SimNode, Task, node_index};
 use crate::oracle::Oracle;
-use crate::plan::Plan;
+use crate::plan::{FAULTS_MIN, NODES_MIN, Plan, STEPS_MIN};
 use crate::random::Random;
 use crate::report::Report;
+use crate::sabotage::PlantedFault;
+use crate::schedule::Schedule;
 use crate::service::ViewService;
 
 /// A rule that was broken.
@@ -22,6 +25,8 @@ use crate::service::ViewService;
 pub struct Violation {
     /// Id of the invariant, or P1 for a job that stands still.
     pub id: &'static str,
+    /// What it says.
+    pub sentence: &'static str,
     /// What was seen.
     pub what: String,
 }
@@ -43,6 +48,12 @@ pub enum Sabotage {
 #[derive(Debug)]
 pub struct World {
     pub(crate) plan: Plan,
+    pub(crate) schedule: Schedule,
+    /// Random actions so far.
+    pub(crate) action: u64,
+    /// The actions that were faults, or changed a view.
+    pub(crate) struck: Vec<u64>,
+    pub(crate) coverage: Coverage,
     pub(crate) random: Random,
     pub(crate) nodes: Vec<SimNode>,
     pub(crate) network: Network,
@@ -53,7 +64,9 @@ pub struct World {
     /// Views that nodes may hear of: (node, epoch). May be repeated, late, or never come.
     pub(crate) notices: Vec<(usize, Epoch)>,
     /// Words of nodes on their way to the council; each arrives unless its sender dies.
-    pub(crate) words: Vec<(usize, Word)>,
+    pub(crate) words: Vec<Said>,
+    /// Words that were lost: they will be said again.
+    pub(crate) unheard: Vec<Said>,
     /// Members whose computation failed, by epoch: the council is to lease it to another.
     pub(crate) complaints: Vec<Epoch>,
     pub(crate) stable: StableSteps,
@@ -64,6 +77,8 @@ pub struct World {
     /// Computations that machines asked for, and how many were made, by step.
     pub(crate) begun: BegunWork,
     pub(crate) computed: BTreeMap<u64, u64>,
+    /// For the chain of each state that was applied: the one before, its step, and the micro-batches that led here.
+    pub(crate) lineage: BTreeMap<Chain, (Chain, u64, Vec<u32>)>,
     /// Where the first member of each view that halts has stopped.
     pub(crate) halts: BTreeMap<Epoch, (u64, Chain)>,
     pub(crate) clock: u64,
@@ -72,18 +87,47 @@ pub struct World {
     pub(crate) trace: Option<Vec<String>>,
 }
 
-/// What a node tells the council.
+/// What a life tells the council, and in which epoch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Said {
+    pub(crate) life: Life,
+    pub(crate) epoch: Epoch,
+    pub(crate) word: Word,
+}
+
+/// What is said.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Word {
     Synced { tenure: Epoch },
-    Applied { epoch: Epoch, step: u64, chain: Chain },
-    Halted { epoch: Epoch },
+    Applied { step: u64, chain: Chain },
+    Halted,
+    Failed,
+}
+
+impl Said {
+    /// Its column in the table.
+    #[must_use]
+    pub(crate) fn kind(&self) -> Kind {
+        match self.word {
+            Word::Synced { .. } => Kind::Synced,
+            Word::Applied { .. } => Kind::Applied,
+            Word::Halted => Kind::Halted,
+            Word::Failed => Kind::Failed,
+        }
+    }
+}
+
+/// Most outputs of one input, L1: a handful for each message that may be due to each member, twice as a step may be
+/// applied and the next begun.
+fn outputs_max(members: usize, parts: u32, microbatches: u32) -> usize {
+    2 * (members * (3 * parts as usize + microbatches as usize + 4) + 8)
 }
 
 impl World {
     /// A run before its first event.
     #[must_use]
-    pub fn new(plan: Plan, sabotage: Option<Sabotage>, traced: bool) -> Self {
+    pub fn new(schedule: Schedule, sabotage: Option<Sabotage>, traced: bool) -> Self {
+        let plan = schedule.plan.clone();
         let mut random = Random::new(plan.seed ^ 0x00d1_ce00);
         let genesis = Chain(*blake3::hash(&plan.seed.to_le_bytes()).as_bytes());
         let fault = match sabotage {
@@ -113,6 +157,10 @@ impl World {
         let network = Network::new(plan.nodes);
         Self {
             plan,
+            schedule,
+            action: 0,
+            struck: Vec::new(),
+            coverage: Coverage::default(),
             random,
             nodes,
             network,
@@ -122,6 +170,7 @@ impl World {
             fault,
             notices,
             words: Vec::new(),
+            unheard: Vec::new(),
             complaints: Vec::new(),
             stable: StableSteps::default(),
             folded: BTreeMap::new(),
@@ -129,6 +178,7 @@ impl World {
             computations: 0,
             begun: BegunWork::default(),
             computed: BTreeMap::new(),
+            lineage: BTreeMap::new(),
             halts: BTreeMap::new(),
             clock: 0,
             violation: None,
@@ -146,13 +196,48 @@ impl World {
     /// What happened.
     #[must_use]
     pub fn report(&self) -> Report {
-        Report { stable_steps: self.stable.len() as u64, ..self.report }
+        let stable_steps = self.report.stable_steps + self.stable.len() as u64;
+        Report { stable_steps, ..self.report }
+    }
+
+    /// Which faults met which messages.
+    #[must_use]
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
+    /// The schedule, and the actions that were faults in it.
+    #[must_use]
+    pub fn struck(&self) -> (&Schedule, u64, &[u64]) {
+        (&self.schedule, self.action, &self.struck)
     }
 
     /// The story of the run, if it was asked for.
     #[must_use]
     pub fn trace(&self) -> &[String] {
         self.trace.as_deref().unwrap_or_default()
+    }
+
+    /// The highest step of a member that has the state.
+    fn step_reached(&self) -> u64 {
+        let current = (0..self.nodes.len()).filter(|index| self.is_current(*index));
+        current.map(|index| self.nodes[index].step).max().unwrap_or(0)
+    }
+
+    /// Whether the run is one that counts, or has come to the end of its job.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.counts() || self.step_reached() >= self.plan.steps
+    }
+
+    fn counts(&self) -> bool {
+        let steps = self.step_reached().saturating_sub(self.plan.origin_step);
+        self.plan.nodes >= NODES_MIN && steps >= STEPS_MIN && self.report.faults >= FAULTS_MIN
+    }
+
+    /// Writes into the report whether the run counts.
+    pub fn count(&mut self) {
+        self.report.qualified = u64::from(self.counts());
     }
 
     pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
@@ -163,7 +248,9 @@ impl World {
 
     pub(crate) fn fail(&mut self, id: &'static str, what: String) {
         self.tell(|| format!("VIOLATION of {id}: {what}"));
-        self.violation.get_or_insert(Violation { id, what });
+        let sentence =
+            ALL.iter().find(|invariant| invariant.id == id).map_or("", |invariant| invariant.sentence);
+        self.violation.get_or_insert(Violation { id, sentence, what });
     }
 
     /// Gives one input to the machine of `index`, does what it asks, and checks everything.
@@ -174,16 +261,19 @@ impl World {
         if let Some(trace) = &mut self.trace {
             trace.push(format!("{index} <- {input:?}"));
         }
-        self.clock += 1;
         let mut out = Vec::new();
         let message = match &input {
             SyncInput::Message { message, .. } => Some((message.incarnation, message.epoch)),
             _ => None,
         };
         machine.step(Millis(self.clock), input, &mut out);
+        let produced = out.len();
         let folds = machine.numbers().take_folds();
         let place = machine.place();
         let repeats = self.nodes[index].moves_to(&place);
+        if !is_bounded(produced, outputs_max(self.plan.nodes, self.plan.parts, self.plan.microbatches)) {
+            self.fail("L1", format!("node {index} answers one input by {produced} outputs"));
+        }
         self.check_folds(index, folds, &out);
         for output in out {
             self.tell(|| format!("    {index} -> {output:?}"));
@@ -192,7 +282,7 @@ impl World {
         // What a member has reported it reports again in each view that it enters.
         if repeats && place.synced && self.nodes[index].has_applied {
             let (step, chain) = (place.step, place.chain);
-            self.words.extend(place.view.map(|view| (index, Word::Applied { epoch: view.1, step, chain })));
+            self.say(index, Word::Applied { step, chain });
         }
         self.check(index, message, place);
     }
@@ -224,10 +314,10 @@ impl World {
             SyncOutput::Apply { step, chain, results } => self.apply(index, step, chain, &results),
             SyncOutput::InstallState { step, chain, state } => self.install(index, step, chain, &state),
             SyncOutput::LoadOrigin(origin) => self.nodes[index].loading = Some(origin),
-            SyncOutput::Synced { tenure, .. } => self.words.push((index, Word::Synced { tenure })),
-            SyncOutput::Applied { epoch, step, chain } => {
+            SyncOutput::Synced { tenure, .. } => self.say(index, Word::Synced { tenure }),
+            SyncOutput::Applied { step, chain, .. } => {
                 self.nodes[index].has_applied = true;
-                self.words.push((index, Word::Applied { epoch, step, chain }));
+                self.say(index, Word::Applied { step, chain });
             }
             SyncOutput::Halted { epoch, step, chain } => self.halted(index, epoch, step, chain),
             SyncOutput::NeedView { epoch } => self.notices.push((index, epoch)),
@@ -243,10 +333,26 @@ impl World {
         }
     }
 
+    /// A node tells the council something, in the epoch that it is in.
+    pub(crate) fn say(&mut self, index: usize, word: Word) {
+        let node = &self.nodes[index];
+        if let Some(epoch) = node.epoch {
+            self.words.push(Said { life: node.life, epoch, word });
+        }
+    }
+
+    fn put(&mut self, from: usize, to: usize, message: SyncMessage) {
+        let kind = Kind::of(&message);
+        self.note_sent(from, to, kind);
+        if !self.network.send(from, to, message, &mut self.random) {
+            self.coverage.note(Fault::Loss, kind);
+        }
+    }
+
     fn send(&mut self, from: usize, to: usize, message: SyncMessage) {
         self.report.messages += 1;
         if !self.plan.encoded {
-            return self.network.send(from, to, message, &mut self.random);
+            return self.put(from, to, message);
         }
         let frame = message.encode();
         let limits = SyncLimits {
@@ -255,7 +361,7 @@ impl World {
             payload_bytes_max: 1 << 20,
         };
         match SyncMessage::decode(&frame.header, frame.payload.concat().into(), &limits) {
-            Ok(decoded) if decoded == message => self.network.send(from, to, decoded, &mut self.random),
+            Ok(decoded) if decoded == message => self.put(from, to, decoded),
             other => self.fail("V2", format!("{message:?} travels as {other:?}")),
         }
     }
@@ -278,7 +384,9 @@ impl World {
         let Task { step, base, microbatch } = node.tasks.swap_remove(position);
         if failed {
             self.report.computations_failed += 1;
-            self.complaints.extend(node.place.as_ref().and_then(|place| place.view).map(|view| view.1));
+            node.failed_in = Some(step);
+            self.strike(true);
+            self.say(index, Word::Failed);
             return self.feed(index, SyncInput::ComputeFailed { step, base, microbatch });
         }
         self.report.computations += 1;

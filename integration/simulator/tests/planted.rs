@@ -1,8 +1,7 @@
 //! The harness sees what it is there to see: each rule of the sync step, broken on purpose, is found within a number of
 //! seeds.
 
-use traind_protocol::sync::PlantedFault;
-use traind_simulator::{Plan, Sabotage, run};
+use traind_simulator::{Plan, PlantedFault, Sabotage, run, run_schedule, shrink};
 
 /// Runs seeds until one finds `sabotage`; what it was found as must be among `ids`.
 fn is_found(sabotage: Sabotage, seeds: u64, ids: &[&str]) {
@@ -49,14 +48,16 @@ planted! {
     kept_knowledge_of_peers_is_found: PeersKept within 500 as "B1" | "S1" | "P1" | "H1" | "W1";
     trusted_state_of_a_joiner_is_found: JoinerStateTrusted within 50 as "B1" | "S1" | "P1";
     snapshot_without_results_is_found: SnapshotWithoutResults within 4000 as "P1";
-    lease_taken_from_who_computes_is_found: ComputingIgnored within 100 as "W1";
-    untold_computing_is_found: ComputingUntold within 100 as "W1";
-    supplier_by_lease_alone_is_found: SupplierIgnoresComputing within 100 as "W1";
-    lease_taken_at_apply_is_found: LeaseTakenAtApply within 500 as "W1";
+    lease_taken_from_who_computes_is_found: ComputingIgnored within 200 as "W1";
+    untold_computing_is_found: ComputingUntold within 200 as "W1";
+    supplier_by_lease_alone_is_found: SupplierIgnoresComputing within 200 as "W1";
+    lease_taken_at_apply_is_found: LeaseTakenAtApply within 500 as "W1" | "P1";
     awaiting_the_work_of_others_is_found: WholeLeaseAwaited within 500 as "P1";
     moving_halt_is_found: HaltStepMoves within 50 as "H1" | "P1";
-    halt_that_forgets_the_begun_is_found: BegunForgotten within 50 as "H1";
+    halt_that_forgets_the_begun_is_found: BegunForgotten within 50 as "H1" | "P1";
     halted_member_that_computes_is_found: HaltedComputes within 50 as "H1";
+    forgotten_revocation_is_found: RevocationForgotten within 200 as "B1" | "V2";
+    work_of_the_step_before_is_found: WorkOfStepBefore within 50 as "D1";
 }
 
 #[test]
@@ -74,4 +75,25 @@ fn members_taken_out_on_their_own_word_are_found() {
 #[test]
 fn views_without_continuity_are_found() {
     is_found(Sabotage::NoContinuity, 50, &["S1"]);
+}
+
+/// A found fault becomes a story of a few faults, and the command that tells it does break the rule.
+#[test]
+fn what_is_found_shrinks_to_a_few_faults() {
+    for (planted, seed, faults_max) in
+        [(PlantedFault::OldResultAccepted, 2, 3), (PlantedFault::JoinerStateTrusted, 1, 3)]
+    {
+        let sabotage = Some(Sabotage::Machine(planted));
+        let whole = run(seed, sabotage, false);
+        let all = whole.struck().2.len();
+        let shrunk = shrink(seed, sabotage).expect("the seed breaks a rule");
+        println!("{planted:?}: {all} faults to {}: {}", shrunk.faults, shrunk.schedule.options());
+        assert!(shrunk.faults <= faults_max, "{} faults are left of {all}", shrunk.faults);
+        let again = run_schedule(&shrunk.schedule, sabotage, false);
+        assert_eq!(again.violation(), Some(&shrunk.violation));
+        assert_eq!(Some(shrunk.violation.id), whole.violation().map(|violation| violation.id));
+        let without = run_schedule(&shrunk.schedule, None, false);
+        assert!(without.violation().is_none(), "the product breaks it too");
+    }
+    assert!(shrink(3, None).is_none(), "there is nothing to shrink where nothing is broken");
 }

@@ -9,6 +9,7 @@ use traind::control::api::{NodeRole, Request, Response};
 use traind_integration::{Daemon, DaemonOptions};
 
 use crate::KIT;
+use crate::plan::MICRO_BATCH_TIME;
 
 /// How long an answer of a daemon may take before another is asked.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -22,6 +23,8 @@ enum State {
 /// All daemons ever started, in the order of their first start.
 pub(crate) struct Fleet {
     folder: TempDir,
+    /// Processes that got SIGKILL.
+    pub(crate) kills: usize,
     members: Vec<State>,
 }
 
@@ -29,7 +32,7 @@ impl Fleet {
     /// `count` daemons that know each other.
     pub(crate) async fn start(count: usize) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("a folder for the fleet")?;
-        let mut fleet = Self { folder, members: Vec::new() };
+        let mut fleet = Self { folder, kills: 0, members: Vec::new() };
         for _ in 0..count {
             fleet.add().await?;
         }
@@ -47,6 +50,8 @@ impl Fleet {
             data_dir: self.folder.path().join(format!("node-{}", self.members.len() + 1)),
             peers: self.address().into_iter().collect(),
             listen: "/ip4/127.0.0.1/tcp/0".to_owned(),
+            variables: vec![("TRAIND_LIMITS__MICRO_BATCH_TIME".to_owned(), MICRO_BATCH_TIME.to_owned())],
+            namespace: None,
         };
         self.members.push(State::Running(Daemon::start(options).await?));
         Ok(())
@@ -99,11 +104,27 @@ impl Fleet {
         None
     }
 
+    /// Whether the job has ended, by the word of the first daemon that answers; without one nobody knows.
+    pub(crate) async fn has_ended(&self, job: &str) -> bool {
+        for daemon in self.running() {
+            let request = Request::JobShow { job: job.to_owned() };
+            if let Ok(Ok(Response::JobDetail(detail))) =
+                tokio::time::timeout(ANSWER, daemon.ask(request)).await
+            {
+                return detail.status.has_ended();
+            }
+        }
+        false
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(&mut self, position: usize) -> anyhow::Result<()> {
         let member = self.members.remove(position);
         let options = match member {
-            State::Running(daemon) | State::Frozen(daemon, _) => daemon.kill()?,
+            State::Running(daemon) | State::Frozen(daemon, _) => {
+                self.kills += 1;
+                daemon.kill()?
+            }
             State::Killed(options) => options,
         };
         self.members.insert(position, State::Killed(options));

@@ -6,8 +6,18 @@ use traind_integration::JobFile;
 
 use crate::random::Random;
 
-/// Lengths of jobs. A few, since each costs a run on a single node to compare with.
-const STEPS: [u64; 2] = [60, 120];
+/// Steps of a job. At its pace a job outlasts the deeds: three nodes need at least 13 s.
+const STEPS: u64 = 400;
+
+/// Least time of a micro-batch, as `limits.micro_batch_time`: steps take long enough for most deeds to meet one, and the
+/// processors are left to elections and starts.
+pub(crate) const MICRO_BATCH_TIME: &str = "8 ms";
+
+/// Processes that each trial kills before it lets the job end.
+pub(crate) const KILLS: usize = 16;
+
+/// Deeds of a trial, at most: a kill takes two to three, as much that is drawn finds nobody.
+const DEEDS_MAX: usize = 40 * KILLS;
 
 /// Daemons that are ever started in one trial: the fleet does not outgrow two cores.
 pub(crate) const DAEMONS_MAX: usize = 6;
@@ -33,15 +43,23 @@ pub(crate) enum Deed {
     Add,
 }
 
+/// The job of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Trained {
+    /// LeNet by SGD.
+    Lenet,
+    /// A perceptron by AdamW.
+    Mlp,
+}
+
 /// One trial.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     /// Daemons at the start.
     pub(crate) daemons: usize,
-    /// Steps of the job.
-    pub(crate) steps: u64,
-    /// Deeds with the pauses before them.
-    pub(crate) deeds: Vec<(Duration, Deed)>,
+    /// Its job.
+    pub(crate) trained: Trained,
+    random: Random,
 }
 
 impl Plan {
@@ -49,16 +67,20 @@ impl Plan {
     pub(crate) fn from_seed(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let daemons = 3 + (random.next() % 2) as usize;
-        let steps = STEPS[(random.next() % STEPS.len() as u64) as usize];
-        let count = random.between(4, 14);
-        let deeds = (0..count).map(|_| (pause(&mut random), deed(&mut random))).collect();
-        Self { daemons, steps, deeds }
+        let trained = if seed.is_multiple_of(2) { Trained::Lenet } else { Trained::Mlp };
+        Self { daemons, trained, random }
+    }
+
+    /// What is done, with the pauses before. It goes on until enough processes were killed.
+    pub(crate) fn deeds(&self) -> impl Iterator<Item = (Duration, Deed)> {
+        let mut random = self.random.clone();
+        std::iter::repeat_with(move || (pause(&mut random), deed(&mut random))).take(DEEDS_MAX)
     }
 }
 
 fn pause(random: &mut Random) -> Duration {
     // Half of the deeds meet the daemons while they deal with the one before.
-    let high = if random.next().is_multiple_of(2) { 300 } else { 1_500 };
+    let high = if random.next().is_multiple_of(2) { 200 } else { 1_000 };
     Duration::from_millis(random.between(0, high))
 }
 
@@ -67,18 +89,23 @@ fn deed(random: &mut Random) -> Deed {
     let freeze = Duration::from_millis(random.between(300, 6_000));
     // About as many come back as are killed, or most deeds would find nobody.
     match random.next() % 32 {
-        0..=4 => Deed::KillWorker(pick),
-        5..=8 => Deed::KillCoordinator,
-        9 => Deed::KillTwo(pick),
-        10 => Deed::KillAll,
-        11..=14 => Deed::Freeze(pick, freeze),
-        15..=17 => Deed::FreezeCoordinator(freeze),
-        18..=29 => Deed::Restart(pick),
+        0..=5 => Deed::KillWorker(pick),
+        6..=10 => Deed::KillCoordinator,
+        11 => Deed::KillTwo(pick),
+        12 => Deed::KillAll,
+        13..=15 => Deed::Freeze(pick, freeze),
+        16..=17 => Deed::FreezeCoordinator(freeze),
+        18..=30 => Deed::Restart(pick),
         _ => Deed::Add,
     }
 }
 
-/// The job of all trials: its steps take long enough for most deeds to meet it.
-pub(crate) fn job(steps: u64) -> JobFile {
-    JobFile { micro_batch_size: 24, ..JobFile::lenet("chaos", steps) }
+impl Trained {
+    /// What is submitted.
+    pub(crate) fn job(self) -> JobFile {
+        match self {
+            Self::Lenet => JobFile::lenet("chaos", STEPS),
+            Self::Mlp => JobFile::mlp("chaos", STEPS).with_adamw(),
+        }
+    }
 }

@@ -7,16 +7,31 @@ use traind::control::Client;
 use traind::control::api::{JobDetail, JobStatus, Request, Response};
 
 use crate::fleet::Fleet;
-use crate::plan::{DAEMONS_MAX, Deed, Plan, job};
+use crate::plan::{DAEMONS_MAX, Deed, KILLS, Plan};
 
 /// How long a fleet that nobody harms any more may need to finish: elections, timeouts of frozen members, steps.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Words in a log that no healthy daemon writes.
 const ALARMS: [&str; 4] = ["replicas differ", "cannot go on", "panicked", "council's group failed"];
 
-/// Runs `plan`. Gives a line about it.
-pub(crate) async fn run(plan: &Plan, expected: &str) -> anyhow::Result<String> {
+/// What a trial did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Done {
+    /// Processes that got SIGKILL while the job ran.
+    pub(crate) kills: usize,
+    /// Deeds in all.
+    pub(crate) deeds: usize,
+    /// Views of the job.
+    pub(crate) views: usize,
+    /// Lineages of views: how often everybody was gone, and one.
+    pub(crate) lineages: u32,
+    /// From the last deed to the word of all that the job has ended.
+    pub(crate) recovered_in: Duration,
+}
+
+/// Runs `plan`.
+pub(crate) async fn run(plan: &Plan, expected: &str) -> anyhow::Result<Done> {
     let mut fleet = Fleet::start(plan.daemons).await?;
     let mut diary = Vec::new();
     let outcome = attempt(plan, expected, &mut fleet, &mut diary).await;
@@ -32,20 +47,26 @@ async fn attempt(
     expected: &str,
     fleet: &mut Fleet,
     diary: &mut Vec<String>,
-) -> anyhow::Result<String> {
+) -> anyhow::Result<Done> {
     let nodes_min = u32::try_from(plan.daemons)?;
-    let spec_toml = traind_integration::JobFile { nodes_min, ..job(plan.steps) }.toml();
+    let spec_toml = traind_integration::JobFile { nodes_min, ..plan.trained.job() }.toml();
     let first = fleet.running().next().context("a running daemon")?;
     let Response::JobSubmitted { job, .. } = first.ask(Request::job_submit(spec_toml)).await? else {
         bail!("not submitted");
     };
     let began = Instant::now();
-    for (pause, deed) in &plan.deeds {
-        fleet.pass(*pause).await?;
+    let mut done = Done::default();
+    for (pause, deed) in plan.deeds() {
+        fleet.pass(pause).await?;
         fleet.check_alive()?;
-        let done = perform(fleet, *deed).await.with_context(|| format!("{deed:?}"))?;
-        diary.push(format!("{:6.3} s  {deed:?}: {done}", began.elapsed().as_secs_f64()));
+        if fleet.kills >= KILLS || fleet.has_ended(&job).await {
+            break;
+        }
+        done.deeds += 1;
+        let told = perform(fleet, deed).await.with_context(|| format!("{deed:?}"))?;
+        diary.push(format!("{:6.3} s  {deed:?}: {told}", began.elapsed().as_secs_f64()));
     }
+    done.kills = fleet.kills;
     fleet.recover().await.context("restarting all that were killed")?;
     let recovered = Instant::now();
     diary.push(format!("{:6.3} s  all run", began.elapsed().as_secs_f64()));
@@ -58,13 +79,8 @@ async fn attempt(
     }
     fleet.check_alive()?;
     let detail = last.context("a running daemon")?;
-    Ok(format!(
-        "{} deeds, {} views, {} lineages, ended {:.1} s after the last deed",
-        plan.deeds.len(),
-        detail.views.len(),
-        detail.incarnation,
-        recovered.elapsed().as_secs_f64()
-    ))
+    let (views, lineages) = (detail.views.len(), detail.incarnation);
+    Ok(Done { views, lineages, recovered_in: recovered.elapsed(), ..done })
 }
 
 /// Does it, if there is anybody to do it to, and says to whom.
@@ -137,7 +153,8 @@ async fn end_of(client: Client, job: &str) -> anyhow::Result<JobDetail> {
 
 fn check(detail: &JobDetail, plan: &Plan, expected: &str) -> anyhow::Result<()> {
     anyhow::ensure!(detail.status == JobStatus::Finished, "the job is {:?}", detail.status);
-    anyhow::ensure!(detail.step == plan.steps, "{} of {} steps", detail.step, plan.steps);
+    let steps = plan.trained.job().steps;
+    anyhow::ensure!(detail.step == steps, "{} of {steps} steps", detail.step);
     let digest = detail.result.as_ref().map(|result| result.digest.as_str());
     anyhow::ensure!(digest == Some(expected), "digest {digest:?}, a single node has {expected}");
     let mut committed = 0;
@@ -146,7 +163,7 @@ fn check(detail: &JobDetail, plan: &Plan, expected: &str) -> anyhow::Result<()> 
         anyhow::ensure!(range.last_step >= range.first_step, "empty range: {range:?}");
         committed = range.last_step;
     }
-    anyhow::ensure!(committed == plan.steps, "ranges end at {committed}");
+    anyhow::ensure!(committed == steps, "ranges end at {committed}");
     Ok(())
 }
 

@@ -7,7 +7,10 @@ mod division;
 mod leaving;
 mod lifecycle;
 mod queue;
+mod shell;
+mod text;
 mod verbs;
+mod why;
 
 /// The kit's binary, which is the daemon and `trainctl`.
 const KIT: &str = env!("CARGO_BIN_EXE_traind-kit");

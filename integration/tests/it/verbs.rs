@@ -1,55 +1,13 @@
 //! Every verb of `trainctl` on live daemons: as table and as JSON, with its exit code.
 
 use std::path::Path;
-use std::process::{Command, Output};
 
 use anyhow::Context as _;
 use serde_json::Value;
-use traind_integration::{Cluster, Daemon, JobFile};
+use traind_integration::{Cluster, JobFile};
 
 use crate::KIT;
-
-/// `trainctl` at the control socket of one daemon.
-struct Shell {
-    socket: String,
-}
-
-impl Shell {
-    fn at(daemon: &Daemon) -> Self {
-        Self { socket: daemon.client().socket().display().to_string() }
-    }
-
-    async fn run(&self, arguments: &[&str]) -> anyhow::Result<Output> {
-        let mut command = Command::new(KIT);
-        command.args(["--socket", &self.socket]).args(arguments);
-        tokio::task::spawn_blocking(move || command.output()).await?.context("running trainctl")
-    }
-
-    /// What it prints, of a verb that must succeed.
-    async fn text(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let output = self.run(arguments).await?;
-        anyhow::ensure!(output.status.success(), "{arguments:?}: {}", told(&output));
-        Ok(String::from_utf8(output.stdout)?)
-    }
-
-    /// The JSON it prints, of a verb that must succeed: one object, or one for each line of a stream.
-    async fn json(&self, arguments: &[&str]) -> anyhow::Result<Vec<Value>> {
-        let text = self.text(&[&["-o", "json"], arguments].concat()).await?;
-        let values = serde_json::Deserializer::from_str(&text).into_iter().collect::<Result<Vec<Value>, _>>();
-        values.with_context(|| format!("{arguments:?}: {text}"))
-    }
-
-    /// The exit code of a verb that must fail, and what it says.
-    async fn refused(&self, arguments: &[&str]) -> anyhow::Result<(Option<i32>, String)> {
-        let output = self.run(arguments).await?;
-        anyhow::ensure!(!output.status.success(), "{arguments:?} succeeded: {}", told(&output));
-        Ok((output.status.code(), told(&output)))
-    }
-}
-
-fn told(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
+use crate::shell::Shell;
 
 fn write_job(folder: &Path, job: &JobFile) -> anyhow::Result<String> {
     let path = folder.join(format!("{}.toml", job.name));
@@ -103,6 +61,10 @@ async fn a_job_from_its_file_to_a_model_and_back() -> anyhow::Result<()> {
     assert!(shell.text(&["job", "submit", &file, "--dry-run"]).await?.contains("verbs"));
     assert!(shell.text(&["job", "submit", &file]).await?.contains("verbs"));
     shell.text(&["job", "wait", "verbs", "--timeout", "100s"]).await?;
+    // The library's own threads would spin while the trainer works.
+    let threads = cluster.daemons[0].thread_names()?;
+    assert!(threads.iter().any(|name| name == "store"), "{threads:?}");
+    assert!(!threads.iter().any(|name| name.starts_with("candle")), "{threads:?}");
     for (arguments, kind, word) in [
         (&["job", "show", "verbs"][..], "JobDetail", "digest"),
         (&["job", "logs", "verbs"], "LogLine", "submitted"),

@@ -64,6 +64,31 @@ pub const H1: Invariant = Invariant {
     sentence: "members of a view that halts stop at one state and compute nothing more in it; nothing is begun beyond it",
 };
 
+/// See [`used_once`].
+pub const D2: Invariant = Invariant {
+    id: "D2",
+    sentence: "in every epoch of the data each sample is used exactly once, under any churn",
+};
+
+/// See [`is_durable`].
+pub const S2: Invariant = Invariant {
+    id: "S2",
+    sentence: "durable before visible: votes, ledger entries, admissions, checkpoints are on disk before they are sent",
+};
+
+/// See [`is_bounded`].
+pub const L1: Invariant =
+    Invariant { id: "L1", sentence: "every queue, map, message and retry has a named bound" };
+
+/// See [`has_advanced`].
+pub const P1: Invariant = Invariant {
+    id: "P1",
+    sentence: "with at least one synced member live and connected, the step counter advances",
+};
+
+/// All that have a predicate here. A1 is the transport's, which no machine can break.
+pub const ALL: [Invariant; 12] = [V1, V2, B1, B2, D1, D2, S1, S2, W1, H1, L1, P1];
+
 /// What is compared of one life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -123,6 +148,32 @@ pub fn exactly_once(leaves: &[(u32, Chain)], microbatches: u32, base: Chain) -> 
         seen.insert(microbatch);
         is_first && chain == base
     }) && seen == IndexSet::full(microbatches)
+}
+
+/// D2: whether `used`, places of samples in the sequence of the data's epochs, are those of `range`, each once. An epoch
+/// of the data is a stretch of that sequence.
+#[must_use]
+pub fn used_once(mut used: Vec<u64>, range: std::ops::Range<u64>) -> bool {
+    used.sort_unstable();
+    used.into_iter().eq(range)
+}
+
+/// S2: whether what a message says, a term and an index in it, may be said when the disk holds that much.
+#[must_use]
+pub fn is_durable(said: (u64, u64), on_disk: (u64, u64)) -> bool {
+    said.0 <= on_disk.0 && said.1 <= on_disk.1
+}
+
+/// L1: whether so many are within their bound.
+#[must_use]
+pub fn is_bounded(count: usize, count_max: usize) -> bool {
+    count <= count_max
+}
+
+/// P1: whether a member that was to be at `goal` by now is.
+#[must_use]
+pub fn has_advanced(step: u64, goal: u64) -> bool {
+    step >= goal
 }
 
 /// H1: whether two members that say in one view that they have stopped may be at these steps and chains.
@@ -216,6 +267,13 @@ mod tests {
         assert!(!exactly_once(&[(0, base), (1, base), (1, base)], 2, base));
         assert!(!exactly_once(&[(0, base), (1, Chain([8; 32]))], 2, base));
         assert!(!exactly_once(&[(0, base), (1, base), (2, base)], 2, base));
+
+        assert!(
+            used_once(vec![5, 4, 6], 4..7) && !used_once(vec![4, 6], 4..7) && !used_once(vec![4, 4, 5], 4..6)
+        );
+        assert!(is_durable((2, 9), (2, 9)) && !is_durable((3, 9), (2, 9)) && !is_durable((2, 10), (2, 9)));
+        assert!(is_bounded(3, 3) && !is_bounded(4, 3) && has_advanced(3, 3) && !has_advanced(2, 3));
+        assert!((1..ALL.len()).all(|index| ALL[..index].iter().all(|other| other.id != ALL[index].id)));
 
         assert!(halts_alike((4, base), (4, base)) && !halts_alike((4, base), (5, base)));
         assert!(!halts_alike((4, base), (4, Chain([8; 32]))));

@@ -21,6 +21,12 @@ pub trait Numbers {
     /// All results of a step were applied: the grid moves on with them.
     fn advance(&mut self, results: &[Bytes]);
 
+    /// Whether the job ends with the present state, before the last of its steps: a pure function of the applied results,
+    /// so that all members find the same end.
+    fn has_ended(&self) -> bool {
+        false
+    }
+
     /// A state from a peer replaces ours. `false` if it is malformed; then nothing has changed.
     fn restore(&mut self, state: &[u8]) -> bool;
 }

@@ -101,6 +101,19 @@ impl View {
             .collect()
     }
 
+    /// The leases as runs of (position in `members`, number of micro-batches), in their order.
+    #[must_use]
+    pub fn lease_runs(&self) -> Vec<(u16, u32)> {
+        let mut runs: Vec<(u16, u32)> = Vec::new();
+        for &position in &self.leases {
+            match runs.last_mut() {
+                Some((last, count)) if *last == position => *count += 1,
+                _ => runs.push((position, 1)),
+            }
+        }
+        runs
+    }
+
     /// Whether leases and owners name members, members are sorted and unique, and no tenure lies in the future.
     #[must_use]
     pub fn is_well_formed(&self) -> bool {

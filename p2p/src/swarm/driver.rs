@@ -27,7 +27,7 @@ use crate::handle::{Command, Settings};
 use crate::jitter::Jitter;
 use crate::limits::{
     ADDRESS_BYTES_MAX, ADDRESSES_PER_PEER_MAX, GREETING_MS_MAX, LINK_EVENTS_MAX, OUTBOX_FRAMES_MAX,
-    OUTBOX_MAX, PAUSE_MS, TICK_MS,
+    OUTBOX_MAX, PAUSE_MS, PAUSE_TOLD_MS_MIN, TICK_MS,
 };
 use crate::node_id::node_of;
 use crate::options::Options;
@@ -254,8 +254,11 @@ impl Driver {
     /// Deadlines: silence, handshakes, redials, addresses to dial.
     fn tick(&mut self) {
         let now = self.shared.clock.now();
-        if now.since(self.ticked) > PAUSE_MS {
-            tracing::warn!(pause_ms = now.since(self.ticked), "this process did not run; silence is excused");
+        let pause_ms = now.since(self.ticked);
+        if pause_ms >= PAUSE_TOLD_MS_MIN {
+            tracing::warn!(pause_ms, "this process did not run; silence is excused");
+        }
+        if pause_ms > PAUSE_MS {
             for link in self.links.values() {
                 link.pulse.excuse(now);
             }

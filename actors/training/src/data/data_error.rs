@@ -8,7 +8,7 @@ use std::{
 
 use thiserror::Error;
 
-use super::digits::DigitsError;
+use super::{digits::DigitsError, text::TextError};
 
 /// Where Debian's package puts Fashion-MNIST.
 const FASHION_MNIST: &str = "/usr/share/datasets/fashion-mnist";
@@ -16,6 +16,9 @@ const FASHION_MNIST: &str = "/usr/share/datasets/fashion-mnist";
 /// Why a data set cannot be used. Each names the file, what was found there and what was expected.
 #[derive(Debug, Error)]
 pub enum DataError {
+    /// Text, tokens or a tokenizer.
+    #[error(transparent)]
+    Text(#[from] TextError),
     /// The embedded digits are damaged: the program itself is.
     #[error("the embedded digits are damaged: install the program again")]
     Embedded(#[source] Box<dyn StdError + Send + Sync>),

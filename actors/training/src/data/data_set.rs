@@ -8,8 +8,14 @@ use std::{
 };
 
 use super::{
-    csv_table::CsvTable, data_error::DataError, data_summary::DataSummary, digits::Digits,
-    fingerprint::Fingerprint, idx_images::IdxImages, normalisation::Normalisation,
+    csv_table::CsvTable,
+    data_error::DataError,
+    data_summary::DataSummary,
+    digits::Digits,
+    fingerprint::Fingerprint,
+    idx_images::IdxImages,
+    normalisation::Normalisation,
+    text::{Text, Tokenizer},
 };
 use crate::{data_facts::DataFacts, spec::DataSpec};
 
@@ -29,6 +35,7 @@ enum Samples {
     Digits(Digits),
     Idx(Box<IdxImages>),
     Csv(CsvTable),
+    Text(Box<Text>),
 }
 
 /// A file and what would change if it were written: length and time of modification.
@@ -54,6 +61,7 @@ impl DataSet {
             DataSpec::Digits => Vec::new(),
             DataSpec::Idx { path } => IdxImages::files(path)?,
             DataSpec::Csv(csv) => vec![csv.path.clone()],
+            DataSpec::Text(text) => Text::files(text),
         };
         let stamps = files.iter().map(stamp).collect::<Result<Vec<_>, _>>()?;
         // Held while loading: two sessions that start together must not load the same files twice. A thread that
@@ -68,6 +76,7 @@ impl DataSet {
             DataSpec::Digits => Samples::Digits(Digits::load()?),
             DataSpec::Idx { .. } => Samples::Idx(Box::new(IdxImages::load(&files)?)),
             DataSpec::Csv(csv) => Samples::Csv(CsvTable::load(csv)?),
+            DataSpec::Text(text) => Samples::Text(Box::new(Text::load(text)?)),
         };
         let digest = samples.digest(spec.kind());
         let loaded = Arc::new(Loaded { samples, digest });
@@ -88,6 +97,7 @@ impl DataSet {
             Samples::Digits(_) => Digits::CLASSES,
             Samples::Idx(images) => images.classes(),
             Samples::Csv(table) => table.classes(),
+            Samples::Text(text) => text.sequences.vocabulary() as usize,
         }
     }
 
@@ -100,6 +110,7 @@ impl DataSet {
             Samples::Csv(table) => {
                 (0..table.samples()).filter(|sample| !table.is_held_out(*sample)).collect()
             }
+            Samples::Text(text) => text.sequences.training().collect(),
         }
     }
 
@@ -110,6 +121,7 @@ impl DataSet {
             Samples::Digits(digits) => digits.held_out(),
             Samples::Idx(images) => images.held_out().collect(),
             Samples::Csv(table) => (0..table.samples()).filter(|sample| table.is_held_out(*sample)).collect(),
+            Samples::Text(text) => text.sequences.held_out().collect(),
         }
     }
 
@@ -123,6 +135,41 @@ impl DataSet {
             Samples::Digits(digits) => digits.label(sample),
             Samples::Idx(images) => images.label(sample),
             Samples::Csv(table) => table.label(sample),
+            Samples::Text(_) => panic!("a sequence of tokens has no class"),
+        }
+    }
+
+    /// Appends a sequence of tokens, the token after each, and where each one's document begins; see the engine's batches.
+    ///
+    /// # Panics
+    /// If the samples are no text, or there is no such sample.
+    pub(crate) fn append_tokens(
+        &self,
+        sample: u32,
+        ignored: u32,
+        out: (&mut Vec<u32>, &mut Vec<u32>, &mut Vec<u32>),
+    ) {
+        match &self.loaded.samples {
+            Samples::Text(text) => text.sequences.append(sample, ignored, out),
+            _ => panic!("the samples are no text"),
+        }
+    }
+
+    /// The tokenizer of text, where one is known.
+    #[must_use]
+    pub fn tokenizer(&self) -> Option<&Tokenizer> {
+        match &self.loaded.samples {
+            Samples::Text(text) => text.tokenizer.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The tokens to train on, and those held out, in the order of the text; `None` if the samples are no text.
+    #[must_use]
+    pub fn token_streams(&self) -> Option<(&[u32], &[u32])> {
+        match &self.loaded.samples {
+            Samples::Text(text) => Some(text.sequences.streams()),
+            _ => None,
         }
     }
 
@@ -135,6 +182,7 @@ impl DataSet {
             Samples::Digits(digits) => digits.append_image(sample, out),
             Samples::Idx(images) => images.append_image(sample, out),
             Samples::Csv(table) => table.append_image(sample, out),
+            Samples::Text(_) => panic!("a sequence of tokens is no image"),
         }
     }
 
@@ -145,6 +193,7 @@ impl DataSet {
             Samples::Digits(_) => Digits::normalisation(),
             Samples::Idx(images) => images.normalisation(),
             Samples::Csv(table) => table.normalisation(),
+            Samples::Text(_) => Normalisation::division(1.0),
         }
     }
 
@@ -155,6 +204,7 @@ impl DataSet {
             Samples::Digits(digits) => digits.bytes(),
             Samples::Idx(images) => images.bytes(),
             Samples::Csv(table) => table.bytes(),
+            Samples::Text(text) => text.bytes(),
         }
     }
 
@@ -171,6 +221,7 @@ impl DataSet {
         DataFacts {
             image_shape: self.image_shape(),
             classes: self.classes(),
+            tokens: self.token_streams().is_some(),
             black: self.normalisation().apply(0.0),
             bytes: self.bytes(),
         }
@@ -202,6 +253,7 @@ impl Samples {
             Self::Digits(_) => Digits::image_shape(),
             Self::Idx(images) => images.shape(),
             Self::Csv(table) => table.shape(),
+            Self::Text(text) => [1, 1, text.sequences.length()],
         }
     }
 
@@ -214,6 +266,7 @@ impl Samples {
             Self::Digits(digits) => digits.describe(&mut fingerprint),
             Self::Idx(images) => images.describe(&mut fingerprint),
             Self::Csv(table) => table.describe(&mut fingerprint),
+            Self::Text(text) => text.describe(&mut fingerprint),
         }
         fingerprint.finish()
     }

@@ -4,7 +4,7 @@
 const DOMAIN: &str = "traind data 1";
 
 /// BLAKE3 over fields that are each preceded by their length, so that no two sequences of fields are the same bytes.
-pub(super) struct Fingerprint {
+pub(crate) struct Fingerprint {
     hasher: blake3::Hasher,
 }
 
@@ -30,6 +30,14 @@ impl Fingerprint {
         self.number(values.len() as u64);
         for value in values {
             self.hasher.update(&value.to_le_bytes());
+        }
+    }
+
+    /// Little-endian.
+    pub(super) fn words(&mut self, words: &[u32]) {
+        self.number(words.len() as u64);
+        for word in words {
+            self.hasher.update(&word.to_le_bytes());
         }
     }
 

@@ -12,11 +12,13 @@ mod idx_file;
 mod idx_images;
 mod normalisation;
 mod sample_order;
+mod text;
 
 pub use self::{
     data_error::DataError,
     data_set::DataSet,
     data_summary::{DataSummary, check_data},
     normalisation::Normalisation,
+    text::{TextError, Tokenizer, set_tokenizer_cache},
 };
 pub(crate) use self::{data_summary::open, sample_order::SampleOrder};

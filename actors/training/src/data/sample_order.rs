@@ -1,20 +1,29 @@
 //! The order of training samples: a pure function of (seed, position).
 
+use std::{sync::Arc, thread::JoinHandle};
+
 use crate::counter_rng::{CounterRng, Purpose};
+
+/// Epochs of so many samples are drawn ahead, beside training: drawing fewer takes less than a millisecond.
+const AHEAD_SAMPLES_MIN: usize = 1 << 16;
 
 /// Samples in an endless sequence. Epoch e is a permutation of all of them, drawn from (seed, e); batches are cut
 /// from the sequence without regard to epochs, so their shapes never change and each epoch uses each sample once.
 pub(crate) struct SampleOrder {
     seed: u64,
-    samples: Vec<u32>,
+    samples: Arc<Vec<u32>>,
     prepared: Option<(u64, Vec<u32>)>,
+    /// The epoch after it, on its way.
+    ahead: Option<(u64, JoinHandle<Vec<u32>>)>,
+    ahead_samples_min: usize,
 }
 
 impl SampleOrder {
     /// `samples`: the ids to train on, at least one.
     pub(crate) fn new(seed: u64, samples: Vec<u32>) -> Self {
         assert!(!samples.is_empty(), "an order needs samples");
-        Self { seed, samples, prepared: None }
+        let (samples, ahead_samples_min) = (Arc::new(samples), AHEAD_SAMPLES_MIN);
+        Self { seed, samples, prepared: None, ahead: None, ahead_samples_min }
     }
 
     /// How many samples an epoch has.
@@ -22,11 +31,22 @@ impl SampleOrder {
         self.samples.len()
     }
 
-    /// Keeps the permutation of the epoch that `position` lies in, so that [`Self::range`] need not draw it again.
+    /// Keeps the permutation of the epoch that `position` lies in, so that [`Self::range`] need not draw it again, and has a large
+    /// one's successor drawn meanwhile. What is kept changes no sample.
     pub(crate) fn prepare(&mut self, position: u64) {
         let epoch = position / self.samples.len() as u64;
         if self.prepared.as_ref().is_none_or(|(prepared, _)| *prepared != epoch) {
-            self.prepared = Some((epoch, self.permutation(epoch)));
+            let ahead = self.ahead.take().filter(|(ahead, _)| *ahead == epoch);
+            // A thread that panicked gave nothing, as if there had been none.
+            let drawn = ahead.and_then(|(_, drawing)| drawing.join().ok());
+            self.prepared =
+                Some((epoch, drawn.unwrap_or_else(|| permutation(self.seed, &self.samples, epoch))));
+            if self.samples.len() >= self.ahead_samples_min {
+                let (seed, samples) = (self.seed, Arc::clone(&self.samples));
+                let draw = move || permutation(seed, &samples, epoch + 1);
+                let thread = std::thread::Builder::new().name("sample-order".to_owned()).spawn(draw);
+                self.ahead = thread.ok().map(|drawing| (epoch + 1, drawing));
+            }
         }
     }
 
@@ -43,23 +63,25 @@ impl SampleOrder {
                 Some((prepared, order)) if *prepared == epoch => {
                     ids.extend_from_slice(&order[index..index + take]);
                 }
-                _ => ids.extend_from_slice(&self.permutation(epoch)[index..index + take]),
+                _ => {
+                    ids.extend_from_slice(&permutation(self.seed, &self.samples, epoch)[index..index + take])
+                }
             }
             next += take as u64;
         }
         ids
     }
+}
 
-    /// Fisher and Yates' shuffle as Durstenfeld wrote it (CACM Algorithm 235, 1964).
-    fn permutation(&self, epoch: u64) -> Vec<u32> {
-        let rng = CounterRng::new(self.seed, Purpose::SampleOrder, epoch);
-        let mut order = self.samples.clone();
-        let count = u32::try_from(order.len()).expect("sample ids are u32");
-        for last in (1..count).rev() {
-            order.swap(last as usize, rng.below(last, last + 1) as usize);
-        }
-        order
+/// Fisher and Yates' shuffle as Durstenfeld wrote it (CACM Algorithm 235, 1964).
+fn permutation(seed: u64, samples: &[u32], epoch: u64) -> Vec<u32> {
+    let rng = CounterRng::new(seed, Purpose::SampleOrder, epoch);
+    let mut order = samples.to_vec();
+    let count = u32::try_from(order.len()).expect("sample ids are u32");
+    for last in (1..count).rev() {
+        order.swap(last as usize, rng.below(last, last + 1) as usize);
     }
+    order
 }
 
 #[cfg(test)]
@@ -84,7 +106,7 @@ mod tests {
             for epoch in sequence.chunks_exact(samples as usize).take(epochs as usize) {
                 let mut sorted = epoch.to_vec();
                 sorted.sort_unstable();
-                assert_eq!(sorted, order.samples, "seed {seed}, {samples} samples, batches of {batch}");
+                assert_eq!(sorted, *order.samples, "seed {seed}, {samples} samples, batches of {batch}");
             }
         }
     }
@@ -101,6 +123,21 @@ mod tests {
     }
 
     #[test]
+    fn an_epoch_that_is_drawn_ahead_is_the_same_wherever_one_goes_from_there() {
+        let fresh = order(9, 50);
+        let mut ahead = order(9, 50);
+        ahead.ahead_samples_min = 50;
+        for position in [0, 49, 50, 101, 20, 500, 551] {
+            ahead.prepare(position);
+            assert!(ahead.ahead.is_some());
+            assert_eq!(ahead.range(position, 60), fresh.range(position, 60), "{position}");
+        }
+        let mut small = order(9, 50);
+        small.prepare(0);
+        assert!(small.ahead.is_none());
+    }
+
+    #[test]
     fn epochs_and_seeds_have_different_orders() {
         let epochs = order(9, 50);
         assert_ne!(epochs.range(0, 50), epochs.range(50, 50));
@@ -113,7 +150,7 @@ mod tests {
         let order = order(4, 3);
         let mut counts = std::collections::BTreeMap::<Vec<u32>, u32>::new();
         for epoch in 0..6_000 {
-            *counts.entry(order.permutation(epoch)).or_default() += 1;
+            *counts.entry(permutation(order.seed, &order.samples, epoch)).or_default() += 1;
         }
         assert_eq!(counts.len(), 6);
         // 1,000 expected, standard deviation 29.

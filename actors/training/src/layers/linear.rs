@@ -1,113 +1,133 @@
-//! The fully connected layer, `x · weightᵀ + bias`.
+//! The fully connected layer, `y = x · weightᵀ + bias`.
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
+use std::{ops::Range, sync::Arc};
 
-use super::{
-    contiguous, for_element_type,
-    matrix::{Matrix, multiply},
-};
+use super::{Activation, Buffer, Layer, Pass};
+use crate::numbers::{Matrix, MatrixMut, Real, column_sums, for_rows, multiply, vectorised};
 
-/// `input` `[samples, inputs]`, `weight` `[outputs, inputs]`, `bias` `[outputs]` to `[samples, outputs]`.
-pub(super) fn linear(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    input.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, Linear)
+/// A weight and perhaps a bias, as places in the flat vector.
+#[derive(Clone, Debug)]
+pub(crate) struct Linear {
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    pub(crate) weight: Range<usize>,
+    pub(crate) bias: Option<Range<usize>>,
+    /// Whether the weight lies as `[inputs, outputs]`, as GPT-2's does, instead of `[outputs, inputs]`.
+    pub(crate) is_transposed: bool,
 }
 
-struct Linear;
+/// Columns of a wider buffer: where they begin and how far rows are apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Columns {
+    pub(crate) first: usize,
+    pub(crate) stride: usize,
+}
 
-impl CustomOp3 for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    fn cpu_fwd(
-        &self,
-        input: &CpuStorage,
-        input_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (samples, inputs) = input_layout.shape().dims2()?;
-        let (outputs, weight_inputs) = weight_layout.shape().dims2()?;
-        if inputs != weight_inputs || bias_layout.shape().dims() != [outputs] || outputs == 0 {
-            candle_core::bail!("linear of {:?} with {:?}", input_layout.shape(), weight_layout.shape());
+impl Linear {
+    /// Writes the outputs for `input`, `[rows, inputs]`, to columns of `out`.
+    pub(crate) fn apply<T: Real>(&self, pass: &Pass<'_, T>, input: &[T], out: &mut [T], at: Columns) {
+        let rows = input.len() / self.inputs;
+        let weight = pass.weights.get(&self.weight, pass.pool);
+        let product = MatrixMut::strided(&mut out[at.first..], rows, self.outputs, at.stride);
+        multiply(
+            product,
+            Matrix::new(input, rows, self.inputs),
+            self.forwards(&weight),
+            T::ONE,
+            false,
+            false,
+        );
+        if let Some(bias) = &self.bias {
+            let bias = pass.weights.get(bias, pass.pool);
+            for_rows(out, at.stride, |_, rows| {
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for row in rows.chunks_exact_mut(at.stride) {
+                            for (value, bias) in row[at.first..].iter_mut().zip(&*bias) {
+                                *value += *bias;
+                            }
+                        }
+                    },
+                );
+            });
         }
-        for_element_type!(input, T => {
-            let input = Matrix::<T>::new(contiguous(input, input_layout)?, samples, inputs);
-            let weight = Matrix::new(contiguous(weight, weight_layout)?, outputs, inputs);
-            let bias = contiguous::<T>(bias, bias_layout)?;
-            let mut output = multiply(input, weight.transposed());
-            for row in output.chunks_exact_mut(outputs) {
-                for (value, bias) in row.iter_mut().zip(bias) {
-                    *value += *bias;
-                }
-            }
-            Ok((T::to_cpu_storage_owned(output), Shape::from((samples, outputs))))
-        })
     }
 
-    fn bwd(
+    /// Writes the gradients of weight and bias from the input and the gradient of the output, in columns of `gradient`.
+    pub(crate) fn weight_gradient<T: Real>(
         &self,
-        input: &Tensor,
-        weight: &Tensor,
-        _bias: &Tensor,
-        _output: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let gradient = gradient.contiguous()?;
-        let input_gradient = input
-            .track_op()
-            .then(|| gradient.apply_op2_no_bwd(weight, &Product { left_transposed: false }))
-            .transpose()?;
-        let weight_gradient = gradient.apply_op2_no_bwd(input, &Product { left_transposed: true })?;
-        Ok((input_gradient, Some(weight_gradient), Some(gradient.sum(0)?)))
-    }
-}
-
-/// `left · right` or `leftᵀ · right`.
-struct Product {
-    left_transposed: bool,
-}
-
-impl CustomOp2 for Product {
-    fn name(&self) -> &'static str {
-        "linear-gradient"
+        pass: &mut Pass<'_, T>,
+        input: &[T],
+        gradient: &[T],
+        at: Columns,
+        add: bool,
+    ) {
+        let rows = input.len() / self.inputs;
+        let input = Matrix::new(input, rows, self.inputs);
+        let output = Matrix::strided(&gradient[at.first..], rows, self.outputs, at.stride);
+        let out = pass.gradient_mut(&self.weight);
+        if self.is_transposed {
+            let out = MatrixMut::new(out, self.inputs, self.outputs);
+            multiply(out, input.transposed(), output, T::ONE, add, false);
+        } else {
+            let out = MatrixMut::new(out, self.outputs, self.inputs);
+            multiply(out, output.transposed(), input, T::ONE, add, false);
+        }
+        if let Some(bias) = &self.bias {
+            column_sums(pass.gradient_mut(bias), rows, add, |row, column, out| {
+                out.copy_from_slice(&gradient[row * at.stride + at.first + column..][..out.len()]);
+            });
+        }
     }
 
-    fn cpu_fwd(
+    /// Writes or adds the gradient of the input, `[rows, inputs]`.
+    pub(crate) fn input_gradient<T: Real>(
         &self,
-        left: &CpuStorage,
-        left_layout: &Layout,
-        right: &CpuStorage,
-        right_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (left_rows, left_columns) = left_layout.shape().dims2()?;
-        let (right_rows, right_columns) = right_layout.shape().dims2()?;
-        for_element_type!(left, T => {
-            let plain = Matrix::<T>::new(contiguous(left, left_layout)?, left_rows, left_columns);
-            let right = Matrix::new(contiguous(right, right_layout)?, right_rows, right_columns);
-            let (left, rows) =
-                if self.left_transposed { (plain.transposed(), left_columns) } else { (plain, left_rows) };
-            Ok((T::to_cpu_storage_owned(multiply(left, right)), Shape::from((rows, right_columns))))
-        })
+        pass: &Pass<'_, T>,
+        gradient: &[T],
+        at: Columns,
+        out: &mut [T],
+        add: bool,
+    ) {
+        let rows = out.len() / self.inputs;
+        let weight = pass.weights.get(&self.weight, pass.pool);
+        let gradient = Matrix::strided(&gradient[at.first..], rows, self.outputs, at.stride);
+        let out = MatrixMut::new(out, rows, self.inputs);
+        multiply(out, gradient, self.forwards(&weight).transposed(), T::ONE, add, false);
+    }
+
+    /// The weight as `[inputs, outputs]`.
+    fn forwards<'a, T>(&self, weight: &'a [T]) -> Matrix<'a, T> {
+        if self.is_transposed {
+            Matrix::new(weight, self.inputs, self.outputs)
+        } else {
+            Matrix::new(weight, self.outputs, self.inputs).transposed()
+        }
+    }
+
+    /// All columns of a buffer that holds nothing else.
+    pub(crate) fn all(&self) -> Columns {
+        Columns { first: 0, stride: self.outputs }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::layers::finite_differences::{assert_gradients, input};
-
-    #[test]
-    fn gradients_equal_central_differences() {
-        let inputs = [input(&[3, 5], 1), input(&[4, 5], 2), input(&[4], 3)];
-        assert_gradients(&inputs, |tensors| linear(&tensors[0], &tensors[1], &tensors[2]));
+impl<T: Real> Layer<T> for Linear {
+    fn forward(&self, pass: &mut Pass<'_, T>, input: Activation<T>) -> Activation<T> {
+        let mut output = pass.pool.take(input.len() / self.inputs * self.outputs);
+        self.apply(pass, &input, &mut output, self.all());
+        pass.save_activation(&input);
+        Arc::new(output)
     }
 
-    #[test]
-    fn shapes_that_do_not_match_are_refused() {
-        assert!(linear(&input(&[3, 5], 1), &input(&[4, 6], 2), &input(&[4], 3)).is_err());
-        assert!(linear(&input(&[3, 5], 1), &input(&[4, 5], 2), &input(&[5], 3)).is_err());
+    fn backward(&self, pass: &mut Pass<'_, T>, gradient: &Buffer<T>) -> Buffer<T> {
+        let input = pass.saved_activation();
+        self.weight_gradient(pass, &input, gradient, self.all(), false);
+        if !pass.wants_input_gradient {
+            return pass.pool.take(0);
+        }
+        let mut out = pass.pool.take(input.len());
+        self.input_gradient(pass, gradient, self.all(), &mut out, false);
+        out
     }
 }

@@ -1,95 +1,60 @@
-//! Differentiable layers, each a custom operation of candle with a backward pass of its own, in f32 and f64.
+//! Differentiable layers for the processor, in f32 and f64, each with a backward pass of its own over plain slices.
 //!
-//! They exist because candle's own would not do: its `max_pool2d` backward scales a gradient by the share of maxima in
-//! the window (a quarter where the maximum is unique), its `relu` turns NaN into zero, so that a loss that is not finite can go
-//! unseen, and its convolution's backward pass is slow. Each sum has a fixed order, whatever the number of
-//! threads. Every layer is checked against central differences in f64.
-//!
-//! They run on the processor. On a GPU the same layers are composed of candle's differentiable operations, see [`composed`];
-//! the compositions run on any device, so that they are checked against these here, without a GPU.
+//! A layer maps activations to activations; in a recording pass it saves what its backward pass needs, which then asks for it in
+//! reverse order. Gradients of parameters are written straight to their places in the flat vector. Every sum has a fixed
+//! order, whatever the number of threads. Every layer is checked against central differences in f64.
 
-mod composed;
-mod conv2d;
+mod activation;
+mod attention;
+mod buffer_pool;
+mod convolution;
 mod cross_entropy;
+mod dropout;
+mod embedding;
 #[cfg(test)]
-pub(crate) mod finite_differences;
+pub(crate) mod gradient_check;
+mod head;
+mod key_value_cache;
+mod layer_norm;
 mod linear;
-mod matrix;
-mod max_pool2d;
-mod relu;
-mod unfold;
+mod pass;
+mod pooling;
+mod residual;
+mod rms_norm;
+mod rotary;
+mod self_attention;
+mod swiglu;
+mod weights;
 
-use candle_core::{CpuStorage, Device, Layout, Result, Tensor, WithDType};
+pub(crate) use self::{
+    activation::{Activations, Elementwise},
+    attention::Heads,
+    buffer_pool::{Buffer, BufferPool},
+    convolution::{Convolution, ImageShape},
+    cross_entropy::{IGNORED, RowScore},
+    dropout::Dropout,
+    embedding::Embedding,
+    head::Head,
+    key_value_cache::KeyValueCache,
+    layer_norm::LayerNorm,
+    linear::Linear,
+    pass::{Activation, Pass, Saved, Sequences},
+    pooling::{Pooling, PoolingKind},
+    residual::Residual,
+    rms_norm::RmsNorm,
+    rotary::Rotary,
+    self_attention::{Projections, SelfAttention},
+    swiglu::SwiGlu,
+    weights::Weights,
+};
+use crate::numbers::Real;
 
-use self::cross_entropy::check as check_targets;
-pub(crate) use self::cross_entropy::cross_entropy_losses;
+/// A differentiable map. Shapes are fixed when it is made; the number of rows (samples, or tokens of all sequences) is the
+/// input's.
+pub(crate) trait Layer<T: Real>: Send + Sync {
+    /// The output for an input.
+    fn forward(&self, pass: &mut Pass<'_, T>, input: Activation<T>) -> Activation<T>;
 
-/// A layer of an input, a weight and a bias.
-type WeightedLayer = fn(&Tensor, &Tensor, &Tensor) -> Result<Tensor>;
-
-/// The layers as one kind of device computes them. All kinds take and give the same shapes.
-#[derive(Clone, Copy)]
-pub(crate) struct Layers {
-    /// Convolution, see [`conv2d::conv2d`].
-    pub(crate) conv2d: WeightedLayer,
-    /// The fully connected layer, see [`linear::linear`].
-    pub(crate) linear: WeightedLayer,
-    /// Max pooling over 2×2, see [`max_pool2d::max_pool2d`].
-    pub(crate) max_pool2d: fn(&Tensor) -> Result<Tensor>,
-    /// The rectifier, see [`relu::relu`].
-    pub(crate) relu: fn(&Tensor) -> Result<Tensor>,
-    /// The loss, see [`cross_entropy::cross_entropy_sum`].
-    pub(crate) cross_entropy_sum: fn(&Tensor, &[u32]) -> Result<Tensor>,
+    /// From the gradient of the output to that of the input; writes the gradients of the layer's parameters.
+    fn backward(&self, pass: &mut Pass<'_, T>, gradient: &Buffer<T>) -> Buffer<T>;
 }
-
-impl Layers {
-    /// This crate's own operations, for the processor alone.
-    pub(crate) const PROCESSOR: Self = Self {
-        conv2d: conv2d::conv2d,
-        linear: linear::linear,
-        max_pool2d: max_pool2d::max_pool2d,
-        relu: relu::relu,
-        cross_entropy_sum: cross_entropy::cross_entropy_sum,
-    };
-
-    /// Compositions of candle's operations, for every device.
-    pub(crate) const COMPOSED: Self = Self {
-        conv2d: composed::conv2d,
-        linear: composed::linear,
-        max_pool2d: composed::max_pool2d,
-        relu: composed::relu,
-        cross_entropy_sum: composed::cross_entropy_sum,
-    };
-
-    /// Those that tensors on `device` need.
-    pub(crate) fn of(device: &Device) -> Self {
-        if device.is_cpu() { Self::PROCESSOR } else { Self::COMPOSED }
-    }
-}
-
-/// The elements of a contiguous tensor on the processor.
-fn contiguous<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
-    let values = T::cpu_storage_as_slice(storage)?;
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&values[start..end]),
-        None => candle_core::bail!("a layer needs contiguous tensors, got {layout:?}"),
-    }
-}
-
-/// Evaluates `$body`, a `Result`, with `$real` standing for the element type of `$storage`: f32 or f64.
-macro_rules! for_element_type {
-    ($storage:expr, $real:ident => $body:expr) => {
-        match $storage {
-            candle_core::CpuStorage::F32(_) => {
-                type $real = f32;
-                $body
-            }
-            candle_core::CpuStorage::F64(_) => {
-                type $real = f64;
-                $body
-            }
-            _ => candle_core::bail!("a layer computes in f32 or f64"),
-        }
-    };
-}
-use for_element_type;

@@ -2,20 +2,17 @@
 //! document recognition" (1998), with ReLU, max pooling and a plain linear head instead of the original's
 //! squashing, trainable subsampling and radial basis functions.
 
-use candle_core::{Result, Tensor};
+use super::{ParameterDeclaration, layer};
 
-use super::{ParameterDeclaration, Parameters, layer};
-use crate::layers::Layers;
-
-const KERNEL: usize = 5;
+pub(crate) const KERNEL: usize = 5;
 /// Channels after each convolution; the input has one.
-const CHANNELS: [usize; 3] = [1, 6, 16];
+pub(crate) const CHANNELS: [usize; 3] = [1, 6, 16];
 /// What is left of 32×32 after two convolutions and two poolings: 16 channels of 5×5.
-const FEATURES: usize = CHANNELS[2] * 5 * 5;
+pub(crate) const FEATURES: usize = CHANNELS[2] * 5 * 5;
 /// Widths of the fully connected layers but the last, which has as many outputs as there are classes.
-const WIDTHS: [usize; 3] = [FEATURES, 120, 84];
+pub(crate) const WIDTHS: [usize; 3] = [FEATURES, 120, 84];
 /// Rows and columns of the images it was made for.
-const SIDE: usize = 32;
+pub(crate) const SIDE: usize = 32;
 /// Smaller images that get a border, as the digits of MNIST did in the paper.
 const SIDE_SMALLER: usize = 28;
 
@@ -50,26 +47,4 @@ pub(super) fn activation_elements() -> u64 {
     let unfolded = KERNEL * KERNEL * CHANNELS[0] * after_first;
     let planes = CHANNELS[1] * after_first + CHANNELS[2] * after_second;
     (SIDE * SIDE + unfolded + 4 * planes) as u64
-}
-
-/// `images` `[samples, 1, 32, 32]` to logits `[samples, classes]`.
-pub(super) fn forward(parameters: &Parameters<'_>, images: &Tensor) -> Result<Tensor> {
-    let Layers { conv2d, linear, max_pool2d, relu, .. } = parameters.layers;
-    let weight_and_bias = |layer: &str| -> Result<(&Tensor, &Tensor)> {
-        Ok((parameters.get(&format!("{layer}.weight"))?, parameters.get(&format!("{layer}.bias"))?))
-    };
-    // The layers keep channels first, [channels, samples, height, width]: one matrix product per batch.
-    let mut hidden = images.transpose(0, 1)?.contiguous()?;
-    for layer in ["conv1", "conv2"] {
-        let (weight, bias) = weight_and_bias(layer)?;
-        hidden = max_pool2d(&relu(&conv2d(&hidden, weight, bias)?)?)?;
-    }
-    let samples = images.dim(0)?;
-    let mut hidden = hidden.transpose(0, 1)?.contiguous()?.reshape((samples, FEATURES))?;
-    for layer in ["fc1", "fc2"] {
-        let (weight, bias) = weight_and_bias(layer)?;
-        hidden = relu(&linear(&hidden, weight, bias)?)?;
-    }
-    let (weight, bias) = weight_and_bias("fc3")?;
-    linear(&hidden, weight, bias)
 }

@@ -1,14 +1,12 @@
-//! The registry of models: which parameters a model has and how it maps images to logits. One file per model.
+//! The registry of models: which parameters a model has, which data it takes and what it holds in memory. One file per model.
 
-mod lenet;
+mod gpt2;
+pub(crate) mod lenet;
+mod llama;
 mod mlp;
+pub(crate) mod sequential;
 
-use candle_core::{Result, Tensor};
-
-use crate::{
-    data_facts::DataFacts, layers::Layers, parameter_layout::ParameterLayout, spec::ModelSpec,
-    training_error::TrainingError,
-};
+use crate::{data_facts::DataFacts, spec::ModelSpec, training_error::TrainingError};
 
 /// Parameters of the largest model: with two moments each its state has 3 GiB.
 const PARAMETERS_MAX: u64 = 1 << 28;
@@ -20,57 +18,60 @@ pub(crate) struct ParameterDeclaration {
     pub(crate) name: String,
     /// The shape PyTorch would have.
     pub(crate) shape: Vec<usize>,
-    /// Initial values are uniform in `[-bound, bound)`.
-    pub(crate) bound: f32,
+    /// What it is at step 0.
+    pub(crate) initial: Initial,
 }
 
-/// The tensors of a model's parameters, found by name, and the layers that compute with them.
-pub(crate) struct Parameters<'a> {
-    layout: &'a ParameterLayout,
-    tensors: &'a [Tensor],
-    layers: Layers,
-}
-
-impl<'a> Parameters<'a> {
-    /// `tensors` in the order of `layout`, all on one device.
-    pub(crate) fn new(layout: &'a ParameterLayout, tensors: &'a [Tensor], layers: Layers) -> Self {
-        assert_eq!(layout.places().len(), tensors.len(), "one tensor per parameter");
-        Self { layout, tensors, layers }
-    }
-
-    fn get(&self, name: &str) -> Result<&'a Tensor> {
-        match self.layout.places().binary_search_by(|place| place.name.as_str().cmp(name)) {
-            Ok(index) => Ok(&self.tensors[index]),
-            Err(_) => candle_core::bail!("the model declares no parameter {name}"),
-        }
-    }
+/// Initial values of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Initial {
+    /// Uniform in `[-bound, bound)`.
+    Uniform(f32),
+    /// Normal with this standard deviation.
+    Normal(f32),
+    /// All the same.
+    Constant(f32),
 }
 
 /// A layer's weight and bias with PyTorch's default for convolutions and fully connected layers: `kaiming_uniform(a = √5)`,
 /// which is uniform within ±1/√fan_in, for both. The square root and the division are exactly rounded by IEEE 754.
 fn layer(name: &str, shape: Vec<usize>) -> Vec<ParameterDeclaration> {
     let fan_in: usize = shape[1..].iter().product();
-    let bound = 1.0 / (fan_in as f32).sqrt();
+    let initial = Initial::Uniform(1.0 / (fan_in as f32).sqrt());
     let outputs = shape[0];
     vec![
-        ParameterDeclaration { name: format!("{name}.weight"), shape, bound },
-        ParameterDeclaration { name: format!("{name}.bias"), shape: vec![outputs], bound },
+        ParameterDeclaration { name: format!("{name}.weight"), shape, initial },
+        ParameterDeclaration { name: format!("{name}.bias"), shape: vec![outputs], initial },
     ]
+}
+
+/// A parameter with such a name, shape and beginning.
+fn parameter(name: String, shape: &[usize], initial: Initial) -> ParameterDeclaration {
+    ParameterDeclaration { name, shape: shape.to_vec(), initial }
+}
+
+/// Standard deviation of a language model's weights, as in Hugging Face's `initializer_range`.
+const DEVIATION: f32 = 0.02;
+
+/// That of weights whose outputs are added to the residual stream, so that its variance does not grow with the depth: Radford et
+/// al., "Language models are unsupervised multitask learners" (2019).
+fn residual_deviation(blocks: usize) -> f32 {
+    DEVIATION / (2.0 * blocks as f32).sqrt()
 }
 
 impl ModelSpec {
     /// The parameters of this model for such data, in the order a reader expects them.
     ///
     /// # Errors
-    /// [`TrainingError::ModelAndData`] for images that it does not take, [`TrainingError::TooManyParameters`].
-    pub(crate) fn declarations(
-        &self,
-        data: &DataFacts,
-    ) -> std::result::Result<Vec<ParameterDeclaration>, TrainingError> {
+    /// [`TrainingError::ModelAndData`] for data that it does not take, [`TrainingError::TooManyParameters`].
+    pub(crate) fn declarations(&self, data: &DataFacts) -> Result<Vec<ParameterDeclaration>, TrainingError> {
         self.border(data)?;
         let declarations = match self {
             Self::Lenet => lenet::declarations(data.classes),
             Self::Mlp { hidden } => mlp::declarations(data.pixels(), hidden, data.classes),
+            Self::Llama(spec) => llama::declarations(spec),
+            Self::Gpt2(spec) => gpt2::declarations(spec),
+            Self::Sequential(spec) => sequential::declarations(spec, data)?,
         };
         let parameters =
             declarations.iter().map(|declaration| declaration.shape.iter().product::<usize>() as u64);
@@ -82,23 +83,34 @@ impl ModelSpec {
         }
     }
 
-    /// Pixels of black border that images need on each side before [`Self::forward`].
+    /// Pixels of black border that images need on each side.
     ///
     /// # Errors
-    /// [`TrainingError::ModelAndData`] for images that it does not take.
-    pub(crate) fn border(&self, data: &DataFacts) -> std::result::Result<usize, TrainingError> {
+    /// [`TrainingError::ModelAndData`] for data that it does not take, [`TrainingError::Vocabulary`], [`TrainingError::Context`].
+    pub(crate) fn border(&self, data: &DataFacts) -> Result<usize, TrainingError> {
         let (border, takes) = match self {
+            _ if self.language().is_some() != data.tokens => (None, self.takes()),
             Self::Lenet => (lenet::border(data.image_shape), lenet::TAKES),
-            Self::Mlp { .. } => ((data.pixels() > 0).then_some(0), "images of at least one pixel"),
+            _ => ((data.pixels() > 0).then_some(0), self.takes()),
         };
-        border.ok_or(TrainingError::ModelAndData { model: self.name(), takes, image_shape: data.image_shape })
+        let unfit = || TrainingError::ModelAndData { model: self.name(), takes, data: data.describe() };
+        let border = border.ok_or_else(unfit)?;
+        if let Some((vocabulary, positions)) = self.language() {
+            if data.classes > vocabulary {
+                return Err(TrainingError::Vocabulary { tokens: data.classes, rows: vocabulary });
+            }
+            if data.pixels() > positions {
+                return Err(TrainingError::Context { context: data.pixels(), positions });
+            }
+        }
+        Ok(border)
     }
 
-    /// Logits `[samples, classes]` of `images`, `[samples, channels, height, width]`.
-    pub(crate) fn forward(&self, parameters: &Parameters<'_>, images: &Tensor) -> Result<Tensor> {
+    fn takes(&self) -> &'static str {
         match self {
-            Self::Lenet => lenet::forward(parameters, images),
-            Self::Mlp { hidden } => mlp::forward(hidden, parameters, images),
+            Self::Lenet => lenet::TAKES,
+            Self::Mlp { .. } | Self::Sequential(_) => "images of at least one pixel",
+            Self::Llama(_) | Self::Gpt2(_) => "text",
         }
     }
 
@@ -107,6 +119,9 @@ impl ModelSpec {
         match self {
             Self::Lenet => lenet::activation_elements(),
             Self::Mlp { hidden } => mlp::activation_elements(data.pixels(), hidden, data.classes),
+            Self::Llama(spec) => llama::activation_elements(spec, data.pixels()),
+            Self::Gpt2(spec) => gpt2::activation_elements(spec, data.pixels()),
+            Self::Sequential(spec) => sequential::activation_elements(spec, data),
         }
     }
 }
@@ -116,7 +131,7 @@ mod tests {
     use super::*;
 
     fn data(image_shape: [usize; 3], classes: usize) -> DataFacts {
-        DataFacts { image_shape, classes, black: 0.0, bytes: 0 }
+        DataFacts { image_shape, classes, black: 0.0, bytes: 0, tokens: false }
     }
 
     #[test]
@@ -148,5 +163,32 @@ mod tests {
             if parameters > 200_000_000_000)
         );
         assert!(ModelSpec::Mlp { hidden: vec![4096; 8] }.declarations(&data([1, 28, 28], 10)).is_ok());
+    }
+
+    fn text(context: usize, vocabulary: usize) -> DataFacts {
+        DataFacts { tokens: true, ..data([1, 1, context], vocabulary) }
+    }
+
+    fn language_models() -> [ModelSpec; 2] {
+        ["kind = \"llama\"\nmax_position_embeddings = 64", "kind = \"gpt2\"\nn_positions = 64"].map(|keys| {
+            let job =
+                format!("name = \"a\"\nsteps = 1\ndata = \"digits\"\n[model]\n{keys}\nvocab_size = 300\n");
+            crate::spec::JobSpec::parse(&job).unwrap().model
+        })
+    }
+
+    #[test]
+    fn language_models_take_text_of_their_vocabulary_and_context_and_others_do_not() {
+        for model in language_models() {
+            assert!(model.declarations(&text(64, 300)).is_ok());
+            let error = model.declarations(&data([1, 8, 8], 10)).unwrap_err().to_string();
+            assert!(error.contains("takes text, the data set has images of 1×8×8"), "{error}");
+            let error = model.declarations(&text(64, 301)).unwrap_err().to_string();
+            assert!(error.contains("301") && error.contains("300"), "{error}");
+            let error = model.declarations(&text(65, 300)).unwrap_err().to_string();
+            assert!(error.contains("65") && error.contains("64"), "{error}");
+        }
+        let error = ModelSpec::Lenet.declarations(&text(64, 300)).unwrap_err().to_string();
+        assert!(error.contains("the data set has text"), "{error}");
     }
 }

@@ -3,25 +3,26 @@
 //! `p = p - (rate / (1 - β₁^t)) · m / (√v / √(1 - β₂^t) + ε)`, with t = 1 in the first update.
 
 use super::{MODERATE_MAX, rule::Rule};
+use crate::numbers::Real;
 
 /// The constants of one update, computed in f64 and rounded to f32 once.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Adamw {
+pub(super) struct Adamw<T> {
     /// 1 - rate · decay.
-    keep: f32,
+    keep: T,
     /// 1 - β₁.
-    mean_weight: f32,
-    beta2: f32,
+    mean_weight: T,
+    beta2: T,
     /// 1 - β₂.
-    square_weight: f32,
+    square_weight: T,
     /// rate / (1 - β₁^t).
-    step_size: f32,
+    step_size: T,
     /// √(1 - β₂^t).
-    square_correction: f32,
-    epsilon: f32,
+    square_correction: T,
+    epsilon: T,
 }
 
-impl Adamw {
+impl<T: Real> Adamw<T> {
     /// For the update with number `count`, from 1.
     pub(super) fn new(
         learning_rate: f64,
@@ -31,23 +32,24 @@ impl Adamw {
         count: u64,
     ) -> Self {
         Self {
-            keep: (1.0 - learning_rate * weight_decay) as f32,
-            mean_weight: (1.0 - beta1) as f32,
-            beta2: beta2 as f32,
-            square_weight: (1.0 - beta2) as f32,
-            step_size: (learning_rate / (1.0 - power(beta1, count))) as f32,
-            square_correction: (1.0 - power(beta2, count)).sqrt() as f32,
-            epsilon: epsilon as f32,
+            keep: T::of(1.0 - learning_rate * weight_decay),
+            mean_weight: T::of(1.0 - beta1),
+            beta2: T::of(beta2),
+            square_weight: T::of(1.0 - beta2),
+            step_size: T::of(learning_rate / (1.0 - power(beta1, count))),
+            square_correction: T::of((1.0 - power(beta2, count)).sqrt()),
+            epsilon: T::of(epsilon),
         }
     }
 }
 
 /// The moments are the means of gradients and of their squares.
-impl Rule<2> for Adamw {
-    fn moved(&self, parameter: f32, [mean, square]: [f32; 2], gradient: f32) -> (f32, [f32; 2]) {
+impl<T: Real> Rule<T, 2> for Adamw<T> {
+    #[inline(always)]
+    fn moved(&self, parameter: T, [mean, square]: [T; 2], gradient: T) -> (T, [T; 2]) {
         let mean = mean + self.mean_weight * (gradient - mean);
         let square = self.beta2 * square + self.square_weight * gradient * gradient;
-        let divisor = square.sqrt() / self.square_correction + self.epsilon;
+        let divisor = square.square_root() / self.square_correction + self.epsilon;
         (parameter * self.keep - self.step_size * mean / divisor, [mean, square])
     }
 
@@ -55,7 +57,8 @@ impl Rule<2> for Adamw {
     /// 2^120, and, since the divisor is at least epsilon, what is taken away below 2^122. Before its division that is at
     /// most step size times mean: 2^122, as epsilon is at most 1.
     fn is_moderate(&self) -> bool {
-        self.keep.abs() <= MODERATE_MAX && self.step_size / self.epsilon <= MODERATE_MAX
+        let most = T::of(f64::from(MODERATE_MAX));
+        self.keep <= most && self.keep >= -most && self.step_size / self.epsilon <= most
     }
 }
 
@@ -77,7 +80,7 @@ fn power(mut base: f64, mut exponent: u64) -> f64 {
 mod tests {
     use super::*;
     use crate::{
-        optimiser::{Moving, NotFinite, update},
+        optimiser::{Change, Moving, NotFinite, update},
         spec::OptimiserSpec,
     };
 
@@ -104,9 +107,9 @@ mod tests {
     /// In the first update the corrected means are the gradient and its square: everything is exact in binary.
     #[test]
     fn the_first_update_follows_the_definition() {
-        let (mut parameters, mut moments, mut moderate) = (vec![8.0, -4.0], vec![0.0; 4], false);
+        let (mut parameters, mut moments, mut moderate) = (vec![8.0f32, -4.0], vec![0.0; 4], false);
         let moving = Moving { parameters: &mut parameters, moments: &mut moments, moderate: &mut moderate };
-        let norm = update(&SPEC, 0.25, 0, moving, &[1.5, -2.0]).unwrap();
+        let norm = update(&Change::of(&SPEC, 0.25, 0), moving, &[1.5, -2.0]).unwrap();
         assert_eq!(norm, 2.5);
         // m = g/2, v = g²/4, p · 7/8 - 1/4 · g / (|g| + 1/2).
         assert_eq!(moments, [0.75, -1.0, 0.5625, 1.0]);
@@ -119,10 +122,10 @@ mod tests {
     fn an_update_that_overflows_changes_nothing_and_names_the_element() {
         // The square overflows; a huge gradient is never moderate.
         for mut moderate in [false, true] {
-            let (mut parameters, mut moments) = (vec![1.0; 3], vec![0.0; 6]);
+            let (mut parameters, mut moments) = (vec![1.0f32; 3], vec![0.0; 6]);
             let moving =
                 Moving { parameters: &mut parameters, moments: &mut moments, moderate: &mut moderate };
-            let found = update(&SPEC, 0.25, 0, moving, &[1.0, 2.0, 1e25]);
+            let found = update(&Change::of(&SPEC, 0.25, 0), moving, &[1.0, 2.0, 1e25]);
             assert_eq!(found, Err(NotFinite::Update { index: 2 }));
             assert_eq!((parameters, moments), (vec![1.0; 3], vec![0.0; 6]));
         }
@@ -139,10 +142,14 @@ mod tests {
             weight_decay: 0.0,
             clip_norm: 0.0,
         };
-        let (mut parameters, mut moments, mut moderate) = (vec![1.0, 1.0], vec![1.0, 1e10, 0.0, 0.0], true);
+        let (mut parameters, mut moments, mut moderate) =
+            (vec![1.0f32, 1.0], vec![1.0, 1e10, 0.0, 0.0], true);
         let before = (parameters.clone(), moments.clone());
         let moving = Moving { parameters: &mut parameters, moments: &mut moments, moderate: &mut moderate };
-        assert_eq!(update(&spec, 1e30, 9, moving, &[1.0, 0.0]), Err(NotFinite::Update { index: 1 }));
+        assert_eq!(
+            update(&Change::of(&spec, 1e30, 9), moving, &[1.0, 0.0]),
+            Err(NotFinite::Update { index: 1 })
+        );
         assert_eq!((parameters, moments), before);
     }
 }

@@ -1,6 +1,7 @@
 //! The sum of squares whose root is the gradient's norm.
 
 use super::{both, middle};
+use crate::numbers::{Real, vectorised};
 
 /// Partial sums of a chunk: as many as fill the processor's vector units.
 const LANES: usize = 16;
@@ -13,23 +14,31 @@ const LANES: usize = 16;
 /// - the lanes are added in pairs: j and j + 8, then j and j + 4, j + 2, j + 1.
 ///
 /// A square of an f32 is exact in f64.
-pub(super) fn square_sum(values: &[f32]) -> f64 {
+pub(super) fn square_sum<T: Real>(values: &[T]) -> f64 {
     let Some(middle) = middle(values.len()) else { return chunk_sum(values) };
     let (left, right) = values.split_at(middle);
     let (left, right) = both(values.len(), || square_sum(left), || square_sum(right));
     left + right
 }
 
-fn chunk_sum(values: &[f32]) -> f64 {
+fn chunk_sum<T: Real>(values: &[T]) -> f64 {
+    vectorised(
+        #[inline(always)]
+        || lanes_sum(values),
+    )
+}
+
+#[inline(always)]
+fn lanes_sum<T: Real>(values: &[T]) -> f64 {
     let mut lanes = [0f64; LANES];
     let (rows, rest) = values.as_chunks::<LANES>();
     for row in rows {
         for (lane, value) in lanes.iter_mut().zip(row) {
-            *lane += f64::from(*value) * f64::from(*value);
+            *lane += value.wide() * value.wide();
         }
     }
     for (lane, value) in lanes.iter_mut().zip(rest) {
-        *lane += f64::from(*value) * f64::from(*value);
+        *lane += value.wide() * value.wide();
     }
     let mut width = LANES / 2;
     while width > 0 {

@@ -1,17 +1,81 @@
 //! How a rule for one parameter becomes a pass over all of them.
 
+use std::ops::Range;
+
 use super::{MODERATE_MAX, Moving, NotFinite, both, middle};
+use crate::numbers::{Real, vectorised};
 
 /// What one update does to a parameter with `M` moments.
-pub(super) trait Rule<const M: usize>: Copy + Send + Sync {
+pub(super) trait Rule<T, const M: usize>: Copy + Send + Sync {
     /// The parameter and its moments afterwards.
-    fn moved(&self, parameter: f32, moments: [f32; M], gradient: f32) -> (f32, [f32; M]);
+    fn moved(&self, parameter: T, moments: [T; M], gradient: T) -> (T, [T; M]);
 
     /// Whether it moves everything moderate to something finite.
     fn is_moderate(&self) -> bool;
 }
 
-/// Applies `rule` with the gradient times `scale`, which is at most 1.
+/// The rules of one update: for parameters that decay, and for those that do not.
+#[derive(Clone, Copy)]
+pub(super) struct Rules<'a, R> {
+    pub(super) decaying: R,
+    pub(super) lasting: R,
+    /// Places that do not decay, ascending.
+    pub(super) lasting_places: &'a [Range<usize>],
+}
+
+impl<R: Copy> Rules<'_, R> {
+    /// Calls `visit(rule, run)` for the runs of `range` that have one rule, from the first to the last.
+    fn for_each_run(&self, range: Range<usize>, mut visit: impl FnMut(R, Range<usize>)) {
+        let mut start = range.start;
+        let first = self.lasting_places.partition_point(|place| place.end <= start);
+        for place in &self.lasting_places[first..] {
+            if place.start >= range.end {
+                break;
+            }
+            if start < place.start {
+                visit(self.decaying, start..place.start);
+            }
+            let end = place.end.min(range.end);
+            visit(self.lasting, start.max(place.start)..end);
+            start = end;
+        }
+        if start < range.end {
+            visit(self.decaying, start..range.end);
+        }
+    }
+}
+
+/// A piece of everything that moves, from element `first` on.
+struct Piece<'a, T, const M: usize> {
+    first: usize,
+    parameters: &'a mut [T],
+    moments: [&'a mut [T]; M],
+    gradient: &'a [T],
+}
+
+impl<T, const M: usize> Piece<'_, T, M> {
+    fn split(self, middle: usize) -> (Self, Self) {
+        let Self { first, parameters, mut moments, gradient } = self;
+        let (left, right) = parameters.split_at_mut(middle);
+        let right_moments = moments.each_mut().map(|moment| {
+            let (left, right) = std::mem::take(moment).split_at_mut(middle);
+            *moment = left;
+            right
+        });
+        let (left_gradient, right_gradient) = gradient.split_at(middle);
+        (
+            Self { first, parameters: left, moments, gradient: left_gradient },
+            Self {
+                first: first + middle,
+                parameters: right,
+                moments: right_moments,
+                gradient: right_gradient,
+            },
+        )
+    }
+}
+
+/// Applies the rules with the gradient times `scale`, which is at most 1.
 ///
 /// Nothing may change if a number would become infinite, and a copy of everything would cost memory. So it is seen beforehand:
 /// what is moderate stays finite, and every pass tells whether its results are moderate; only without that a pass over
@@ -19,75 +83,88 @@ pub(super) trait Rule<const M: usize>: Copy + Send + Sync {
 ///
 /// # Errors
 /// [`NotFinite::Update`]; then nothing has changed.
-pub(super) fn apply<const M: usize>(
-    rule: impl Rule<M>,
-    moving: Moving<'_>,
-    gradient: &[f32],
-    scale: f32,
+pub(super) fn apply<T: Real, const M: usize, R: Rule<T, M>>(
+    rules: Rules<'_, R>,
+    moving: Moving<'_, T>,
+    gradient: &[T],
+    scale: T,
     gradient_is_moderate: bool,
 ) -> Result<(), NotFinite> {
     let Moving { parameters, moments, moderate } = moving;
     let elements = parameters.len();
     assert_eq!((gradient.len(), moments.len()), (elements, M * elements), "vectors of one length");
     let mut parts = moments.chunks_exact_mut(elements.max(1));
-    let moments: [&mut [f32]; M] = std::array::from_fn(|_| parts.next().unwrap_or_default());
-    if !(*moderate && gradient_is_moderate && rule.is_moderate()) {
+    let moments: [&mut [T]; M] = std::array::from_fn(|_| parts.next().unwrap_or_default());
+    let are_moderate = rules.decaying.is_moderate() && rules.lasting.is_moderate();
+    if !(*moderate && gradient_is_moderate && are_moderate) {
         let shared = moments.each_ref().map(|moment| &**moment);
-        if let Some(index) = first_not_finite(rule, parameters, shared, gradient, scale) {
+        if let Some(index) = first_not_finite(rules, parameters, shared, gradient, scale) {
             return Err(NotFinite::Update { index });
         }
     }
-    *moderate = pass(rule, parameters, moments, gradient, scale);
+    *moderate = pass(rules, Piece { first: 0, parameters, moments, gradient }, scale);
     Ok(())
 }
 
-fn first_not_finite<const M: usize>(
-    rule: impl Rule<M>,
-    parameters: &[f32],
-    moments: [&[f32]; M],
-    gradient: &[f32],
-    scale: f32,
+fn first_not_finite<T: Real, const M: usize, R: Rule<T, M>>(
+    rules: Rules<'_, R>,
+    parameters: &[T],
+    moments: [&[T]; M],
+    gradient: &[T],
+    scale: T,
 ) -> Option<usize> {
-    (0..parameters.len()).find(|index| {
-        let moments = moments.map(|moment| moment[*index]);
-        let (parameter, moments) = rule.moved(parameters[*index], moments, gradient[*index] * scale);
-        !parameter.is_finite() || moments.iter().any(|moment| !moment.is_finite())
-    })
+    let mut first = None;
+    rules.for_each_run(0..parameters.len(), |rule, run| {
+        let is_bad = |index: &usize| {
+            let moments = moments.map(|moment| moment[*index]);
+            let (parameter, moments) = rule.moved(parameters[*index], moments, gradient[*index] * scale);
+            !parameter.wide().is_finite() || moments.iter().any(|moment| !moment.wide().is_finite())
+        };
+        if first.is_none() {
+            first = run.clone().find(is_bad);
+        }
+    });
+    first
 }
 
 /// Moves everything; whether it is moderate afterwards.
-fn pass<const M: usize, R: Rule<M>>(
-    rule: R,
-    parameters: &mut [f32],
-    mut moments: [&mut [f32]; M],
-    gradient: &[f32],
-    scale: f32,
+fn pass<T: Real, const M: usize, R: Rule<T, M>>(
+    rules: Rules<'_, R>,
+    piece: Piece<'_, T, M>,
+    scale: T,
 ) -> bool {
-    let elements = parameters.len();
-    let Some(middle) = middle(elements) else {
-        return chunk_pass(rule, parameters, moments, gradient, scale);
-    };
-    let (left, right) = parameters.split_at_mut(middle);
-    let right_moments = moments.each_mut().map(|moment| {
-        let (left, right) = std::mem::take(moment).split_at_mut(middle);
-        *moment = left;
-        right
-    });
-    let (left_gradient, right_gradient) = gradient.split_at(middle);
-    let (left, right) = both(
-        elements,
-        || pass(rule, left, moments, left_gradient, scale),
-        || pass(rule, right, right_moments, right_gradient, scale),
-    );
+    let elements = piece.parameters.len();
+    let Some(middle) = middle(elements) else { return chunk_pass(rules, piece, scale) };
+    let (left, right) = piece.split(middle);
+    let (left, right) = both(elements, || pass(rules, left, scale), || pass(rules, right, scale));
     left && right
 }
 
-fn chunk_pass<const M: usize>(
-    rule: impl Rule<M>,
-    parameters: &mut [f32],
-    moments: [&mut [f32]; M],
-    gradient: &[f32],
-    scale: f32,
+fn chunk_pass<T: Real, const M: usize, R: Rule<T, M>>(
+    rules: Rules<'_, R>,
+    piece: Piece<'_, T, M>,
+    scale: T,
+) -> bool {
+    let Piece { first, parameters, mut moments, gradient } = piece;
+    let mut is_moderate = true;
+    rules.for_each_run(first..first + parameters.len(), |rule, run| {
+        let run = run.start - first..run.end - first;
+        let moments = moments.each_mut().map(|moment| &mut moment[run.clone()]);
+        is_moderate &= vectorised(
+            #[inline(always)]
+            || run_pass(rule, &mut parameters[run.clone()], moments, &gradient[run], scale),
+        );
+    });
+    is_moderate
+}
+
+#[inline(always)]
+fn run_pass<T: Real, const M: usize>(
+    rule: impl Rule<T, M>,
+    parameters: &mut [T],
+    moments: [&mut [T]; M],
+    gradient: &[T],
+    scale: T,
 ) -> bool {
     // Slices of one known length: no index is checked in the loop, which becomes vector instructions.
     let elements = parameters.len();
@@ -107,9 +184,11 @@ fn chunk_pass<const M: usize>(
     excess == 0
 }
 
-/// Above [`MODERATE_MAX`]; NaN is, too. Numbers without a sign are ordered like their bits.
-fn is_excessive(value: f32) -> bool {
-    value.to_bits() & (u32::MAX >> 1) > MODERATE_MAX.to_bits()
+/// Above [`MODERATE_MAX`]; NaN is, too.
+#[inline(always)]
+fn is_excessive<T: Real>(value: T) -> bool {
+    let most = T::of(f64::from(MODERATE_MAX));
+    !(value <= most && value >= -most)
 }
 
 #[cfg(test)]
@@ -125,5 +204,19 @@ mod tests {
         {
             assert!(is_excessive(value), "{value}");
         }
+    }
+
+    #[test]
+    fn runs_cover_everything_in_order_whatever_lasts() {
+        let rules = Rules { decaying: 'd', lasting: 'l', lasting_places: &[2..4, 4..5, 8..20] };
+        let runs = |range| {
+            let mut runs = Vec::new();
+            rules.for_each_run(range, |rule, run| runs.push((rule, run)));
+            runs
+        };
+        assert_eq!(runs(0..10), [('d', 0..2), ('l', 2..4), ('l', 4..5), ('d', 5..8), ('l', 8..10)]);
+        assert_eq!(runs(3..8), [('l', 3..4), ('l', 4..5), ('d', 5..8)]);
+        assert_eq!(runs(9..12), [('l', 9..12)]);
+        assert_eq!(runs(20..25), [('d', 20..25)]);
     }
 }

@@ -3,28 +3,30 @@
 //! `v = momentum · v + (g + decay · p)`, then `p = p - rate · v`.
 
 use super::{MODERATE_MAX, rule::Rule};
+use crate::numbers::Real;
 
 /// The constants of one update, rounded to f32 once.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sgd {
-    learning_rate: f32,
-    momentum: f32,
-    weight_decay: f32,
+pub(super) struct Sgd<T> {
+    learning_rate: T,
+    momentum: T,
+    weight_decay: T,
 }
 
-impl Sgd {
+impl<T: Real> Sgd<T> {
     pub(super) fn new(learning_rate: f64, momentum: f64, weight_decay: f64) -> Self {
         Self {
-            learning_rate: learning_rate as f32,
-            momentum: momentum as f32,
-            weight_decay: weight_decay as f32,
+            learning_rate: T::of(learning_rate),
+            momentum: T::of(momentum),
+            weight_decay: T::of(weight_decay),
         }
     }
 }
 
 /// The moment is the velocity.
-impl Rule<1> for Sgd {
-    fn moved(&self, parameter: f32, [velocity]: [f32; 1], gradient: f32) -> (f32, [f32; 1]) {
+impl<T: Real> Rule<T, 1> for Sgd<T> {
+    #[inline(always)]
+    fn moved(&self, parameter: T, [velocity]: [T; 1], gradient: T) -> (T, [T; 1]) {
         let velocity = self.momentum * velocity + (gradient + self.weight_decay * parameter);
         (parameter - self.learning_rate * velocity, [velocity])
     }
@@ -32,14 +34,14 @@ impl Rule<1> for Sgd {
     /// Momentum and decay are at most 1, so of numbers up to 2^60 the velocity stays below 2^62, and the parameter below
     /// 2^60 + 2^122.
     fn is_moderate(&self) -> bool {
-        self.learning_rate <= MODERATE_MAX
+        self.learning_rate <= T::of(f64::from(MODERATE_MAX))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::{
-        optimiser::{Moving, NotFinite, update},
+        optimiser::{Change, Moving, NotFinite, update},
         spec::OptimiserSpec,
     };
 
@@ -49,11 +51,11 @@ mod tests {
     fn two_updates_follow_the_definition() {
         let spec =
             OptimiserSpec::Sgd { learning_rate: 0.5, momentum: 0.5, weight_decay: 0.25, clip_norm: 0.0 };
-        let (mut parameters, mut velocities, mut moderate) = (vec![1.0, -2.0], vec![0.0, 0.0], false);
+        let (mut parameters, mut velocities, mut moderate) = (vec![1.0f32, -2.0], vec![0.0, 0.0], false);
         let mut step = |index, gradient: &[f32]| {
             let moving =
                 Moving { parameters: &mut parameters, moments: &mut velocities, moderate: &mut moderate };
-            update(&spec, 0.5, index, moving, gradient).unwrap();
+            update(&Change::of(&spec, 0.5, index), moving, gradient).unwrap();
             (parameters.clone(), velocities.clone())
         };
         // v = g + p/4 = 1.25, 0; p = 1 - 0.625, -2.
@@ -71,7 +73,7 @@ mod tests {
             let (mut parameters, mut velocities) = (vec![1.0, f32::MAX], vec![0.0, 0.0]);
             let moving =
                 Moving { parameters: &mut parameters, moments: &mut velocities, moderate: &mut moderate };
-            let found = update(&spec, 1.0, 0, moving, &[1.0, -f32::MAX]);
+            let found = update(&Change::of(&spec, 1.0, 0), moving, &[1.0, -f32::MAX]);
             assert_eq!(found, Err(NotFinite::Update { index: 1 }));
             assert_eq!((parameters, velocities), (vec![1.0, f32::MAX], vec![0.0, 0.0]));
         }

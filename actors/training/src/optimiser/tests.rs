@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{CHUNK_ELEMENTS, Moving, update};
+use super::{CHUNK_ELEMENTS, Change, Moving, update};
 use crate::{
     counter_rng::{CounterRng, Purpose},
     spec::JobSpec,
@@ -59,7 +59,7 @@ fn updates_equal_those_of_pytorch() {
             assert!((learning_rate - rate).abs() < ERROR_MAX_F64, "{} {step}: {learning_rate}", case.name);
             let moving =
                 Moving { parameters: &mut parameters, moments: &mut moments, moderate: &mut moderate };
-            let found = update(&spec.optimiser, learning_rate, step, moving, gradient).unwrap();
+            let found = update(&Change::of(&spec.optimiser, learning_rate, step), moving, gradient).unwrap();
             assert!((found - norm).abs() < ERROR_MAX_F64, "{} {step}: norm {found} {norm}", case.name);
         }
         for (found, wanted) in parameters.iter().zip(&case.end) {
@@ -88,13 +88,13 @@ fn cutting_into_chunks_changes_nothing() {
         for mut moderate in [false, true] {
             let (mut parameters, mut moved) = (start.clone(), moments.clone());
             let moving = Moving { parameters: &mut parameters, moments: &mut moved, moderate: &mut moderate };
-            update(&spec.optimiser, 0.1, 4, moving, &gradient).unwrap();
+            update(&Change::of(&spec.optimiser, 0.1, 4), moving, &gradient).unwrap();
             assert!(moderate);
             for index in (0..elements).step_by(997).chain([elements - 1]) {
                 let mut one = [start[index]];
                 let mut its: Vec<f32> = (0..count).map(|which| moments[which * elements + index]).collect();
                 let moving = Moving { parameters: &mut one, moments: &mut its, moderate: &mut false };
-                update(&spec.optimiser, 0.1, 4, moving, &gradient[index..=index]).unwrap();
+                update(&Change::of(&spec.optimiser, 0.1, 4), moving, &gradient[index..=index]).unwrap();
                 assert_eq!(one[0].to_bits(), parameters[index].to_bits(), "parameter {index}");
                 for which in 0..count {
                     assert_eq!(its[which].to_bits(), moved[which * elements + index].to_bits(), "{index}");

@@ -10,11 +10,11 @@ use safetensors::{Dtype, tensor::TensorInfo};
 use serde::Serialize;
 
 use super::{
-    CONFIG_FILE, MODEL_FILE, export_directory::ExportDirectory, export_facts::ExportFacts,
-    model_config::ModelConfig, portable_error::PortableError,
+    CONFIG_FILE, MODEL_FILE, TOKENIZER_FILE, export_directory::ExportDirectory, export_facts::ExportFacts,
+    model_config::config_json, portable_error::PortableError,
 };
 use crate::{
-    data,
+    data::{self, DataSet},
     parameter_layout::ParameterLayout,
     spec::JobSpec,
     state::{State, fingerprint},
@@ -52,14 +52,14 @@ pub struct ExportedModel {
     pub parameters: u64,
     /// Updates that made them.
     pub step: u64,
-    /// Length of both files together.
+    /// Length of all files together.
     pub bytes: u64,
     /// What `config.json` does not tell and why, for people; `None` if it tells all.
     pub left_out: Option<String>,
 }
 
-/// Writes `model.safetensors` with PyTorch's names and shapes and `config.json` to `directory`, which is made if there is
-/// none. A directory that holds anything but an earlier export is refused unless `force`, which leaves other files as they
+/// Writes `model.safetensors` with PyTorch's names and shapes, `config.json`, and of a language model `tokenizer.json` to
+/// `directory`, which is made if there is none. A directory that holds anything but an earlier export is refused unless `force`, which leaves other files as they
 /// are. Each file appears under its name only when it is whole and on disk.
 ///
 /// # Errors
@@ -75,8 +75,12 @@ pub fn export_model(
     if found != expected {
         return Err(PortableError::Length { found, expected });
     }
-    let config =
-        serde_json::to_vec_pretty(&ModelConfig::new(model)?).expect("names and numbers always serialise");
+    // Text is tokenised when it is opened, and sessions of this process share it; elsewhere a tokenizer costs its training.
+    let data = if model.spec.data.is_text() { data::open(&model.spec.data).ok() } else { None };
+    let tokenizer = data.as_ref().and_then(DataSet::tokenizer);
+    let left_out = (model.spec.data.is_text() && tokenizer.is_none())
+        .then(|| format!("{TOKENIZER_FILE} is not written: the job's data are not at hand, or name none"));
+    let config = config_json(model, tokenizer)?;
     let header = header(model, &layout);
     let mut export = ExportDirectory::open(directory, force)?;
     let mut bytes = export.write(MODEL_FILE, |file| write_tensors(file, &header, model.parameters))?;
@@ -84,6 +88,9 @@ pub fn export_model(
         file.write_all(&config)?;
         file.write_all(b"\n")
     })?;
+    if let Some(tokenizer) = tokenizer {
+        bytes += export.write(TOKENIZER_FILE, |file| file.write_all(tokenizer.json()))?;
+    }
     let directory = export.finish()?;
     Ok(ExportedModel {
         model: directory.join(MODEL_FILE),
@@ -91,7 +98,7 @@ pub fn export_model(
         parameters: expected as u64,
         step: model.step,
         bytes,
-        left_out: None,
+        left_out,
     })
 }
 
@@ -111,17 +118,19 @@ pub fn export_state(
 ) -> Result<ExportedModel, PortableError> {
     let (facts, left_out) = complete(spec, facts)?;
     let elements = layout(spec, &facts)?.elements();
-    let decoded = State::decode(state, fingerprint(spec), elements, spec.optimiser.moments());
+    let decoded = State::decode(state, fingerprint(spec), elements, spec.kept_vectors());
     let decoded = decoded.map_err(PortableError::State)?;
     let digest = Some(*blake3::hash(state).as_bytes());
-    let (parameters, step) = (decoded.parameters.as_slice(), decoded.step);
+    let (parameters, step) = (decoded.tested(spec), decoded.step);
     let exported = export_model(&ModelSnapshot { spec, facts, parameters, step, digest }, directory, force)?;
+    // Text has no normalisation to leave out.
+    let left_out = if spec.data.is_text() { exported.left_out.clone() } else { left_out };
     Ok(ExportedModel { left_out, ..exported })
 }
 
 /// Where each parameter lies.
 pub(super) fn layout(spec: &JobSpec, facts: &ExportFacts) -> Result<ParameterLayout, PortableError> {
-    let declarations = spec.model.declarations(&facts.data_facts());
+    let declarations = spec.model.declarations(&facts.data_facts(&spec.model));
     declarations
         .map(|declarations| ParameterLayout::new(&declarations))
         .map_err(|error| PortableError::Model(Box::new(error)))

@@ -8,7 +8,9 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::{CONFIG_FILE, MODEL_FILE, model_config::ModelConfig, portable_error::PortableError};
+use super::{
+    CONFIG_FILE, MODEL_FILE, TOKENIZER_FILE, model_config::ProvenanceConfig, portable_error::PortableError,
+};
 
 /// Files that are not whole yet begin so; one that a crash left behind is no reason to refuse a directory.
 const UNFINISHED: &str = ".traind-export-";
@@ -101,7 +103,7 @@ impl Drop for ExportDirectory {
             let _ = fs::remove_file(path);
         }
         if let Some(directory) = self.made.last() {
-            for name in [MODEL_FILE, CONFIG_FILE] {
+            for name in [MODEL_FILE, CONFIG_FILE, TOKENIZER_FILE] {
                 let _ = fs::remove_file(directory.join(name));
             }
         }
@@ -111,14 +113,16 @@ impl Drop for ExportDirectory {
     }
 }
 
-/// An empty directory, or the two files of an export of ours, and what crashes of exports left.
+/// An empty directory, or the files of an export of ours, and what crashes of exports left.
 fn refuse_others(directory: &Path, entries: fs::ReadDir) -> Result<(), PortableError> {
     let mut holds_model = false;
     for entry in entries {
         let entry = entry.map_err(|source| failed("read the directory", directory, source))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         holds_model |= name == MODEL_FILE;
-        if ![MODEL_FILE, CONFIG_FILE].contains(&name.as_str()) && !name.starts_with(UNFINISHED) {
+        if ![MODEL_FILE, CONFIG_FILE, TOKENIZER_FILE].contains(&name.as_str())
+            && !name.starts_with(UNFINISHED)
+        {
             return Err(PortableError::NotEmpty { directory: directory.to_owned(), found: name });
         }
         if name == CONFIG_FILE && !is_ours(&entry.path()) {
@@ -139,7 +143,11 @@ fn refuse_others(directory: &Path, entries: fs::ReadDir) -> Result<(), PortableE
 fn is_ours(path: &Path) -> bool {
     let is_short = fs::metadata(path).is_ok_and(|metadata| metadata.len() <= CONFIG_BYTES_MAX);
     let config = fs::read(path).ok().filter(|_| is_short);
-    config.is_some_and(|config| serde_json::from_slice::<ModelConfig>(&config).is_ok())
+    let is_marked = |config: Vec<u8>| {
+        let value = serde_json::from_slice::<serde_json::Value>(&config).ok()?;
+        serde_json::from_value::<ProvenanceConfig>(value.get("traind")?.clone()).ok()
+    };
+    config.and_then(is_marked).is_some()
 }
 
 fn sync(directory: &Path) -> Result<(), PortableError> {

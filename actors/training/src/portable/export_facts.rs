@@ -3,6 +3,7 @@
 use crate::{
     data::{DataSet, DataSummary, Normalisation},
     data_facts::DataFacts,
+    spec::ModelSpec,
 };
 
 /// The shape of the data, and how its values became the model's input.
@@ -18,10 +19,16 @@ pub struct ExportFacts {
 
 impl ExportFacts {
     /// As a model wants them.
-    pub(super) fn data_facts(&self) -> DataFacts {
+    pub(super) fn data_facts(&self, model: &ModelSpec) -> DataFacts {
         // Neither the parameters' shapes nor the file depend on a black that is not known.
         let black = self.normalisation.map_or(0.0, |normalisation| normalisation.apply(0.0));
-        DataFacts { image_shape: self.image_shape, classes: self.classes, black, bytes: 0 }
+        DataFacts {
+            image_shape: self.image_shape,
+            classes: self.classes,
+            black,
+            bytes: 0,
+            tokens: model.language().is_some(),
+        }
     }
 }
 

@@ -19,6 +19,15 @@ use crate::{
 /// Names of a model in a directory that are not read.
 const PICKLE_FILES: [&str; 2] = ["pytorch_model.bin", "model.pt"];
 
+/// What the names of GPT-2's parameters begin with.
+const PREFIX: &str = "transformer.";
+/// The tables of embeddings of language models.
+const TABLES: [&str; 2] = ["model.embed_tokens.weight", "transformer.wte.weight"];
+/// The last projection.
+const HEAD: &str = "lm_head.weight";
+/// Ends of names of tensors that follow from the model's shape.
+const BUFFERS: [&str; 3] = [".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq"];
+
 /// Reads the parameters of a model from a safetensors file, or from the `model.safetensors` of a directory, in the order of
 /// the layout. Values of 16 and 64 bits become 32-bit floats.
 ///
@@ -27,19 +36,29 @@ const PICKLE_FILES: [&str; 2] = ["pytorch_model.bin", "model.pt"];
 /// the model does not have: the first in the order of the names; a value that is not finite.
 pub fn import_parameters(layout: &ParameterLayout, from: &Path) -> Result<Vec<f32>, PortableError> {
     let path = if from.is_dir() { from.join(MODEL_FILE) } else { from.to_owned() };
-    if from.is_dir() && !path.exists() {
-        let pickle = PICKLE_FILES.iter().map(|name| from.join(name)).find(|path| path.exists());
-        if let Some(path) = pickle {
-            return Err(PortableError::NotSafetensors { path, is_pickle: true });
-        }
-    }
+    refuse_pickle(from)?;
     let mut file = TensorFile::open(&path)?;
     compare(&file, layout)?;
     let mut parameters = vec![0.0; layout.elements()];
     for place in layout.places() {
-        file.read(&place.name, &mut parameters[place.range()])?;
+        let name = file_name(&file, &place.name).to_owned();
+        file.read(&name, &mut parameters[place.range()])?;
     }
     Ok(parameters)
+}
+
+/// Refuses a directory that holds a model in a form that is not read, and none in one that is.
+///
+/// # Errors
+/// [`PortableError::NotSafetensors`] with the reason.
+pub fn refuse_pickle(directory: &Path) -> Result<(), PortableError> {
+    if directory.join(MODEL_FILE).exists() {
+        return Ok(());
+    }
+    match PICKLE_FILES.iter().map(|name| directory.join(name)).find(|path| path.exists()) {
+        Some(path) => Err(PortableError::NotSafetensors { path, is_pickle: true }),
+        None => Ok(()),
+    }
 }
 
 /// The bytes that [`Session::state`](crate::Session::state) of this job has before its first step, but with the parameters of
@@ -58,15 +77,35 @@ pub fn initial_state(spec: &JobSpec, from: &Path) -> Result<Vec<u8>, TrainingErr
     Ok(bytes)
 }
 
+/// The name that a parameter has in the file: some files of GPT-2 leave out what all names begin with.
+fn file_name<'a>(file: &TensorFile, name: &'a str) -> &'a str {
+    match name.strip_prefix(PREFIX) {
+        Some(short) if file.info(name).is_none() && file.info(short).is_some() => short,
+        _ => name,
+    }
+}
+
+/// Whether a tensor of a file is no parameter: masks and frequencies that `transformers` once saved, or the last projection again
+/// where it is the embedding.
+fn is_no_parameter(layout: &ParameterLayout, name: &str) -> bool {
+    let is_language = TABLES.iter().any(|table| layout.place(table).is_some());
+    is_language
+        && (BUFFERS.iter().any(|buffer| name.ends_with(buffer))
+            || name == HEAD && layout.place(HEAD).is_none())
+}
+
 /// Names and shapes on both sides, before any value is read.
 fn compare(file: &TensorFile, layout: &ParameterLayout) -> Result<(), PortableError> {
-    let needed = layout.places().iter().map(|place| place.name.clone());
-    let mut names: Vec<String> = file.names().into_iter().chain(needed).collect();
+    let needed: Vec<(&str, &str)> =
+        layout.places().iter().map(|place| (file_name(file, &place.name), place.name.as_str())).collect();
+    let there = file.names();
+    let there = there.iter().map(String::as_str).filter(|name| !is_no_parameter(layout, name));
+    let mut names: Vec<&str> = there.chain(needed.iter().map(|(name, _)| *name)).collect();
     names.sort_unstable();
     names.dedup();
-    for name in &names {
-        let place = layout.places().iter().find(|place| place.name == *name);
-        let expected = place.map(|place| place.shape.clone());
+    for name in names {
+        let place = needed.iter().find(|(found, _)| *found == name);
+        let expected = place.and_then(|(_, own)| layout.place(own)).map(|place| place.shape.clone());
         let problem = match (file.info(name), expected) {
             (None, None) => continue,
             (None, Some(expected)) => Problem::Missing { expected },

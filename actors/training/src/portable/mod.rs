@@ -4,6 +4,7 @@
 mod export;
 mod export_directory;
 mod export_facts;
+mod hugging_face;
 mod import;
 mod model_config;
 mod portable_error;
@@ -12,7 +13,8 @@ mod tensor_file;
 pub use self::{
     export::{ExportedModel, ModelSnapshot, export_model, export_state},
     export_facts::ExportFacts,
-    import::{import_parameters, initial_state},
+    hugging_face::model_from_directory,
+    import::{import_parameters, initial_state, refuse_pickle},
     model_config::{BorderConfig, ModelConfig, ProvenanceConfig},
     portable_error::{PortableError, Problem as TensorProblem},
 };
@@ -21,3 +23,5 @@ pub use self::{
 pub const MODEL_FILE: &str = "model.safetensors";
 /// The description's file in an exported directory.
 pub const CONFIG_FILE: &str = "config.json";
+/// The tokenizer's file in the directory of a language model.
+pub const TOKENIZER_FILE: &str = "tokenizer.json";

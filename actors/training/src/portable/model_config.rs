@@ -1,9 +1,13 @@
 //! `config.json`: what a program needs beside the parameters to use a model.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::{export::ModelSnapshot, portable_error::PortableError};
-use crate::{data::Normalisation, spec::ModelSpec};
+use super::{export::ModelSnapshot, hugging_face::config_of, portable_error::PortableError};
+use crate::{
+    data::{Normalisation, Tokenizer},
+    spec::ModelSpec,
+};
 
 /// The contents of `config.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,11 +64,12 @@ impl ModelConfig {
     pub(super) fn new(model: &ModelSnapshot<'_>) -> Result<Self, PortableError> {
         let facts = &model.facts;
         let fit = |error| PortableError::Model(Box::new(error));
-        let width = model.spec.model.border(&facts.data_facts()).map_err(fit)?;
+        let width = model.spec.model.border(&facts.data_facts(&model.spec.model)).map_err(fit)?;
         let value = facts.normalisation.map(|normalisation| normalisation.apply(0.0));
         let (kind, hidden) = match &model.spec.model {
             ModelSpec::Lenet => ("lenet", None),
             ModelSpec::Mlp { hidden } => ("mlp", Some(hidden.clone())),
+            other => (other.name(), None),
         };
         Ok(Self {
             model_type: format!("traind-{kind}"),
@@ -74,13 +79,39 @@ impl ModelConfig {
             normalisation: facts.normalisation,
             border: (width > 0).then_some(BorderConfig { width, value }),
             torch_dtype: "float32".to_owned(),
-            traind: ProvenanceConfig {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                job: model.spec.name.clone(),
-                step: model.step,
-                digest: model.digest.map(|digest| blake3::Hash::from(digest).to_hex().to_string()),
-                job_file: toml::to_string(model.spec).expect("a checked job always serialises"),
-            },
+            traind: ProvenanceConfig::new(model),
         })
     }
+}
+
+impl ProvenanceConfig {
+    fn new(model: &ModelSnapshot<'_>) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            job: model.spec.name.clone(),
+            step: model.step,
+            digest: model.digest.map(|digest| blake3::Hash::from(digest).to_hex().to_string()),
+            job_file: toml::to_string(model.spec).expect("a checked job always serialises"),
+        }
+    }
+}
+
+/// The bytes of `config.json`: of a language model as transformers reads it, with where it comes from beside.
+pub(super) fn config_json(
+    model: &ModelSnapshot<'_>,
+    tokenizer: Option<&Tokenizer>,
+) -> Result<Vec<u8>, PortableError> {
+    let json = match config_of(&model.spec.model) {
+        Some(mut config) => {
+            // The defaults of transformers are another tokenizer's.
+            let end = json!(tokenizer.and_then(Tokenizer::end_of_text));
+            config.insert("bos_token_id".to_owned(), end.clone());
+            config.insert("eos_token_id".to_owned(), end);
+            config.insert("torch_dtype".to_owned(), json!("float32"));
+            config.insert("traind".to_owned(), json!(ProvenanceConfig::new(model)));
+            serde_json::to_vec_pretty(&config)
+        }
+        None => serde_json::to_vec_pretty(&ModelConfig::new(model)?),
+    };
+    Ok(json.expect("names and numbers always serialise"))
 }

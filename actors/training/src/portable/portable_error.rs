@@ -71,6 +71,14 @@ pub enum PortableError {
         #[source]
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
+    /// A `config.json` that describes no model of this program.
+    #[error("{} describes no model that this program trains: {reason}", .path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A tensor that is not what the model needs.
     #[error("{}, tensor {name}: {problem}", .path.display())]
     Tensor {

@@ -1,8 +1,10 @@
 //! Samples as a model's input.
 
-use candle_core::{Result, Tensor};
-
 use super::Session;
+use crate::{
+    batch::{Batch, ImageBatch, TokenBatch},
+    layers::IGNORED,
+};
 
 /// Pixels that are put around an image, as many on each side.
 #[derive(Clone, Copy, Debug)]
@@ -12,15 +14,18 @@ pub(super) struct Border {
 }
 
 impl Session {
-    /// `[samples, channels, height, width]`, height and width with the border.
-    pub(super) fn images(&self, samples: &[u32]) -> Result<Tensor> {
+    /// Samples of the job's data, with the border that the model needs.
+    pub(super) fn batch(&self, samples: &[u32]) -> Batch {
+        if self.facts.tokens {
+            return self.token_batch(samples);
+        }
         let [channels, height, width] = self.facts.image_shape;
         let more = 2 * self.border.width;
-        let shape = (samples.len(), channels, height + more, width + more);
+        let labels = samples.iter().map(|sample| self.data.label(*sample)).collect();
         let mut pixels = Vec::with_capacity(samples.len() * channels * (height + more) * (width + more));
         if self.border.width == 0 {
             samples.iter().for_each(|sample| self.data.append_image(*sample, &mut pixels));
-            return Tensor::from_vec(pixels, shape, &self.device);
+            return Batch::Images(ImageBatch { pixels, labels });
         }
         let mut image = Vec::with_capacity(self.facts.pixels());
         for sample in samples {
@@ -30,7 +35,17 @@ impl Session {
                 append_with_border(plane, width, self.border, &mut pixels);
             }
         }
-        Tensor::from_vec(pixels, shape, &self.device)
+        Batch::Images(ImageBatch { pixels, labels })
+    }
+
+    fn token_batch(&self, samples: &[u32]) -> Batch {
+        let context = self.facts.pixels();
+        let mut batch = TokenBatch { context, ..TokenBatch::default() };
+        for sample in samples {
+            let out = (&mut batch.tokens, &mut batch.targets, &mut batch.starts);
+            self.data.append_tokens(*sample, IGNORED, out);
+        }
+        Batch::Tokens(batch)
     }
 }
 

@@ -1,9 +1,12 @@
 //! How good the model is on samples it was not trained on.
 
-use candle_core::{Tensor, Var};
-
-use super::Session;
-use crate::{evaluation::Evaluation, layers::cross_entropy_losses, training_error::TrainingError};
+use super::{Session, engine::Tested};
+use crate::{
+    batch::Batch,
+    evaluation::Evaluation,
+    layers::{IGNORED, RowScore},
+    training_error::TrainingError,
+};
 
 /// Samples that are evaluated at once: enough to fill a matrix product, few enough for any memory.
 pub(crate) const EVALUATION_SAMPLES: usize = 64;
@@ -29,44 +32,36 @@ impl Session {
         }
         let total = self.held_out.len() as u64;
         let cut = |slice: u64| (total * slice / u64::from(slices)) as usize;
-        let parameters: Vec<Tensor> = self.variables.iter().map(Var::as_detached_tensor).collect();
         let mut evaluation = Evaluation::default();
         let samples = &self.held_out[cut(u64::from(slice))..cut(u64::from(slice) + 1)];
         for samples in samples.chunks(EVALUATION_SAMPLES) {
-            self.evaluate_batch(&parameters, samples, &mut evaluation)?;
+            self.evaluate_batch(samples, &mut evaluation)?;
         }
         Ok(evaluation)
     }
 
-    fn evaluate_batch(
-        &self,
-        parameters: &[Tensor],
-        samples: &[u32],
-        evaluation: &mut Evaluation,
-    ) -> Result<(), TrainingError> {
+    pub(super) fn tested(&self) -> Tested<'_> {
+        let average = self.spec.ema.map(|_| self.state.tested(&self.spec));
+        Tested { parameters: &self.state.parameters, average }
+    }
+
+    fn evaluate_batch(&self, samples: &[u32], evaluation: &mut Evaluation) -> Result<(), TrainingError> {
         // Always the same shape, by repeating the last sample: another one could round otherwise.
         let mut shaped = samples.to_vec();
         shaped.resize(EVALUATION_SAMPLES, samples[samples.len() - 1]);
-        let (logits, labels) = self.logits(parameters, &shaped)?;
-        let losses =
-            cross_entropy_losses(&logits, &labels).map_err(TrainingError::compute("held-out loss"))?;
-        let rows = logits.to_vec2::<f32>().map_err(TrainingError::compute("held-out logits"))?;
-        for ((row, label), loss) in rows.iter().zip(&labels).zip(losses).take(samples.len()) {
-            evaluation.correct += u64::from(first_largest(row) == *label);
-            evaluation.loss_sum += loss;
-            evaluation.total += 1;
-        }
+        let batch = self.batch(&shaped);
+        let scores = self.engine.scores(self.tested(), &batch)?;
+        let rows = samples.len() * batch.rows_per_sample();
+        add(&batch, &scores[..rows], evaluation);
         Ok(())
     }
 }
 
-/// Index of the largest value, the first of equal ones.
-fn first_largest(values: &[f32]) -> u32 {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (index, value) in (0u32..).zip(values) {
-        if *value > best.1 {
-            best = (index, *value);
-        }
+/// Counts rows that something is asked of.
+fn add(batch: &Batch, scores: &[RowScore], evaluation: &mut Evaluation) {
+    for (score, target) in scores.iter().zip(batch.targets()) {
+        evaluation.correct += u64::from(score.is_correct);
+        evaluation.loss_sum += score.loss;
+        evaluation.total += u64::from(*target != IGNORED);
     }
-    best.0
 }

@@ -1,12 +1,10 @@
 //! What the model says of samples.
 
-use candle_core::{Tensor, Var};
-
 use super::Session;
 use crate::training_error::TrainingError;
 
 impl Session {
-    /// The logits of samples of the job's data at the current parameters, in their order; one for each class.
+    /// The logits of samples of the job's data at the current parameters (or their average, if the job has one), in their order; one for each class.
     ///
     /// # Errors
     /// [`TrainingError::Compute`] if the tensor library fails.
@@ -14,8 +12,9 @@ impl Session {
     /// # Panics
     /// If the data have no such sample.
     pub fn infer(&self, samples: &[u32]) -> Result<Vec<Vec<f32>>, TrainingError> {
-        let parameters: Vec<Tensor> = self.variables.iter().map(Var::as_detached_tensor).collect();
-        let (logits, _) = self.logits(&parameters, samples)?;
-        logits.to_vec2().map_err(TrainingError::compute("logits"))
+        let batch = self.batch(samples);
+        let logits = self.engine.logits(self.tested(), &batch)?;
+        let classes = logits.len() / batch.targets().len().max(1);
+        Ok(logits.chunks(classes.max(1)).map(<[f32]>::to_vec).collect())
     }
 }

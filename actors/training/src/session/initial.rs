@@ -2,7 +2,7 @@
 
 use crate::{
     counter_rng::{CounterRng, Purpose},
-    models::ParameterDeclaration,
+    models::{Initial, ParameterDeclaration},
     parameter_layout::ParameterLayout,
     spec::JobSpec,
     state::{State, fingerprint},
@@ -10,7 +10,7 @@ use crate::{
 
 /// Each parameter from its own stream of random numbers, named by its name, so that it does not depend on the others; the
 /// moments zero.
-pub(super) fn initial_state(
+pub(crate) fn initial_state(
     spec: &JobSpec,
     declarations: &[ParameterDeclaration],
     layout: &ParameterLayout,
@@ -20,15 +20,23 @@ pub(super) fn initial_state(
         let place = layout.places().iter().find(|place| place.name == declaration.name);
         let place = place.expect("the layout is made from the same declarations");
         let stream = stream_of(&declaration.name);
-        CounterRng::new(spec.seed, Purpose::Initialisation, stream)
-            .fill_uniform(declaration.bound, &mut parameters[place.range()]);
+        let rng = CounterRng::new(spec.seed, Purpose::Initialisation, stream);
+        let out = &mut parameters[place.range()];
+        match declaration.initial {
+            Initial::Uniform(bound) => rng.fill_uniform(bound, out),
+            Initial::Normal(deviation) => rng.fill_normal(deviation, out),
+            Initial::Constant(value) => out.fill(value),
+        }
     }
     state_at_start(spec, parameters)
 }
 
 /// These parameters, before any update.
 pub(crate) fn state_at_start(spec: &JobSpec, parameters: Vec<f32>) -> State {
-    let moments = vec![0.0; spec.optimiser.moments() * parameters.len()];
+    let mut moments = vec![0.0; spec.optimiser.moments() * parameters.len()];
+    if spec.ema.is_some() {
+        moments.extend_from_slice(&parameters);
+    }
     State { fingerprint: fingerprint(spec), step: 0, parameters, moments, moderate: false }
 }
 

@@ -1,24 +1,25 @@
 //! A session trains one job on one thread.
 
 mod batch;
-#[cfg(test)]
-mod composed_tests;
+mod engine;
 mod evaluate;
-mod flat;
 mod inference;
 mod initial;
 
-use candle_core::{Device, Tensor, Var};
+use std::ops::Range;
 
-use self::{batch::Border, initial::initial_state};
-pub(crate) use self::{evaluate::EVALUATION_SAMPLES, initial::state_at_start};
+use self::{batch::Border, engine::Engine};
+pub(crate) use self::{
+    evaluate::EVALUATION_SAMPLES,
+    initial::{initial_state, state_at_start},
+};
 use crate::{
+    counter_rng::{CounterRng, Purpose},
     data::{self, DataSet, SampleOrder},
     data_facts::DataFacts,
     device,
-    layers::{Layers, cross_entropy_losses},
-    models::Parameters,
-    optimiser::{Moving, NotFinite, update},
+    network::Gradients,
+    optimiser::{Change, Moving, NotFinite, update},
     parameter_layout::ParameterLayout,
     spec::JobSpec,
     state::{State, encoded_bytes},
@@ -37,12 +38,10 @@ pub struct Session {
     held_out: Vec<u32>,
     /// On the host whatever the device: updates, digests and snapshots are the same everywhere.
     state: State,
-    /// Where gradients are computed.
-    device: Device,
-    /// What they are computed with.
-    layers: Layers,
-    /// The parameters of `state` as candle's variables on `device`.
-    variables: Vec<Var>,
+    /// Places of parameters that the weight decay is not for.
+    lasting_places: Vec<Range<usize>>,
+    /// What computes gradients.
+    engine: Engine,
 }
 
 /// What a micro-batch gave beside its gradient.
@@ -72,20 +71,16 @@ impl Session {
     /// A device that is unknown or cannot be opened, a broken data set, a model that does not take its images, parameters without a gradient.
     pub fn start(spec: &JobSpec, device: &str) -> Result<Self, TrainingError> {
         let device = device::open(device)?;
-        let layers = Layers::of(&device);
-        Self::start_with(spec, device, layers)
-    }
-
-    fn start_with(spec: &JobSpec, device: Device, layers: Layers) -> Result<Self, TrainingError> {
         let data = data::open(&spec.data)?;
         let facts = data.facts();
         let declarations = spec.model.declarations(&facts)?;
         let layout = ParameterLayout::new(&declarations);
         let state = initial_state(spec, &declarations, &layout);
-        let variables = flat::variables(&layout, &state.parameters, &device)
-            .map_err(TrainingError::compute("variables"))?;
+        let lasting_places = layout.lasting_places(spec.weight_decay_of);
+        let border = Border { width: spec.model.border(&facts)?, value: facts.black };
+        let engine = Engine::new(spec, &facts, border, &layout, device, &state.parameters)?;
         let mut session = Self {
-            border: Border { width: spec.model.border(&facts)?, value: facts.black },
+            border,
             order: SampleOrder::new(spec.seed, data.training()),
             held_out: data.held_out(),
             spec: spec.clone(),
@@ -93,9 +88,8 @@ impl Session {
             data,
             facts,
             state,
-            device,
-            layers,
-            variables,
+            lasting_places,
+            engine,
         };
         session.check_coverage()?;
         Ok(session)
@@ -122,7 +116,7 @@ impl Session {
     /// Length of [`Self::state`], in bytes.
     #[must_use]
     pub fn state_bytes(&self) -> u64 {
-        encoded_bytes(self.layout.elements(), self.spec.optimiser.moments()) as u64
+        encoded_bytes(self.layout.elements(), self.spec.kept_vectors()) as u64
     }
 
     /// The shape and size of the data set.
@@ -144,6 +138,20 @@ impl Session {
     /// [`TrainingError::NotFinite`] if the loss or a gradient is not finite; an unknown micro-batch; a wrong length. `out` is
     /// then of no use.
     pub fn gradient(&mut self, microbatch: u32, out: &mut [f32]) -> Result<MicrobatchOutcome, TrainingError> {
+        self.gradient_streamed(microbatch, out, |_| {})
+    }
+
+    /// As [`Self::gradient`]; `finished` is called while the backward pass goes on, with the places in `out` that are final, in
+    /// all each place once. They are worth nothing if an error follows.
+    ///
+    /// # Errors
+    /// As [`Self::gradient`].
+    pub fn gradient_streamed(
+        &mut self,
+        microbatch: u32,
+        out: &mut [f32],
+        mut finished: impl FnMut(&[Range<usize>]),
+    ) -> Result<MicrobatchOutcome, TrainingError> {
         let micro_batches = self.spec.batch.micro_batches;
         if microbatch >= micro_batches {
             return Err(TrainingError::NoSuchMicrobatch { microbatch, micro_batches });
@@ -151,7 +159,8 @@ impl Session {
         self.check_length("gradient", out.len())?;
         self.order.prepare(self.position(self.state.step, microbatch));
         let samples = self.microbatch_samples(self.state.step, microbatch);
-        let loss_sum = self.loss_and_gradient(&samples, out)?;
+        let position = self.position_number(microbatch);
+        let loss_sum = self.loss_and_gradient(&samples, position, out, &mut finished)?;
         let not_finite = |what: String| TrainingError::NotFinite {
             what,
             step: self.state.step,
@@ -178,14 +187,20 @@ impl Session {
         let learning_rate = self.spec.learning_rate_at(step);
         let State { parameters, moments, moderate, .. } = &mut self.state;
         let moving = Moving { parameters, moments, moderate };
-        let gradient_norm = update(&self.spec.optimiser, learning_rate, step, moving, mean_gradient)
-            .map_err(|not_finite| {
-                let what = match not_finite {
-                    NotFinite::Gradient { index } => format!("mean gradient of {}", self.name_at(index)),
-                    NotFinite::Update { index } => format!("update of {}", self.name_at(index)),
-                };
-                TrainingError::NotFinite { what, step, microbatch: None, samples: Vec::new() }
-            })?;
+        let change = Change {
+            optimiser: &self.spec.optimiser,
+            learning_rate,
+            step,
+            average_decay: self.spec.ema.map(|ema| ema.decay),
+            lasting_places: &self.lasting_places,
+        };
+        let gradient_norm = update(&change, moving, mean_gradient).map_err(|not_finite| {
+            let what = match not_finite {
+                NotFinite::Gradient { index } => format!("mean gradient of {}", self.name_at(index)),
+                NotFinite::Update { index } => format!("update of {}", self.name_at(index)),
+            };
+            TrainingError::NotFinite { what, step, microbatch: None, samples: Vec::new() }
+        })?;
         self.state.step += 1;
         self.assign_variables()?;
         Ok(AppliedUpdate { gradient_norm, learning_rate })
@@ -194,8 +209,7 @@ impl Session {
     /// Everything that decides the future: header, step, parameters, moments. Equal states have equal bytes.
     #[must_use]
     pub fn state(&self) -> Vec<u8> {
-        let mut bytes =
-            Vec::with_capacity(encoded_bytes(self.layout.elements(), self.spec.optimiser.moments()));
+        let mut bytes = Vec::with_capacity(encoded_bytes(self.layout.elements(), self.spec.kept_vectors()));
         self.state.encode(|piece| bytes.extend_from_slice(piece));
         bytes
     }
@@ -210,7 +224,7 @@ impl Session {
     /// # Errors
     /// [`TrainingError::Restore`] if the bytes are malformed or another job's. The state is then unchanged.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<(), TrainingError> {
-        let moments = self.spec.optimiser.moments();
+        let moments = self.spec.kept_vectors();
         self.state = State::decode(bytes, self.state.fingerprint, self.layout.elements(), moments)
             .map_err(TrainingError::Restore)?;
         self.assign_variables()
@@ -234,35 +248,39 @@ impl Session {
         step * self.spec.batch_samples() + u64::from(microbatch) * u64::from(self.spec.batch.micro_batch_size)
     }
 
+    /// The number of a micro-batch among all of the job: what dropout draws from.
+    fn position_number(&self, microbatch: u32) -> u64 {
+        self.state.step * u64::from(self.spec.batch.micro_batches) + u64::from(microbatch)
+    }
+
+    /// One sample's gradient must reach every parameter and be finite.
     fn check_coverage(&mut self) -> Result<(), TrainingError> {
         let samples = self.order.range(0, 1);
-        let mut gradient = vec![0.0; self.layout.elements()];
-        self.loss_and_gradient(&samples, &mut gradient).map(drop)
+        let mut gradient = vec![f32::NAN; self.layout.elements()];
+        self.loss_and_gradient(&samples, 0, &mut gradient, &mut |_| {})?;
+        let places = self.layout.places().iter();
+        let bad = places.filter(|place| first_not_finite(&gradient[place.range()]).is_some());
+        let parameters: Vec<String> = bad.map(|place| place.name.clone()).collect();
+        if parameters.is_empty() { Ok(()) } else { Err(TrainingError::NotFiniteAtStart { parameters }) }
     }
 
-    fn loss_and_gradient(&self, samples: &[u32], out: &mut [f32]) -> Result<f64, TrainingError> {
-        let parameters: Vec<Tensor> =
-            self.variables.iter().map(|variable| variable.as_tensor().clone()).collect();
-        let (logits, labels) = self.logits(&parameters, samples)?;
-        let losses = cross_entropy_losses(&logits, &labels).map_err(TrainingError::compute("loss"))?;
-        let gradients = (self.layers.cross_entropy_sum)(&logits, &labels)
-            .and_then(|loss| loss.backward())
-            .map_err(TrainingError::compute("backward pass"))?;
-        flat::collect(&gradients, &self.variables, &self.layout, out)?;
-        Ok(losses.iter().sum())
+    fn loss_and_gradient(
+        &self,
+        samples: &[u32],
+        position: u64,
+        out: &mut [f32],
+        finished: &mut dyn FnMut(&[Range<usize>]),
+    ) -> Result<f64, TrainingError> {
+        let batch = self.batch(samples);
+        let randomness = CounterRng::new(self.spec.seed, Purpose::Dropout, position);
+        let gradients = Gradients { out, randomness, finished, scale: 1.0 };
+        let scores = self.engine.gradient(&self.state.parameters, &batch, gradients)?;
+        let rows = batch.rows_per_sample() as f64;
+        Ok(scores.iter().map(|score| score.loss).sum::<f64>() / rows)
     }
 
-    fn logits(&self, parameters: &[Tensor], samples: &[u32]) -> Result<(Tensor, Vec<u32>), TrainingError> {
-        let images = self.images(samples).map_err(TrainingError::compute("batch"))?;
-        let parameters = Parameters::new(&self.layout, parameters, self.layers);
-        let logits = self.spec.model.forward(&parameters, &images);
-        let labels = samples.iter().map(|sample| self.data.label(*sample)).collect();
-        Ok((logits.map_err(TrainingError::compute("forward pass"))?, labels))
-    }
-
-    fn assign_variables(&self) -> Result<(), TrainingError> {
-        flat::assign(&self.layout, &self.state.parameters, &self.variables)
-            .map_err(TrainingError::compute("variables"))
+    fn assign_variables(&mut self) -> Result<(), TrainingError> {
+        self.engine.assign(&self.state.parameters)
     }
 
     fn check_length(&self, what: &'static str, found: usize) -> Result<(), TrainingError> {

@@ -10,14 +10,20 @@ use serde::{Serialize, Serializer};
 use super::{
     SpecError,
     table_reader::{Kind, TableReader},
+    text_spec::{TEXT_KINDS, TextSpec},
 };
 
-const ABSOLUTE: &str = "an absolute path: every node reads its own file, at the same absolute path on each";
+pub(super) const ABSOLUTE: &str =
+    "an absolute path: every node reads its own file, at the same absolute path on each";
 const CSV_KEYS: &[&str] = &["path", "label", "header", "held_out_every", "scale", "shape"];
-const KINDS: [Kind; 3] = [
+const KINDS: [Kind; 7] = [
     Kind { name: "digits", keys: &[] },
     Kind { name: "idx", keys: &["path"] },
     Kind { name: "csv", keys: CSV_KEYS },
+    TEXT_KINDS[0],
+    TEXT_KINDS[1],
+    TEXT_KINDS[2],
+    TEXT_KINDS[3],
 ];
 /// One sample in so many is held out: every second at most, and from a table of a few thousand lines still some.
 const HELD_OUT_EVERY: Range<u32> = 2..1001;
@@ -40,6 +46,8 @@ pub enum DataSpec {
     },
     /// A table of numbers with a label in each line.
     Csv(CsvSpec),
+    /// Text or tokens for a language model.
+    Text(TextSpec),
 }
 
 /// A table of numbers in a text file: one sample a line, values separated by commas.
@@ -79,6 +87,21 @@ impl DataSpec {
             Self::Digits => "digits",
             Self::Idx { .. } => "idx",
             Self::Csv(_) => "csv",
+            Self::Text(text) => text.kind.name(),
+        }
+    }
+
+    /// Whether samples are sequences of tokens.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        matches!(self, Self::Text(_))
+    }
+
+    /// Tokens of a sample; `None` for data that are no text.
+    pub(crate) fn context(&self) -> Option<u64> {
+        match self {
+            Self::Text(text) => Some(u64::from(text.sequence_tokens)),
+            _ => None,
         }
     }
 
@@ -89,6 +112,7 @@ impl DataSpec {
             Self::Digits => None,
             Self::Idx { path } => Some(path),
             Self::Csv(csv) => Some(&csv.path),
+            Self::Text(text) => text.path.as_deref(),
         }
     }
 
@@ -97,7 +121,10 @@ impl DataSpec {
         match kind {
             "digits" => Ok(Self::Digits),
             "idx" => Ok(Self::Idx { path: table.string("path", parse_path, ABSOLUTE, None)? }),
-            _ => CsvSpec::read(&table).map(Self::Csv),
+            kind => match TextSpec::read(&table, kind) {
+                Some(text) => text.map(Self::Text),
+                None => CsvSpec::read(&table).map(Self::Csv),
+            },
         }
     }
 }
@@ -148,7 +175,7 @@ impl LabelColumn {
     }
 }
 
-fn parse_path(path: &str) -> Option<PathBuf> {
+pub(super) fn parse_path(path: &str) -> Option<PathBuf> {
     (Path::new(path).is_absolute() && !path.contains('\0')).then(|| PathBuf::from(path))
 }
 
@@ -158,7 +185,7 @@ impl Serialize for LabelColumn {
     }
 }
 
-/// As a job file writes it: the embedded set by its name, the others as tables.
+/// As a job file writes it: the embedded digits by their name, the others as tables.
 impl Serialize for DataSpec {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -171,6 +198,7 @@ impl Serialize for DataSpec {
             Self::Digits => serializer.serialize_str("digits"),
             Self::Idx { path } => Table::Idx { path }.serialize(serializer),
             Self::Csv(csv) => Table::Csv(csv).serialize(serializer),
+            Self::Text(text) => text.serialize(serializer),
         }
     }
 }
@@ -224,8 +252,14 @@ mod tests {
     /// The table's errors: line, key and what is allowed, as for every other key.
     #[test]
     fn what_is_not_allowed_is_refused_with_line_and_key() {
-        const NAMES: &str = "\"digits\", \"idx\", \"csv\"";
+        const NAMES: &str = "\"digits\", \"idx\", \"csv\", \"novel\", \"text\", \"jsonl\", \"tokens\"";
         let path = "path = \"/d\"";
+        let mut all = vec!["kind"];
+        for key in KINDS.iter().flat_map(|kind| kind.keys) {
+            if !all.contains(key) {
+                all.push(key);
+            }
+        }
         for (text, expected) in [
             ("data = \"mnist\"", format!("line 4: `data` is \"mnist\" (allowed: {NAMES})")),
             ("data = 3", format!("line 4: `data` is of type integer (allowed: {NAMES}, or a table)")),
@@ -243,14 +277,11 @@ mod tests {
             ),
             (
                 "[data]\nkind = \"digits\"\npath = \"/d\"",
-                "line 6: `data.path` belongs to kind \"idx\" and \"csv\", not to \"digits\" (allowed: kind)".to_owned(),
+                "line 6: `data.path` belongs to kind \"idx\", \"csv\", \"text\", \"jsonl\" and \"tokens\", not to \"digits\" (allowed: kind)".to_owned(),
             ),
             (
                 "[data]\nkind = \"csv\"\nlable = \"last\"",
-                format!(
-                    "line 6: unknown key `data.lable`, did you mean `data.label`? (allowed: kind, {})",
-                    CSV_KEYS.join(", ")
-                ),
+                format!("line 6: unknown key `data.lable`, did you mean `data.label`? (allowed: {})", all.join(", ")),
             ),
             (
                 "[data]\nkind = \"csv\"\npath = \"/d\"\nlabel = \"class\"",

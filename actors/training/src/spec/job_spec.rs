@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use serde::Serialize;
-use toml::de::DeTable;
+use toml::{Spanned, de::DeTable};
 
 use super::{
     data_spec::DataSpec,
     evaluation_spec::EvaluationSpec,
     model_spec::ModelSpec,
-    optimiser_spec::OptimiserSpec,
+    optimiser_spec::{DecaySpec, OptimiserSpec},
     schedule_spec::ScheduleSpec,
     spec_error::{Problem, SpecError},
     table_reader::{TableReader, line_of},
@@ -32,13 +32,17 @@ const CHECKPOINTS_KEPT: Range<u32> = 1..1001;
 /// Nodes of a job: more than micro-batches would have nothing to do.
 const NODES: Range<u32> = 1..1025;
 
-const ROOT_KEYS: [&str; 11] = [
+const ROOT_KEYS: [&str; 15] = [
     "name",
     "seed",
     "steps",
     "model",
     "data",
     "batch",
+    "activation_checkpointing",
+    "precision",
+    "weight_decay_of",
+    "ema",
     "optimiser",
     "schedule",
     "evaluation",
@@ -61,8 +65,18 @@ pub struct JobSpec {
     pub data: DataSpec,
     /// The global batch of a step.
     pub batch: BatchSpec,
+    /// Whether activations are forgotten and computed again in the backward pass: less memory, more time, the same bits. Default
+    /// false.
+    pub activation_checkpointing: bool,
     /// How a mean gradient changes the parameters.
     pub optimiser: OptimiserSpec,
+    /// Which parameters the optimiser's weight decay is for. Default all.
+    pub weight_decay_of: DecaySpec,
+    /// What layers read the parameters as. Default `float32`.
+    pub precision: PrecisionSpec,
+    /// An average of the parameters that is tested and exported in their place. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema: Option<EmaSpec>,
     /// How the learning rate changes with the steps.
     pub schedule: ScheduleSpec,
     /// When the model is tested.
@@ -80,6 +94,24 @@ pub struct BatchSpec {
     pub micro_batches: u32,
     /// Samples of a micro-batch, 1 to 4096. Default 8.
     pub micro_batch_size: u32,
+}
+
+/// The form in which layers read the parameters. The optimiser's copy is of 32 bits, always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PrecisionSpec {
+    /// As the optimiser has them.
+    #[default]
+    Float32,
+    /// Rounded to bfloat16, half the memory; sums and products stay in 32 bits.
+    Bfloat16,
+}
+
+/// An exponential moving average of the parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct EmaSpec {
+    /// What stays of the average in each update, from 0 to below 1. Default 0.999.
+    pub decay: f64,
 }
 
 /// When the state is saved and how long it is kept.
@@ -107,36 +139,57 @@ impl JobSpec {
     /// The first mistake, with its line, its key and what is allowed: text that is no TOML, an unknown or missing key, a
     /// value of another type or out of its range.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
-        let whole_text = |at: usize, problem| SpecError {
-            line: line_of(text, at),
-            key: String::new(),
-            problem,
-            allowed: "a job file in TOML of at most 64 KiB".to_owned(),
-        };
-        if text.len() > TEXT_BYTES_MAX {
-            return Err(whole_text(0, Problem::NotAllowed(format!("{} bytes long", text.len()))));
-        }
-        let table = DeTable::parse(text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            whole_text(at, Problem::Syntax(error.message().to_owned()))
-        })?;
+        let table = parse_table(text)?;
         let root = TableReader::root(text, table.get_ref(), &ROOT_KEYS)?;
         let name = root.string("name", parse_name, "1 to 64 characters of a-z, 0-9 and -", None)?;
         let seed = root.integer("seed", SEEDS, Some(0))?;
         let steps = root.integer("steps", STEPS, None)?;
+        let (data, batch) = (DataSpec::read(&root)?, BatchSpec::read(&root)?);
+        let samples = u64::from(batch.micro_batches) * u64::from(batch.micro_batch_size);
+        let tokens_per_step = data.context().map(|context| samples * context);
+        let optimiser = OptimiserSpec::read(&root)?;
+        let decay_of = |name: &str| match name {
+            "all" => Some(DecaySpec::All),
+            "matrices" => Some(DecaySpec::Matrices),
+            _ => None,
+        };
+        let precision = |name: &str| match name {
+            "float32" => Some(PrecisionSpec::Float32),
+            "bfloat16" => Some(PrecisionSpec::Bfloat16),
+            _ => None,
+        };
         Ok(Self {
             name,
             seed,
             steps,
             model: ModelSpec::read(&root)?,
-            data: DataSpec::read(&root)?,
-            batch: BatchSpec::read(&root)?,
-            optimiser: OptimiserSpec::read(&root)?,
-            schedule: ScheduleSpec::read(&root, steps)?,
+            data,
+            batch,
+            activation_checkpointing: root.boolean("activation_checkpointing", false)?,
+            optimiser,
+            weight_decay_of: root.string(
+                "weight_decay_of",
+                decay_of,
+                "\"all\", \"matrices\"",
+                Some(DecaySpec::All),
+            )?,
+            precision: root.string(
+                "precision",
+                precision,
+                "\"float32\", \"bfloat16\"",
+                Some(PrecisionSpec::Float32),
+            )?,
+            ema: EmaSpec::read(&root)?,
+            schedule: ScheduleSpec::read(&root, steps, tokens_per_step)?,
             evaluation: EvaluationSpec::read(&root)?,
             checkpoint: CheckpointSpec::read(&root)?,
             nodes: NodesSpec::read(&root)?,
         })
+    }
+
+    /// Vectors as long as the parameters that are kept beside them: moments and the average.
+    pub(crate) fn kept_vectors(&self) -> usize {
+        self.optimiser.moments() + usize::from(self.ema.is_some())
     }
 
     /// Samples of a step: the global batch.
@@ -153,6 +206,23 @@ impl JobSpec {
     }
 }
 
+/// Text as TOML, not too long.
+pub(super) fn parse_table(text: &str) -> Result<Spanned<DeTable<'_>>, SpecError> {
+    let whole_text = |at: usize, problem| SpecError {
+        line: line_of(text, at),
+        key: String::new(),
+        problem,
+        allowed: "a job file in TOML of at most 64 KiB".to_owned(),
+    };
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(whole_text(0, Problem::NotAllowed(format!("{} bytes long", text.len()))));
+    }
+    DeTable::parse(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        whole_text(at, Problem::Syntax(error.message().to_owned()))
+    })
+}
+
 fn parse_name(name: &str) -> Option<String> {
     let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     ((1..=NAME_CHARACTERS_MAX).contains(&name.len()) && name.bytes().all(is_allowed)).then(|| name.to_owned())
@@ -165,6 +235,18 @@ impl BatchSpec {
             micro_batches: table.integer_u32("micro_batches", MICRO_BATCHES, 12)?,
             micro_batch_size: table.integer_u32("micro_batch_size", MICRO_BATCH_SIZES, 8)?,
         })
+    }
+}
+
+impl EmaSpec {
+    fn read(root: &TableReader<'_>) -> Result<Option<Self>, SpecError> {
+        if !root.has("ema") {
+            return Ok(None);
+        }
+        let table = root.section("ema", &["decay"])?;
+        let is_decay = |decay: f64| (0.0..1.0).contains(&decay) && (decay as f32) < 1.0;
+        let decay = table.number("decay", is_decay, "a number from 0 to below 1", 0.999)?;
+        Ok(Some(Self { decay }))
     }
 }
 

@@ -5,6 +5,10 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::{
+    gpt2_spec::{GPT2_KEYS, Gpt2Spec},
+    job_spec::parse_table,
+    llama_spec::{LLAMA_KEYS, LlamaSpec},
+    sequential_spec::{SEQUENTIAL_KEYS, SequentialSpec},
     spec_error::SpecError,
     table_reader::{Kind, TableReader},
 };
@@ -16,10 +20,16 @@ const HIDDEN_WIDTHS: Range<u64> = 1..65_537;
 /// Hidden widths where a job names none.
 const HIDDEN_DEFAULT: [usize; 1] = [256];
 
-const KINDS: [Kind; 2] = [Kind { name: "lenet", keys: &[] }, Kind { name: "mlp", keys: &["hidden"] }];
+const KINDS: [Kind; 5] = [
+    Kind { name: "lenet", keys: &[] },
+    Kind { name: "mlp", keys: &["hidden"] },
+    Kind { name: "llama", keys: &LLAMA_KEYS },
+    Kind { name: "gpt2", keys: &GPT2_KEYS },
+    Kind { name: "sequential", keys: &SEQUENTIAL_KEYS },
+];
 
 /// The models this program knows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum ModelSpec {
     /// LeNet-5 with ReLU and max pooling: one-channel images of 32×32, or of 28×28 with a black border of 2.
@@ -29,21 +39,35 @@ pub enum ModelSpec {
         /// Widths of the hidden layers, 1 to 16 of them, each 1 to 65,536. Default `[256]`.
         hidden: Vec<usize>,
     },
+    /// A language model of the Llama family, with Qwen2 and Mistral.
+    Llama(LlamaSpec),
+    /// A language model of GPT-2's shape.
+    #[serde(rename = "gpt2")]
+    Gpt2(Gpt2Spec),
+    /// A list of layers on images of any shape.
+    Sequential(SequentialSpec),
 }
 
 impl ModelSpec {
     pub(super) fn read(root: &TableReader<'_>) -> Result<Self, SpecError> {
         let (table, kind) = root.section_of_kind("model", &[], &KINDS, None)?;
-        if kind == "lenet" {
-            return Ok(Self::Lenet);
+        match kind {
+            "lenet" => Ok(Self::Lenet),
+            "llama" => LlamaSpec::read(&table).map(Self::Llama),
+            "gpt2" => Gpt2Spec::read(&table).map(Self::Gpt2),
+            "sequential" => SequentialSpec::read(&table).map(Self::Sequential),
+            _ => {
+                let hidden = table.integers("hidden", HIDDEN_WIDTHS, HIDDEN_LAYERS)?;
+                let widths = hidden.map(|widths| widths.into_iter().map(|width| width as usize).collect());
+                Ok(Self::Mlp { hidden: widths.unwrap_or_else(|| HIDDEN_DEFAULT.to_vec()) })
+            }
         }
-        let hidden = table.integers("hidden", HIDDEN_WIDTHS, HIDDEN_LAYERS)?;
-        Ok(Self::Mlp {
-            hidden: match hidden {
-                Some(widths) => widths.into_iter().map(|width| width as usize).collect(),
-                None => HIDDEN_DEFAULT.to_vec(),
-            },
-        })
+    }
+
+    /// A model from the `[model]` section of a job file alone.
+    pub(crate) fn parse(text: &str) -> Result<Self, SpecError> {
+        let table = parse_table(text)?;
+        Self::read(&TableReader::root(text, table.get_ref(), &["model"])?)
     }
 
     /// The name of its kind in job files.
@@ -51,6 +75,19 @@ impl ModelSpec {
         match self {
             Self::Lenet => "lenet",
             Self::Mlp { .. } => "mlp",
+            Self::Llama(_) => "llama",
+            Self::Gpt2(_) => "gpt2",
+            Self::Sequential(_) => "sequential",
+        }
+    }
+
+    /// Tokens that its table of embeddings knows, and the longest sequence that it takes; `None` for models of images.
+    #[must_use]
+    pub fn language(&self) -> Option<(usize, usize)> {
+        match self {
+            Self::Llama(spec) => Some((spec.vocab_size, spec.max_position_embeddings)),
+            Self::Gpt2(spec) => Some((spec.vocab_size, spec.n_positions)),
+            Self::Lenet | Self::Mlp { .. } | Self::Sequential(_) => None,
         }
     }
 }

@@ -57,7 +57,11 @@ impl fmt::Display for SpecError {
             Problem::NotAllowed(value) => write!(formatter, "`{key}` is {value}")?,
             Problem::OfAnotherKind { kind, owners } => {
                 let owners: Vec<String> = owners.iter().map(|owner| format!("{owner:?}")).collect();
-                write!(formatter, "`{key}` belongs to kind {}, not to {kind:?}", owners.join(" and "))?;
+                let owners = match owners.split_last() {
+                    Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+                    _ => owners.concat(),
+                };
+                write!(formatter, "`{key}` belongs to kind {owners}, not to {kind:?}")?;
             }
         }
         write!(formatter, " (allowed: {allowed})")

@@ -16,12 +16,13 @@ const EDITS_MAX: usize = 3;
 pub(super) struct TableReader<'a> {
     text: &'a str,
     /// Path of the table: empty for the whole file.
-    path: &'static str,
+    path: String,
     start: usize,
     table: Option<&'a DeTable<'a>>,
 }
 
 /// One form of a section: its name, and the keys that not every form has.
+#[derive(Clone, Copy)]
 pub(super) struct Kind {
     pub(super) name: &'static str,
     pub(super) keys: &'static [&'static str],
@@ -34,7 +35,7 @@ impl<'a> TableReader<'a> {
         table: &'a DeTable<'a>,
         known: &[&'static str],
     ) -> Result<Self, SpecError> {
-        let reader = Self { text, path: "", start: 0, table: Some(table) };
+        let reader = Self { text, path: String::new(), start: 0, table: Some(table) };
         reader.refuse_unknown(known)?;
         Ok(reader)
     }
@@ -42,16 +43,47 @@ impl<'a> TableReader<'a> {
     /// The table under `key`; if it is absent every key in it has its default.
     pub(super) fn section(&self, key: &'static str, known: &[&'static str]) -> Result<Self, SpecError> {
         let reader = match self.get(key) {
-            None => Self { text: self.text, path: key, start: self.start, table: None },
-            Some(value) => match value.get_ref() {
-                DeValue::Table(table) => {
-                    Self { text: self.text, path: key, start: value.span().start, table: Some(table) }
-                }
-                other => return Err(self.wrong_type(key, value.span(), other, "a table")),
-            },
+            None => Self { text: self.text, path: self.path_of(key), start: self.start, table: None },
+            Some(value) => self.table_at(value, self.path_of(key), key, "a table")?,
         };
         reader.refuse_unknown(known)?;
         Ok(reader)
+    }
+
+    fn table_at(
+        &self,
+        value: &'a Spanned<DeValue<'a>>,
+        path: String,
+        key: &str,
+        allowed: &str,
+    ) -> Result<Self, SpecError> {
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                Ok(Self { text: self.text, path, start: value.span().start, table: Some(table) })
+            }
+            other => Err(self.wrong_type(key, value.span(), other, allowed)),
+        }
+    }
+
+    /// The elements of a list under `key`, each of one of several kinds: a table whose key `kind` names it, or the name alone.
+    pub(super) fn list_of_kinds(
+        &self,
+        key: &'static str,
+        kinds: &[Kind],
+        lengths: Range<usize>,
+    ) -> Result<Vec<(Self, &'static str)>, SpecError> {
+        let allowed = format!("a list of {} to {} tables, each with a kind", lengths.start, lengths.end - 1);
+        let Some(value) = self.get(key) else { return Err(self.missing(key, &allowed)) };
+        let DeValue::Array(array) = value.get_ref() else {
+            return Err(self.wrong_type(key, value.span(), value.get_ref(), &allowed));
+        };
+        if !lengths.contains(&array.len()) {
+            return Err(self.not_allowed(key, value.span(), format!("a list of {}", array.len()), &allowed));
+        }
+        let read = |(index, value): (usize, &'a Spanned<DeValue<'a>>)| {
+            self.of_kind(value, format!("{}[{index}]", self.path_of(key)), key, &[], kinds, None)
+        };
+        array.iter().enumerate().map(read).collect()
     }
 
     /// The section under `key` that has one of several forms, and the name of that form: a table whose key `kind` names it,
@@ -63,28 +95,41 @@ impl<'a> TableReader<'a> {
         kinds: &[Kind],
         default: Option<&'static str>,
     ) -> Result<(Self, &'static str), SpecError> {
-        let names: Vec<String> = kinds.iter().map(|kind| format!("{:?}", kind.name)).collect();
-        let names = names.join(", ");
+        match (self.get(key), default) {
+            (Some(value), _) => self.of_kind(value, self.path_of(key), key, common, kinds, default),
+            (None, None) => Err(self.missing(key, &names_of(kinds))),
+            (None, Some(default)) => {
+                let nothing =
+                    Self { text: self.text, path: self.path_of(key), start: self.start, table: None };
+                Ok((nothing, default))
+            }
+        }
+    }
+
+    fn of_kind(
+        &self,
+        value: &'a Spanned<DeValue<'a>>,
+        path: String,
+        key: &str,
+        common: &[&'static str],
+        kinds: &[Kind],
+        default: Option<&'static str>,
+    ) -> Result<(Self, &'static str), SpecError> {
+        let names = names_of(kinds);
         let parse = |name: &str| kinds.iter().map(|kind| kind.name).find(|kind| *kind == name);
+        if let DeValue::String(name) = value.get_ref() {
+            let kind = parse(name)
+                .ok_or_else(|| self.not_allowed(key, value.span(), format!("{name:?}"), &names))?;
+            return Ok((Self { text: self.text, path, start: value.span().start, table: None }, kind));
+        }
+        let table = self.table_at(value, path, key, &format!("{names}, or a table"))?;
         let mut known = [&["kind"][..], common].concat();
         for key in kinds.iter().flat_map(|kind| kind.keys) {
             if !known.contains(key) {
                 known.push(*key);
             }
         }
-        let table = match self.get(key) {
-            None if default.is_none() => return Err(self.missing(key, &names)),
-            Some(value) if matches!(value.get_ref(), DeValue::String(_)) => {
-                let kind = self.string(key, parse, &names, None)?;
-                let nothing = Self { text: self.text, path: key, start: value.span().start, table: None };
-                return Ok((nothing, kind));
-            }
-            Some(value) if !matches!(value.get_ref(), DeValue::Table(_)) => {
-                let allowed = format!("{names}, or a table");
-                return Err(self.wrong_type(key, value.span(), value.get_ref(), &allowed));
-            }
-            _ => self.section(key, &known)?,
-        };
+        table.refuse_unknown(&known)?;
         let kind = table.string("kind", parse, &names, default)?;
         table.refuse_keys_of_others(common, kinds, kind)?;
         Ok((table, kind))
@@ -199,6 +244,11 @@ impl<'a> TableReader<'a> {
         parse(string).ok_or_else(|| self.not_allowed(key, value.span(), format!("{string:?}"), allowed))
     }
 
+    /// Whether the key is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
     /// An error at a key whose value is well-formed but does not fit another key's.
     pub(super) fn conflict(&self, key: &str, value: String, allowed: &str) -> SpecError {
         let span = self.get(key).map_or(self.start..self.start, Spanned::span);
@@ -268,6 +318,12 @@ impl<'a> TableReader<'a> {
     fn line(&self, at: usize) -> usize {
         line_of(self.text, at)
     }
+}
+
+/// The names of kinds, for people.
+fn names_of(kinds: &[Kind]) -> String {
+    let names: Vec<String> = kinds.iter().map(|kind| format!("{:?}", kind.name)).collect();
+    names.join(", ")
 }
 
 /// The line, from 1, that byte `at` of `text` lies on.

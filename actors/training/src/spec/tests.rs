@@ -1,8 +1,8 @@
 //! Job files, good and bad.
 
 use super::{
-    BatchSpec, CheckpointSpec, DataSpec, EvaluationSpec, JobSpec, ModelSpec, NodesSpec, OptimiserSpec,
-    Problem, ScheduleSpec, SpecError,
+    BatchSpec, CheckpointSpec, DataSpec, DecaySpec, EvaluationSpec, JobSpec, ModelSpec, NodesSpec,
+    OptimiserSpec, PrecisionSpec, Problem, ScheduleSpec, SpecError,
 };
 
 const EVERY_KEY: &str = r#"name = "lenet-digits"
@@ -58,6 +58,10 @@ fn every_key_is_read() {
             model: ModelSpec::Lenet,
             data: DataSpec::Digits,
             batch: BatchSpec { micro_batches: 6, micro_batch_size: 16 },
+            activation_checkpointing: false,
+            precision: PrecisionSpec::Float32,
+            weight_decay_of: DecaySpec::All,
+            ema: None,
             optimiser: OptimiserSpec::Sgd {
                 learning_rate: 0.01,
                 momentum: 0.5,
@@ -65,7 +69,7 @@ fn every_key_is_read() {
                 clip_norm: 2.0
             },
             schedule: ScheduleSpec::Constant { warmup_steps: 10 },
-            evaluation: EvaluationSpec { every_steps: 7 },
+            evaluation: EvaluationSpec { every_steps: 7, patience: 0, improvement_min: 0.0 },
             checkpoint: CheckpointSpec { every_steps: 20, keep: 5 },
             nodes: NodesSpec { min: 2, max: 4 },
         }
@@ -83,7 +87,7 @@ fn four_keys_suffice() {
         OptimiserSpec::Sgd { learning_rate: 0.02, momentum: 0.9, weight_decay: 0.0, clip_norm: 0.0 }
     );
     assert_eq!(spec.schedule, ScheduleSpec::Constant { warmup_steps: 0 });
-    assert_eq!(spec.evaluation, EvaluationSpec { every_steps: 0 });
+    assert_eq!(spec.evaluation, EvaluationSpec { every_steps: 0, patience: 0, improvement_min: 0.0 });
     assert_eq!(spec.checkpoint, CheckpointSpec { every_steps: 50, keep: 3 });
     assert_eq!(spec.nodes, NodesSpec { min: 1, max: 16 });
 }
@@ -155,14 +159,14 @@ fn a_key_of_another_kind_is_refused_with_its_owner() {
         (
             "[optimiser]\nbeta2 = 0.9",
             5,
-            "`optimiser.beta2` belongs to kind \"adamw\", not to \"sgd\" (allowed: kind, learning_rate, \
+            "`optimiser.beta2` belongs to kind \"adamw\" and \"lion\", not to \"sgd\" (allowed: kind, learning_rate, \
              weight_decay, clip_norm, momentum)",
         ),
         (
             "[schedule]\nwarmup_steps = 1\nfinal_factor = 0.5",
             6,
-            "`schedule.final_factor` belongs to kind \"linear\" and \"cosine\", not to \"constant\" (allowed: kind, \
-             warmup_steps)",
+            "`schedule.final_factor` belongs to kind \"linear\", \"cosine\" and \"wsd\", not to \"constant\" \
+             (allowed: kind, warmup_steps, warmup_tokens)",
         ),
         (
             "[model]\nkind = \"lenet\"\nhidden = [3]",
@@ -223,7 +227,7 @@ fn mistakes_in_models_optimisers_and_schedules_are_refused_with_line_and_key() {
     let found = error(&with("model = 3", ""));
     assert_eq!(
         found.to_string(),
-        "line 4: `model` is of type integer (allowed: \"lenet\", \"mlp\", or a table)"
+        "line 4: `model` is of type integer (allowed: \"lenet\", \"mlp\", \"llama\", \"gpt2\", \"sequential\", or a table)"
     );
     let found = error(&with("model = { kind = \"mlp\", hidden = 3 }", ""));
     assert_eq!((found.problem, found.line), (Problem::WrongType("integer"), 4));

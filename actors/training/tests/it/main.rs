@@ -12,10 +12,14 @@ mod fixtures;
 mod gradient;
 mod idx_files;
 mod import;
+mod language;
+mod numerics;
+mod options;
 mod reference;
 mod refusals;
 mod sample_order;
 mod state;
+mod text_files;
 
 use traind_training::{JobSpec, Session};
 

@@ -12,11 +12,13 @@ mod metric;
 mod node;
 mod request;
 mod response;
+mod samples;
 mod status;
 mod stream;
 mod swarm_event;
 mod version;
 mod view;
+mod why;
 
 pub use checkpoint::{CheckpointDetail, CheckpointExport, CheckpointRow, ExportedFile};
 pub use config::ConfigEntry;
@@ -31,11 +33,13 @@ pub use metric::{EvaluationPoint, MetricPoint};
 pub use node::{CouncilRole, NodeDetail, NodeRef, NodeRole, NodeRow};
 pub use request::{Request, Upload};
 pub use response::Response;
+pub use samples::{JobSamples, MicroBatchSamples, StepView};
 pub use status::{Council, JobSummary, Status};
 pub use stream::{StreamItem, StreamLine};
 pub use swarm_event::{EventKind, EventLine};
 pub use version::{NodeVersion, VersionInfo};
 pub use view::{Departure, MemberRow, StepRange, ViewRow, WorkRow, mixed_class_warnings};
+pub use why::{CouncilStandstill, JobWhy, MissingNode, WaitRow};
 
 #[cfg(test)]
 mod tests;

@@ -35,6 +35,18 @@ pub enum Request {
         /// The job.
         job: String,
     },
+    /// What one job waits for.
+    JobWhy {
+        /// The job.
+        job: String,
+    },
+    /// Which samples went into a stable step of a job.
+    JobSamples {
+        /// The job.
+        job: String,
+        /// The step, counted from 1.
+        step: u64,
+    },
     /// Events of one job until it ended.
     JobFollow {
         /// The job.

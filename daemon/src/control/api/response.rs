@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Request;
 use super::{
     ApiError, CheckpointDetail, CheckpointExport, CheckpointRow, ConfigEntry, JobDetail, JobPlanned, JobRow,
-    NodeDetail, NodeRef, NodeRow, Status, VersionInfo,
+    JobSamples, JobWhy, NodeDetail, NodeRef, NodeRow, Status, VersionInfo,
 };
 
 /// The answers.
@@ -37,6 +37,10 @@ pub enum Response {
     },
     /// To [`Request::JobShow`].
     JobDetail(JobDetail),
+    /// To [`Request::JobWhy`].
+    JobWhy(JobWhy),
+    /// To [`Request::JobSamples`].
+    JobSamples(JobSamples),
     /// To [`Request::JobCancel`]: the cancellation is in the ledger.
     JobCancelled {
         /// Its id.

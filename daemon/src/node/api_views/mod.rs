@@ -3,6 +3,7 @@
 mod follow;
 mod job;
 mod nodes;
+mod why;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,7 @@ use crate::control::api::{
 pub(super) use follow::{ended, progress, view_changed};
 pub(super) use job::{checkpoint, checkpoints, job_detail};
 pub(super) use nodes::{NetworkFacts, node_detail, nodes};
+pub(super) use why::job_why;
 
 pub(super) fn refs(nodes: impl IntoIterator<Item = NodeId>) -> Vec<NodeRef> {
     nodes.into_iter().map(NodeRef::from).collect()
@@ -55,9 +57,10 @@ pub(super) fn reason(published: &Published, record: &JobRecord) -> Option<String
     }
 }
 
-/// What the coordinator waits for, where this node is it.
+/// What the job waits for, as the coordinator said last.
 fn why(published: &Published, record: &JobRecord) -> Option<String> {
-    published.why.get(&record.id).filter(|why| !why.is_empty()).map(|why| why.join("; "))
+    let waits = published.why.jobs.get(&record.id).filter(|waits| !waits.is_empty())?;
+    Some(waits.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }
 
 /// Whether nothing but the nodes' checks stands between a queued job and its start.

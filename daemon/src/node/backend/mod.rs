@@ -3,6 +3,7 @@
 mod export;
 mod lifecycle;
 mod propose;
+mod samples;
 mod status;
 mod streams;
 mod submit;
@@ -135,6 +136,11 @@ impl Backend {
                 Ok(Response::JobList { jobs: api_views::jobs(&published, &history) })
             }
             Request::JobShow { job } => self.job_detail(find(&published, &job)?).await,
+            Request::JobWhy { job } => self.job_why(find(&published, &job)?).await,
+            Request::JobSamples { job, step } => {
+                let job = find(&published, &job)?;
+                self.job_samples(job, step).await
+            }
             Request::JobCancel { job } => self.cancel(find(&published, &job)?).await,
             Request::JobPause { job } => self.pause(find(&published, &job)?).await,
             Request::JobResume { job } => self.resume(find(&published, &job)?).await,
@@ -161,6 +167,14 @@ impl Backend {
         let session = self.actors.describe_session().await.filter(|session| session.job == job);
         let detail = api_views::job_detail(&self.published(), job, &past, session.as_ref());
         detail.map(Response::JobDetail).ok_or_else(|| ApiError::no_such_object("the job is gone"))
+    }
+
+    async fn job_why(&self, job: JobId) -> Result<Response, ApiError> {
+        let past = self.history.borrow().job(job);
+        let session = self.actors.describe_session().await.filter(|session| session.job == job);
+        let (me, now) = (self.actors.node, self.actors.clock.now());
+        let why = api_views::job_why(&self.published(), job, &past, session.as_ref(), me, now);
+        why.map(Response::JobWhy).ok_or_else(|| ApiError::no_such_object("the job is gone"))
     }
 
     fn settings(&self) -> Vec<ConfigEntry> {

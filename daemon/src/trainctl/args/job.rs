@@ -32,6 +32,16 @@ pub(in super::super) enum JobVerb {
         /// Id, unique prefix of one, or name
         job: String,
     },
+    /// Which samples went into a step, and where they were computed
+    #[command(after_help = "Examples:\n  trainctl job samples lenet-digits --step 812\n  \
+        trainctl job samples lenet-digits --step 812 -o json")]
+    Samples {
+        /// Id, unique prefix of one, or name
+        job: String,
+        /// The step, counted from 1
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        step: u64,
+    },
     /// What the daemon's log says about a job
     #[command(
         after_help = "Examples:\n  trainctl job logs lenet-digits --tail 20\n  trainctl job logs lenet-digits -f"

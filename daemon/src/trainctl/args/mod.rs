@@ -2,6 +2,7 @@
 
 mod cluster;
 mod duration;
+mod generate;
 mod job;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap_complete::Shell;
 
 pub(super) use cluster::{CheckpointVerb, ConfigVerb, DrainArguments, NodeVerb};
 use duration::parse_duration;
+pub(super) use generate::GenerateArguments;
 pub(super) use job::{JobVerb, MetricsFormat};
 
 /// Above the options that every verb takes.
@@ -91,17 +93,30 @@ impl OutputFormat {
     }
 }
 
+/// What the demo trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DemoExample {
+    /// LeNet-5 on handwritten digits, in seconds
+    Digits,
+    /// A Llama of 6.3 million parameters on a novel, in some minutes; then it writes
+    Novel,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Show it all on this machine: train, kill, join, compare
     #[command(
         after_help = "Needs no root, no network but loopback and no configuration; leaves nothing behind.\n\n\
-        Examples:\n  trainctl demo\n  trainctl demo --nodes 5 --steps 200"
+        Examples:\n  trainctl demo\n  trainctl demo --nodes 5 --steps 200\n  \
+        trainctl demo --example novel"
     )]
     Demo {
         /// Daemons to start with
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(3..=8))]
         nodes: u32,
+        /// What is trained
+        #[arg(long, value_enum, default_value_t = DemoExample::Digits)]
+        example: DemoExample,
         /// Steps to train instead of the job's own number
         #[arg(long, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
         steps: Option<u64>,
@@ -116,6 +131,10 @@ pub(super) enum Verb {
         #[arg(value_name = "JOB.toml")]
         file: PathBuf,
     },
+    /// Let a language model go on with a text; computed here, whatever the daemon does
+    #[command(after_help = "Examples:\n  trainctl generate llama-novel \"Elizabeth\"\n  \
+        trainctl generate ./model \"It is a truth\" --temperature 0.7 --top-k 40")]
+    Generate(GenerateArguments),
     /// How the daemon and its swarm are
     #[command(after_help = "Examples:\n  trainctl status\n  trainctl status -o json")]
     Status,
@@ -130,6 +149,12 @@ pub(super) enum Verb {
         /// What to do
         #[command(subcommand)]
         verb: JobVerb,
+    },
+    /// What a job waits for, on whom, since when, and what ends it
+    #[command(after_help = "Examples:\n  trainctl why lenet-digits\n  trainctl why lenet-digits -o json")]
+    Why {
+        /// Id, unique prefix of one, or name
+        job: String,
     },
     /// Checkpoints
     Checkpoint {
@@ -221,7 +246,7 @@ mod tests {
         root.build();
         let mut verbs = Vec::new();
         leaves(&root, &mut verbs);
-        assert_eq!(verbs.len(), 25);
+        assert_eq!(verbs.len(), 28);
         for verb in verbs {
             let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Example"), "{} has no example", verb.get_name());

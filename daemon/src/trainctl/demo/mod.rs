@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use super::args::OutputFormat;
+use super::args::{DemoExample, OutputFormat};
 use super::daemon_process::DaemonCommand;
 use super::failure::Failure;
 use super::interrupt;
 use super::output::{Loudness, Output, OutputOptions};
+use super::render;
 use super::scratch::Scratch;
 use super::screen::Screen;
 use crate::exit_code;
@@ -20,14 +21,19 @@ use cluster::Cluster;
 use report::DemoReport;
 use scenario::{Disturbance, Trained, train};
 
-/// The job that the demo trains.
-const JOB_TOML: &str = include_str!("../../../../configs/jobs/lenet-digits.toml");
+/// The jobs that the demo trains.
+const DIGITS_TOML: &str = include_str!("../../../../configs/jobs/lenet-digits.toml");
+const NOVEL_TOML: &str = include_str!("../../../../configs/jobs/llama-novel.toml");
+/// What the trained model is asked to go on with.
+const PROMPT: &str = "Elizabeth was";
 
 /// What the demo is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DemoOptions {
     /// Daemons to start with.
     pub nodes: u32,
+    /// What is trained.
+    pub example: DemoExample,
     /// Steps instead of the job's own number.
     pub steps: Option<u64>,
     /// Whether data directories and logs stay.
@@ -52,7 +58,7 @@ pub fn demo_main(options: &DemoOptions, format: OutputFormat) -> ExitCode {
 /// Runs the demo. Everything it starts lives in its future, so that dropping it stops all.
 pub(super) async fn demo(options: &DemoOptions, output: &Output) -> Result<u8, Failure> {
     let start = Instant::now();
-    let spec_toml = job(options.steps)?;
+    let spec_toml = job(options.example, options.steps)?;
     let mut screen = Screen::for_show(output, !output.format.is_json());
     let scratch = Scratch::new(options.keep)?;
     if scratch.is_kept() {
@@ -96,16 +102,25 @@ async fn alone(
     screen.say(&screen.palette.bold("2. One fresh daemon trains the same job alone"))?;
     let mut cluster = Cluster::new(options.daemon.clone(), root);
     screen.while_waiting("waiting for the daemon", cluster.found_single()).await?;
-    train(&mut cluster, spec_toml, Disturbance::None, screen).await
+    let trained = train(&mut cluster, spec_toml, Disturbance::None, screen).await?;
+    if options.example == DemoExample::Novel {
+        screen.say(&screen.palette.bold("3. What it learnt"))?;
+        let text = super::verbs::written_by(&cluster.client()?, &trained.detail.id, PROMPT).await?;
+        screen.say(&render::wrap(&format!("  {PROMPT}{}", text.replace('\n', " ")), 2))?;
+    }
+    Ok(trained)
 }
 
 /// The demo's job, with another number of steps if asked.
-fn job(steps: Option<u64>) -> Result<String, Failure> {
-    let Some(steps) = steps else { return Ok(JOB_TOML.into()) };
+fn job(example: DemoExample, steps: Option<u64>) -> Result<String, Failure> {
+    let own = match example {
+        DemoExample::Digits => DIGITS_TOML,
+        DemoExample::Novel => NOVEL_TOML,
+    };
+    let Some(steps) = steps else { return Ok(own.into()) };
     let broken =
         |what: String| Failure::new(exit_code::FAILED, "the demo's own job file is broken").because(what);
-    let mut table: toml::Table =
-        JOB_TOML.parse().map_err(|error: toml::de::Error| broken(error.to_string()))?;
+    let mut table: toml::Table = own.parse().map_err(|error: toml::de::Error| broken(error.to_string()))?;
     let steps = i64::try_from(steps).map_err(|error| broken(error.to_string()))?;
     table.insert("steps".into(), toml::Value::Integer(steps));
     toml::to_string(&table).map_err(|error| broken(error.to_string()))
@@ -117,10 +132,13 @@ mod tests {
 
     #[test]
     fn the_demos_job_is_sound_and_its_steps_can_be_changed() {
-        let own: toml::Table = job(None).unwrap().parse().unwrap();
-        let mut changed: toml::Table = job(Some(20)).unwrap().parse().unwrap();
-        assert_eq!(changed["steps"].as_integer(), Some(20));
-        changed.insert("steps".into(), own["steps"].clone());
-        assert_eq!(own, changed, "nothing but the steps changes");
+        for example in [DemoExample::Digits, DemoExample::Novel] {
+            let own: toml::Table = job(example, None).unwrap().parse().unwrap();
+            let mut changed: toml::Table = job(example, Some(50)).unwrap().parse().unwrap();
+            assert_eq!(changed["steps"].as_integer(), Some(50));
+            assert!(traind_training::JobSpec::parse(&job(example, Some(50)).unwrap()).is_ok());
+            changed.insert("steps".into(), own["steps"].clone());
+            assert_eq!(own, changed, "nothing but the steps changes");
+        }
     }
 }

@@ -46,6 +46,11 @@ pub(in super::super) fn names(answer: &Response) -> String {
         Response::JobPlanned(planned) => vec![planned.name.clone()],
         Response::JobList { jobs } => jobs.iter().map(|job| job.id.clone()).collect(),
         Response::JobDetail(detail) => vec![detail.id.clone()],
+        Response::JobWhy(why) => vec![why.id.clone()],
+        // For shells: the ids of the step's samples, in order.
+        Response::JobSamples(samples) => {
+            samples.micro_batches.iter().flat_map(|row| &row.samples).map(ToString::to_string).collect()
+        }
         Response::CheckpointList { checkpoints } => checkpoints.iter().map(checkpoint).collect(),
         Response::CheckpointDetail(detail) => vec![checkpoint(&detail.row)],
         Response::CheckpointExport(export) => export.files.iter().map(|file| file.name.clone()).collect(),

@@ -163,13 +163,14 @@ pub(super) fn planned(job: &JobPlanned) -> String {
 
 fn evaluations(points: &[EvaluationPoint]) -> String {
     table(
-        ["STEP", "ACCURACY", "RIGHT", "LOSS"],
+        ["STEP", "ACCURACY", "RIGHT", "LOSS", "PERPLEXITY"],
         points.iter().map(|point| {
             [
                 point.step.to_string(),
                 or_dash(point.accuracy.map(percent)),
                 format!("{} of {}", point.correct, point.total),
                 loss(point.loss),
+                or_dash(point.loss.map(|loss| format!("{:.1}", loss.exp()))),
             ]
         }),
     )

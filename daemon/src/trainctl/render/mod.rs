@@ -6,11 +6,13 @@ mod elements;
 mod event;
 mod job;
 mod node;
+mod samples;
 mod status;
 mod stream;
 mod table;
 mod units;
 mod version;
+mod why;
 mod wrap;
 
 use crate::control::api::Response;
@@ -44,6 +46,8 @@ pub(super) fn response(answer: &Response, is_wide: bool) -> String {
         Response::JobPlanned(planned) => job::planned(planned),
         Response::JobList { jobs } => job::jobs(jobs, is_wide),
         Response::JobDetail(detail) => job::detail(detail, is_wide),
+        Response::JobWhy(why) => why::why(why),
+        Response::JobSamples(samples) => samples::samples(samples, is_wide),
         Response::JobPausing { job } => format!("pausing {job}: it stops after its present step\n"),
         Response::JobResumed { job } => format!("resumed {job}\n"),
         Response::JobCancelled { job } => format!("cancelled {job}\n"),

@@ -73,7 +73,7 @@ pub(super) async fn export(
 }
 
 /// Refuses names that are no plain ones, and files that are there.
-fn check(export: &CheckpointExport, out: &Path, force: bool) -> Result<(), Failure> {
+pub(super) fn check(export: &CheckpointExport, out: &Path, force: bool) -> Result<(), Failure> {
     let odd = |what: String| {
         Failure::new(exit_code::FAILED, what).because("trainctl and traind are of different versions")
     };

@@ -20,6 +20,7 @@ pub(in super::super) async fn job(socket: &Path, verb: JobVerb, output: &Output)
         }
         JobVerb::Ls => print(socket, &Request::JobList, output).await,
         JobVerb::Show { job } => print(socket, &Request::JobShow { job }, output).await,
+        JobVerb::Samples { job, step } => print(socket, &Request::JobSamples { job, step }, output).await,
         JobVerb::Logs { job, follow, tail } => stream::logs(socket, job, tail, follow, output).await,
         JobVerb::Metrics { job, format, since_step, follow } => {
             stream::metrics(socket, job, format, since_step, follow, output).await

@@ -3,6 +3,7 @@
 mod config;
 mod drain;
 mod export;
+mod generate;
 mod job;
 mod manual;
 mod stream;
@@ -21,6 +22,7 @@ use crate::exit_code;
 
 pub(super) use config::config;
 pub(super) use drain::{drain, leave, undrain};
+pub(super) use generate::{generate, written_by};
 pub(super) use job::{follow_to_exit_code, job};
 pub(super) use manual::{completion, man};
 pub(super) use stream::events;
@@ -33,6 +35,11 @@ const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// `trainctl status`.
 pub(super) async fn status(socket: &Path, output: &Output) -> Result<u8, Failure> {
     print(socket, &Request::Status, output).await
+}
+
+/// `trainctl why`.
+pub(super) async fn why(socket: &Path, job: String, output: &Output) -> Result<u8, Failure> {
+    print(socket, &Request::JobWhy { job }, output).await
 }
 
 /// `trainctl node …`.

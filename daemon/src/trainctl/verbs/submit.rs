@@ -7,7 +7,7 @@ use super::super::follow::{Ending, lost};
 use super::super::output::Output;
 use super::super::progress::JobProgress;
 use super::super::screen::Screen;
-use super::super::{job_file, model_file, render};
+use super::super::{job_file, model_directory, model_file, render};
 use super::job::{ending_to_exit_code, follow_to_exit_code};
 use super::unexpected;
 use crate::control::Client;
@@ -68,11 +68,13 @@ pub(in super::super) async fn submit_file(
 }
 
 async fn send(client: &Client, what: &Submit, output: &Output) -> Result<Response, Failure> {
-    let spec_toml = job_file::read(&what.file)?.text;
+    let job = job_file::read(&what.file)?;
+    let spec_toml = job.text;
     let dry_run = what.dry_run;
     let answer = match &what.from {
         None => client.call(&Request::JobSubmit { spec_toml, from: None, dry_run }).await,
         Some(directory) => {
+            model_directory::check(directory, &job.spec)?;
             let model = model_file::check(directory)?;
             output.message(&format!(
                 "sending {} ({})",

@@ -141,6 +141,8 @@ impl FakeBackend {
             Request::Leave => Response::Left { node: node(1) },
             Request::JobList => Response::JobList { jobs: data::jobs() },
             Request::JobShow { job } => Response::JobDetail(data::detail(select_job(&job, JOBS)?)),
+            Request::JobWhy { job } => Response::JobWhy(data::why(select_job(&job, JOBS)?)),
+            Request::JobSamples { job, step } => samples(select_job(&job, JOBS)?, step)?,
             Request::JobPause { job } => match select_job(&job, JOBS)? {
                 RUNNING => Response::JobPausing { job: RUNNING.into() },
                 _ => return Err(ApiError::refused("only a running job can pause")),
@@ -201,6 +203,14 @@ impl FakeBackend {
         }
         Ok(Response::NodeDetail(Box::new(detail)))
     }
+}
+
+fn samples(job: &str, step: u64) -> Answer {
+    if step > 9 {
+        let error = ApiError::no_such_object(format!("step {step} is not stable"));
+        return Err(error.because("the job has 9 stable steps of 9"));
+    }
+    Ok(Response::JobSamples(data::samples(job, step)))
 }
 
 fn submitted(spec_toml: &str, dry_run: bool) -> Answer {

@@ -2,11 +2,12 @@
 
 use traind::control::Export;
 use traind::control::api::{
-    ApiError, CheckpointDetail, CheckpointRow, ConfigEntry, Council, CouncilRole, Departure, EvaluationPoint,
-    EventKind, EventLine, FollowEvent, JobData, JobDetail, JobPlanned, JobResult, JobRow, JobStatus,
-    JobSummary, KeptOut, LogLevel, LogLine, LossPoint, MemberRow, MetricPoint, NodeDetail, NodeRef, NodeRole,
-    NodeRow, NodeVersion, NumericClassRow, Pause, Refusal, Status, StepRange, StreamItem, VersionInfo,
-    ViewRow, WorkRow,
+    ApiError, CheckpointDetail, CheckpointRow, ConfigEntry, Council, CouncilRole, CouncilStandstill,
+    Departure, EvaluationPoint, EventKind, EventLine, FollowEvent, JobData, JobDetail, JobPlanned, JobResult,
+    JobRow, JobSamples, JobStatus, JobSummary, JobWhy, KeptOut, LogLevel, LogLine, LossPoint, MemberRow,
+    MetricPoint, MicroBatchSamples, MissingNode, NodeDetail, NodeRef, NodeRole, NodeRow, NodeVersion,
+    NumericClassRow, Pause, Refusal, Status, StepRange, StepView, StreamItem, VersionInfo, ViewRow, WaitRow,
+    WorkRow,
 };
 
 pub(crate) const FINISHED: &str = "0a11223344556677";
@@ -415,4 +416,68 @@ pub(crate) fn swarm_events() -> Vec<StreamItem> {
         line(EventKind::Checkpoint, "checkpoint of digits", None, Some(FINISHED)),
         StreamItem::Skipped { lines: 2 },
     ]
+}
+
+/// Of a job that runs: with a council that has lost its majority. Of others: nothing to wait for.
+pub(crate) fn why(job: &str) -> JobWhy {
+    let detail = detail(job);
+    let is_running = job == RUNNING;
+    let row = |what: &str, ends_in_ms: Option<u64>, then: &str| WaitRow {
+        what: what.into(),
+        since_ms: Some(12_300),
+        ends_in_ms,
+        then: Some(then.into()),
+    };
+    let nothing =
+        WaitRow { what: "nothing: it is done".into(), since_ms: None, ends_in_ms: None, then: None };
+    let missing = |number: u8, since_ms: Option<u64>| MissingNode {
+        node: node(number),
+        votes: true,
+        since_ms,
+        reason: since_ms.map(|_| "silent: no heartbeat".into()),
+    };
+    let council = CouncilStandstill {
+        voters: 3,
+        needed: 2,
+        present: vec![node(1)],
+        ends: format!("nothing can be decided until 1 more of these come back: {}", node(2).name),
+    };
+    JobWhy {
+        id: detail.id,
+        name: detail.name,
+        status: detail.status,
+        step: 9,
+        steps: 9,
+        coordinator: (!is_running).then(|| node(1)),
+        waits: if is_running {
+            vec![row("brave-otter-02 fetches the state", Some(17_700), "a view without it is committed")]
+        } else {
+            vec![nothing]
+        },
+        told_ms: is_running.then_some(800),
+        here: if is_running {
+            vec![row("the results of parts 0-3, 7, from brave-otter-02", None, "it arrives")]
+        } else {
+            vec![]
+        },
+        missing: if is_running { vec![missing(2, Some(12_400)), missing(3, None)] } else { vec![] },
+        council: is_running.then_some(council),
+    }
+}
+
+pub(crate) fn samples(job: &str, step: u64) -> JobSamples {
+    let detail = detail(job);
+    let micro_batch = |micro_batch: u32| MicroBatchSamples {
+        micro_batch,
+        node: Some(node(1 + u8::try_from(micro_batch / 3).unwrap())),
+        samples: (0..12).map(|index| 12 * micro_batch + index).collect(),
+    };
+    JobSamples {
+        id: detail.id,
+        name: detail.name,
+        step,
+        epoch_samples: 1438,
+        view: Some(StepView { incarnation: 0, epoch: 2, members: vec![node(1), node(2)], since_step: 4 }),
+        micro_batches: (0..6).map(micro_batch).collect(),
+    }
 }

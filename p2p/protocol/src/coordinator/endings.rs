@@ -25,8 +25,10 @@ impl Coordinator {
             return false;
         }
         let Some((_, state)) = finished.first().copied() else { return false };
-        let same = |other: &FinishedState| (other.chain, other.digest) == (state.chain, state.digest);
-        let step = job.plan.steps;
+        let same = |other: &FinishedState| {
+            (other.step, other.chain, other.digest) == (state.step, state.chain, state.digest)
+        };
+        let step = state.step;
         let (stable, stable_chain, _) = reports.stable;
         let contradicts_stable = stable >= step && stable_chain != state.chain;
         if contradicts_stable || !finished.iter().all(|(_, other)| same(other)) {
@@ -39,8 +41,8 @@ impl Coordinator {
         let loss = reports.point_at(step).map_or(f64::NAN, |point| point.loss);
         self.decide_evaluations(pass, job);
         self.decide_checkpoints(pass, job, view, true);
-        if self.commit_stable(pass, job) && !self.waits_for_final_checkpoint(pass, job, view) {
-            let FinishedState { chain, digest, test_correct, test_total } = state;
+        if self.commit_stable(pass, job) && !self.waits_for_final_checkpoint(pass, job, view, step) {
+            let FinishedState { step, chain, digest, test_correct, test_total } = state;
             let result = JobResult { step, chain, digest, loss, test_correct, test_total };
             self.end(pass, LedgerCommand::FinishJob { job: job.id, result }, job);
         }
@@ -48,8 +50,14 @@ impl Coordinator {
     }
 
     /// What came out of the job must be on a disk before it ends: afterwards nobody listens to reports on it.
-    fn waits_for_final_checkpoint(&mut self, pass: &mut Pass<'_>, job: &JobRecord, view: &View) -> bool {
-        if job.checkpoints.iter().any(|entry| entry.step == job.plan.steps) {
+    fn waits_for_final_checkpoint(
+        &mut self,
+        pass: &mut Pass<'_>,
+        job: &JobRecord,
+        view: &View,
+        step: u64,
+    ) -> bool {
+        if job.checkpoints.iter().any(|entry| entry.step == step) {
             return false;
         }
         let since = match self.all_finished {
@@ -60,7 +68,12 @@ impl Coordinator {
         let until = since.plus(FINAL_CHECKPOINT_WAIT_MS);
         let waits = pass.now < until;
         if waits {
-            self.wait(pass, "the final state to be written to a disk".to_owned(), since, Some(until));
+            self.wait(
+                pass,
+                "the final state to be written to a disk".to_owned(),
+                since,
+                Some((until, "the job ends without it")),
+            );
         }
         waits
     }

@@ -43,12 +43,17 @@ impl Coordinator {
         if pass.now < grace_end && (may_be_ahead || !missing.is_empty()) {
             let what =
                 format!("no member with the state is left: waits for {} to come back", missing.join(", "));
-            self.wait(pass, what, lost, Some(grace_end));
+            self.wait(pass, what, lost, Some((grace_end, "those here found it anew")));
             return;
         }
         let check_end = lost.plus(DATA_CHECK_MS_MAX);
         if !unknown.is_empty() && pass.now < check_end {
-            self.wait(pass, waits_for_check(&unknown), lost, Some(check_end));
+            self.wait(
+                pass,
+                waits_for_check(&unknown),
+                lost,
+                Some((check_end, "the others start without it")),
+            );
             return;
         }
         let origin_grace_end = lost.plus(ORIGIN_GRACE_MS);
@@ -56,8 +61,8 @@ impl Coordinator {
             let (step, names) = newest_holders(job);
             let what =
                 format!("all members died: waits for a holder of the checkpoint of step {step} ({names})");
-            let until = Some(origin_grace_end).filter(|end| pass.now < *end);
-            self.wait(pass, what, lost, until);
+            let end = Some((origin_grace_end, "an older checkpoint is taken, if one is held here"));
+            self.wait(pass, what, lost, end.filter(|(end, _)| pass.now < *end));
             return;
         };
         let facts = FoundingFacts {

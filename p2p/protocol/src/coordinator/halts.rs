@@ -127,7 +127,7 @@ impl Coordinator {
             let until = recorded_at.plus(HALT_HOLDERS_MS);
             if !names.is_empty() && pass.now < until {
                 let what = format!("waits for {} to write the checkpoint of step {step}", names.join(", "));
-                self.wait(pass, what, recorded_at, Some(until));
+                self.wait(pass, what, recorded_at, Some((until, "the halt is committed without them")));
                 return false;
             }
         }

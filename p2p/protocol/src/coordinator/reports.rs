@@ -18,6 +18,7 @@ use crate::wire::control::{
 /// A member's word on its final state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FinishedState {
+    pub(super) step: u64,
     pub(super) chain: Chain,
     pub(super) digest: Digest,
     pub(super) test_correct: u64,
@@ -30,6 +31,8 @@ pub(super) struct JobReports {
     pub(super) job: JobId,
     pub(super) incarnation: Incarnation,
     steps: u64,
+    /// Whether members may finish earlier.
+    may_end_early: bool,
     /// The view that `members` are of.
     epoch: Epoch,
     /// Members of the newest view.
@@ -74,6 +77,7 @@ impl JobReports {
             job: job.id,
             incarnation: view.incarnation,
             steps: job.plan.steps,
+            may_end_early: job.plan.may_end_early,
             epoch: Epoch(0),
             members: BTreeMap::new(),
             synced: BTreeSet::new(),
@@ -178,9 +182,9 @@ impl JobReports {
                 self.checkpoint_written(now, from, (step, chain, digest), bytes);
             }
             ReportEvent::Finished { step, chain, digest, test_correct, test_total } => {
-                if step == self.steps {
+                if step == self.steps || self.may_end_early && step < self.steps {
                     self.synced.insert((life, tenure));
-                    let state = FinishedState { chain, digest, test_correct, test_total };
+                    let state = FinishedState { step, chain, digest, test_correct, test_total };
                     self.finished.insert((life, tenure), state);
                 }
             }

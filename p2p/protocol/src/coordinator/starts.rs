@@ -11,7 +11,7 @@ use super::machine::{Coordinator, Pass};
 use super::plan_view::FoundingFacts;
 use super::proposals::ProposalKey;
 use super::why::Wait;
-use crate::ids::{Incarnation, JobId, Millis, NodeId};
+use crate::ids::{Boot, Incarnation, JobId, Life, Millis, NodeId};
 use crate::ledger::{JobRecord, LedgerCommand};
 use crate::view::Origin;
 
@@ -80,7 +80,8 @@ impl Coordinator {
         }
         let check_end = since.plus(DATA_CHECK_MS_MAX);
         if !unknown.is_empty() && pass.now < check_end {
-            self.hold_job(pass, job, waits_for_check(&unknown), since, Some(check_end));
+            let end = Some((check_end, "the others start without it"));
+            self.hold_job(pass, job, waits_for_check(&unknown), since, end);
             return Readiness::Soon;
         }
         let (count, needed) = (same.len(), job.plan.nodes_min as usize);
@@ -100,17 +101,24 @@ impl Coordinator {
         }
         let (step, names) = newest_holders(job);
         let what = format!("waits for a holder of the checkpoint of step {step} ({names})");
-        let until = Some(origin_end).filter(|end| pass.now < *end);
-        self.hold_job(pass, job, what, since, until);
+        let end = Some((origin_end, "an older checkpoint is taken, if one is held here"));
+        self.hold_job(pass, job, what, since, end.filter(|(end, _)| pass.now < *end));
         Readiness::Unable
     }
 
     /// Sorts nodes by what they said about the data of `job`.
     fn checked(&self, job: &JobRecord, able: &Usable) -> Checked {
         let mut checked = Checked::default();
+        let is_member = |node: NodeId, boot: Boot| {
+            job.view.as_ref().is_some_and(|view| view.member(Life { node, boot }).is_some())
+        };
         for (node, (boot, since)) in able {
             match self.checks.verdict(job, *node, *boot) {
                 Verdict::Same => {
+                    checked.same.insert(*node, (*boot, *since));
+                }
+                // It was taken at its word when it became a member, by an earlier coordinator too, and says it no more.
+                Verdict::Unknown if is_member(*node, *boot) => {
                     checked.same.insert(*node, (*boot, *since));
                 }
                 Verdict::Unknown => checked.unknown.push(*node),
@@ -136,12 +144,12 @@ impl Coordinator {
         job: &JobRecord,
         what: String,
         since: Millis,
-        until: Option<Millis>,
+        end: Option<(Millis, &'static str)>,
     ) {
-        if let Some(until) = until {
+        if let Some((until, _)) = end {
             pass.wake_at(until);
         }
-        self.starts.waits.insert(job.id, Wait::new(what, since, until));
+        self.starts.waits.insert(job.id, Wait::new(what, since, end));
     }
 
     fn start_job(

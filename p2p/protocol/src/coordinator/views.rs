@@ -146,7 +146,7 @@ impl Coordinator {
         let until = since.plus(FAILURE_BATCH_MS);
         if is_alone && reasons.is_empty() && pass.now < until {
             let what = format!("{} failed micro-batches are about to move", failed.len());
-            self.wait(pass, what, since, Some(until));
+            self.wait(pass, what, since, Some((until, "a view without them is committed")));
             return reasons;
         }
         for failure in failed {
@@ -191,7 +191,8 @@ impl Coordinator {
                 Fate::Alive => staying.push(*member),
                 Fate::Unseen if pass.now < unseen_until => {
                     let since = self.elected_at.unwrap_or_default();
-                    self.wait(pass, format!("waits for a connection to {name}"), since, Some(unseen_until));
+                    let end = Some((unseen_until, "a view without it is committed"));
+                    self.wait(pass, format!("waits for a connection to {name}"), since, end);
                     staying.push(*member);
                 }
                 Fate::Unseen => reasons.push(format!("{name} did not connect")),
@@ -215,7 +216,7 @@ impl Coordinator {
             return true;
         }
         let what = format!("{} fetches the state", member.node.friendly_name());
-        self.wait(pass, what, since, Some(deadline));
+        self.wait(pass, what, since, Some((deadline, "a view without it is committed")));
         false
     }
 
@@ -226,7 +227,7 @@ impl Coordinator {
         for (node, until) in self.admissions.refused.clone() {
             let what = format!("{} was too slow and may not join yet", node.friendly_name());
             let since = Millis(until.0.saturating_sub(JOINER_RETRY_MS));
-            self.wait(pass, what, since, Some(until));
+            self.wait(pass, what, since, Some((until, "it may join again")));
         }
         let is_ending = self.reports.as_ref().is_some_and(|reports| !reports.finished.is_empty());
         let mut outside = self.liveness.able(pass.ledger);
@@ -273,7 +274,12 @@ impl Coordinator {
         }
         let batch_end = first.plus(JOIN_BATCH_MS);
         if pass.now < batch_end {
-            self.wait(pass, format!("{} is about to join", names.join(", ")), first, Some(batch_end));
+            self.wait(
+                pass,
+                format!("{} is about to join", names.join(", ")),
+                first,
+                Some((batch_end, "a view with it is committed")),
+            );
             return false;
         }
         true

@@ -152,7 +152,9 @@ impl Ledger {
     fn finish(&mut self, job: JobId, result: JobResult) -> Result<(), Rejected> {
         let record = self.running_mut(job)?;
         let committed = record.committed_to();
-        if result.step != record.plan.steps || committed != (result.step, result.chain) {
+        let is_end = result.step == record.plan.steps
+            || record.plan.may_end_early && (1..record.plan.steps).contains(&result.step);
+        if !is_end || committed != (result.step, result.chain) {
             return Err(Rejected::ResultRefused);
         }
         record.status = JobStatus::Done;

@@ -69,6 +69,7 @@ impl Ledger {
             members: view.members.clone(),
             reason,
             stable_step,
+            leases: view.lease_runs(),
         });
         job.view = Some(view);
         Ok(())

@@ -45,6 +45,16 @@ impl JobRecord {
         self.failed_microbatches.clear();
     }
 
+    /// The view that committed the `step`-th step, counted from 1; `None` where the step is not known to be stable, or
+    /// where the ranges of several views were made one.
+    #[must_use]
+    pub fn view_of_step(&self, step: u64) -> Option<&ViewChange> {
+        let range = self.committed.iter().find(|range| range.from_step < step && step <= range.to_step)?;
+        let view = self.view_changes.iter().find(|change| change.epoch == range.epoch)?;
+        // A range that begins before its view was made of several.
+        (view.stable_step <= range.from_step).then_some(view)
+    }
+
     /// Adds a view to the history.
     pub(super) fn push_view_change(&mut self, change: ViewChange) {
         if self.view_changes.len() >= VIEW_CHANGES_MAX {

@@ -17,6 +17,8 @@ pub struct JobPlan {
     pub parts: u32,
     /// Steps to do.
     pub steps: u64,
+    /// Whether its members may find that it ends earlier, as the results of its tests decide.
+    pub may_end_early: bool,
     /// Steps from one checkpoint to the next; 0 for none.
     pub checkpoint_every: u64,
     /// Checkpoints to keep, the newest ones.

@@ -103,6 +103,21 @@ pub struct ViewChange {
     pub reason: String,
     /// Stable steps when it was committed.
     pub stable_step: u64,
+    /// Who had which micro-batches: runs of (position in `members`, number of micro-batches), in their order.
+    pub leases: Vec<(u16, u32)>,
+}
+
+impl ViewChange {
+    /// The holder of the lease of `microbatch`.
+    #[must_use]
+    pub fn lease_holder(&self, microbatch: u32) -> Option<NodeId> {
+        let mut end = 0u32;
+        let (position, _) = self.leases.iter().find(|(_, count)| {
+            end = end.saturating_add(*count);
+            microbatch < end
+        })?;
+        self.members.get(usize::from(*position)).map(|member| member.node)
+    }
 }
 
 /// Steps `from_step..to_step`, each applied by every member of one view.

@@ -36,6 +36,7 @@ pub(crate) fn plan() -> JobPlan {
         microbatch_size: 4,
         parts: 16,
         steps: 100,
+        may_end_early: false,
         checkpoint_every: 10,
         checkpoint_keep: 2,
         nodes_min: 1,

@@ -410,3 +410,31 @@ fn a_failed_microbatch_is_known_once_and_forgotten_with_its_step() {
     ledger.apply_command(13, commit_steps(0, 6, 3)).unwrap();
     assert!(ledger.jobs[&job_id(1)].failed_microbatches.is_empty());
 }
+
+#[test]
+fn a_step_is_of_the_view_whose_range_it_is_in_and_leases_are_remembered() {
+    let mut ledger = ledger();
+    let mut first = view(1, 1, vec![member(1, 1, 1), member(2, 1, 1)], 0);
+    first.leases = [vec![0; 5], vec![1; 4], vec![0; 3]].concat();
+    let second = LedgerCommand::CommitView {
+        view: view(2, 1, vec![member(2, 1, 1)], 0),
+        reason: String::new(),
+        stable_step: 5,
+    };
+    for command in [commit(first), commit_steps(0, 5, 1), second, commit_steps(5, 9, 2)] {
+        ledger.apply_command(9, command).unwrap();
+    }
+    let job = &ledger.jobs[&job_id(1)];
+    let epoch = |job: &JobRecord, step| job.view_of_step(step).map(|view| view.epoch.0);
+    let epochs = [0, 1, 5, 6, 9, 10].map(|step| epoch(job, step));
+    assert_eq!(epochs, [None, Some(1), Some(1), Some(2), Some(2), None]);
+    let change = job.view_of_step(3).unwrap();
+    assert_eq!(change.leases, [(0, 5), (1, 4), (0, 3)]);
+    let holders = [4, 5, 8, 9, 11].map(|index| change.lease_holder(index).unwrap());
+    assert_eq!(holders, [node(1), node(2), node(2), node(1), node(1)]);
+    assert_eq!(change.lease_holder(12), None);
+
+    let mut merged = job.clone();
+    merged.shrink_history();
+    assert_eq!([3, 9].map(|step| epoch(&merged, step)), [None, None], "one range of two views");
+}

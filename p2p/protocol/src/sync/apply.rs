@@ -6,7 +6,6 @@ use super::fold::FoldDue;
 use super::io::SyncOutput;
 use super::machine::{Membership, SyncMachine};
 use super::next_chain;
-use super::planted::PlantedFault;
 use crate::numbers::Numbers;
 
 impl<N: Numbers> SyncMachine<N> {
@@ -19,7 +18,7 @@ impl<N: Numbers> SyncMachine<N> {
         if !self.synced {
             return self.ask_snapshot(&membership, out);
         }
-        while self.step < self.options.steps {
+        while self.step < self.end() {
             if self.results.iter().all(Option::is_some) {
                 self.apply(&membership, out);
                 continue;
@@ -43,22 +42,16 @@ impl<N: Numbers> SyncMachine<N> {
         self.step += 1;
         self.numbers.advance(&results);
         self.last = results.clone();
-        if self.plants(PlantedFault::LastResultsDropped) {
-            self.last.clear();
-        }
         self.received.remove_before(self.step);
         self.peers.forget_before(self.step);
         out.push(SyncOutput::Apply { step, chain: self.chain, results });
         let (epoch, step, chain) = (membership.view.epoch, self.step, self.chain);
         out.push(SyncOutput::Applied { epoch, step, chain });
-        if self.step >= self.options.steps {
+        if self.step >= self.end() {
             return out.push(SyncOutput::Finished { step, chain });
         }
         self.fold_due = FoldDue::All;
         self.work.push_due = true;
-        if self.plants(PlantedFault::LeaseTakenAtApply) && self.goes_on(membership) {
-            self.compute(&membership.lease, out);
-        }
         self.compute_lease(membership, out);
         self.push_lease(out);
     }

@@ -6,7 +6,6 @@ use super::fold::FoldDue;
 use super::io::{AlarmKind, SyncOutput};
 use super::machine::{Membership, SyncMachine};
 use super::peers::Peers;
-use super::planted::PlantedFault;
 use crate::ids::NodeId;
 use crate::index_set::IndexSet;
 use crate::numbers::Numbers;
@@ -24,18 +23,12 @@ impl<N: Numbers> SyncMachine<N> {
             return;
         }
         let same_lineage = former.is_some_and(|old| view.incarnation == old.incarnation);
-        self.planted.former_owners =
-            (0..self.options.parts).map(|part| former.and_then(|old| old.owner(part))).collect();
         self.epoch_heard = self.epoch_heard.max(view.epoch);
         let member = self.place_in(&view).copied();
         let first = former.is_none();
         let membership = Arc::new(self.membership_in(view, member.is_some()));
         self.membership = Some(membership.clone());
-        if self.plants(PlantedFault::PeersKept) && same_lineage {
-            self.peers.forget_exchanges();
-        } else {
-            self.peers = Peers::default();
-        }
+        self.peers = Peers::default();
         self.fold_due = FoldDue::All;
         self.donor = None;
         self.work.enter_view();
@@ -47,8 +40,7 @@ impl<N: Numbers> SyncMachine<N> {
             self.held.take(membership.view.incarnation, membership.view.epoch);
             return;
         };
-        let same_tenure = self.tenure == Some(member.tenure)
-            || (self.plants(PlantedFault::TenureIgnored) && self.tenure.is_some());
+        let same_tenure = self.tenure == Some(member.tenure);
         self.tenure = Some(member.tenure);
         if !(same_lineage && same_tenure) {
             self.begin_tenure(member, &membership, out);
@@ -66,9 +58,6 @@ impl<N: Numbers> SyncMachine<N> {
     fn begin_tenure(&mut self, member: Member, membership: &Membership, out: &mut Vec<SyncOutput>) {
         self.wipe(out);
         if member.tenure != membership.view.founding_epoch {
-            if self.step > 0 && self.plants(PlantedFault::JoinerStateTrusted) {
-                self.synced = true;
-            }
             return;
         }
         let untouched = self.step == 0 && self.chain == self.options.genesis;
@@ -99,9 +88,6 @@ impl<N: Numbers> SyncMachine<N> {
     }
 
     fn place_in<'a>(&self, view: &'a View) -> Option<&'a Member> {
-        if self.plants(PlantedFault::BootIgnored) {
-            return view.member_on(self.options.me.node);
-        }
         view.member(self.options.me)
     }
 

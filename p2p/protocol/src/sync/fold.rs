@@ -8,7 +8,6 @@ use super::io::{AlarmKind, SyncOutput};
 use super::machine::{Membership, SyncMachine};
 use super::message::{Standing, SyncBody};
 use super::peers::Question;
-use super::planted::PlantedFault;
 use crate::ids::NodeId;
 use crate::index_set::IndexSet;
 use crate::numbers::Numbers;
@@ -40,22 +39,13 @@ impl<N: Numbers> SyncMachine<N> {
     /// Folds every own part that can be. Returns whether any result was set.
     pub(super) fn fold_parts(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) -> bool {
         let flushed = self.is_flushed(membership, out);
-        let eager = self.plants(PlantedFault::FlushSkipped) || self.plants(PlantedFault::OldOwnerFolds);
-        if eager {
-            self.fold_due = FoldDue::All;
-        } else if !flushed {
+        if !flushed {
             return false;
         }
         let me = self.options.me.node;
         let mut folded = false;
         for part in self.fold_due.take(self.options.parts) {
-            if self.results[part as usize].is_some() {
-                continue;
-            }
-            let is_owner = membership.view.owner(part) == Some(me);
-            let is_former_owner = self.plants(PlantedFault::OldOwnerFolds)
-                && self.planted.former_owners.get(part as usize) == Some(&Some(me));
-            if (is_owner && (flushed || self.plants(PlantedFault::FlushSkipped))) || is_former_owner {
+            if self.results[part as usize].is_none() && membership.view.owner(part) == Some(me) {
                 folded |= self.fold(part, membership, out);
             }
         }
@@ -70,10 +60,6 @@ impl<N: Numbers> SyncMachine<N> {
                 return false;
             };
             if standing.step < self.step {
-                let is_idle = membership.view.lease(other).is_empty();
-                if is_idle && self.plants(PlantedFault::EmptyLeasesNotAwaited) {
-                    continue;
-                }
                 return false;
             }
             if standing.step == self.step && standing.chain != self.chain {
@@ -95,9 +81,7 @@ impl<N: Numbers> SyncMachine<N> {
         for from in self.received.check(self.step, part, self.chain, well_formed) {
             out.push(SyncOutput::Refused { from, reason: "malformed contribution" });
         }
-        let base = if self.plants(PlantedFault::BaseIgnored) { None } else { Some(self.chain) };
-        let overlapping = self.plants(PlantedFault::SummedBySender);
-        let (mut sums, mut covered) = self.received.cover(self.step, part, base, overlapping);
+        let (mut sums, mut covered) = self.received.cover(self.step, part, self.chain);
         let all = IndexSet::full(self.options.microbatches);
         for microbatch in all.minus(&covered).iter() {
             if let Some(own) = self.work.contribution(microbatch, part) {
@@ -166,8 +150,7 @@ impl<N: Numbers> SyncMachine<N> {
         };
         let sets: [fn(&Standing) -> &IndexSet; 2] = [|told| &told.computed, |told| &told.computing];
         let candidates = || lease_holder.iter().chain(&membership.others).copied();
-        let counted = if self.plants(PlantedFault::SupplierIgnoresComputing) { 1 } else { 2 };
-        let found = sets.into_iter().take(counted).find_map(|set| candidates().find(|node| names(node, set)));
+        let found = sets.into_iter().find_map(|set| candidates().find(|node| names(node, set)));
         found.or(lease_holder)
     }
 
@@ -197,7 +180,7 @@ impl<N: Numbers> SyncMachine<N> {
                 self.give_result(waiting, step, part, out);
             }
         }
-        if membership.view.owner(part) != Some(me) && !self.plants(PlantedFault::OldOwnerFolds) {
+        if membership.view.owner(part) != Some(me) {
             return;
         }
         for &other in membership.others.iter().filter(|other| **other != source) {

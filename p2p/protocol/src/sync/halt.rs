@@ -2,7 +2,6 @@
 
 use super::io::SyncOutput;
 use super::machine::{Membership, SyncMachine};
-use super::planted::PlantedFault;
 use crate::numbers::Numbers;
 
 impl<N: Numbers> SyncMachine<N> {
@@ -13,8 +12,7 @@ impl<N: Numbers> SyncMachine<N> {
         let has_begun = !self.work.computing.is_empty()
             || !self.work.computed.is_empty()
             || self.results.iter().any(Option::is_some);
-        let counts = has_begun && !self.plants(PlantedFault::BegunForgotten);
-        self.halt_step = self.step + u64::from(counts);
+        self.halt_step = self.step + u64::from(has_begun);
     }
 
     /// Steps after which this view ends: all of the job, or in a view that halts those that some member had begun.
@@ -22,7 +20,7 @@ impl<N: Numbers> SyncMachine<N> {
     /// nothing, and the state that it will get lies before the end.
     pub(super) fn last_step(&self, membership: &Membership) -> Option<u64> {
         if !membership.view.halt {
-            return Some(self.options.steps);
+            return Some(self.end());
         }
         let mut end = self.halt_step;
         for &other in &membership.others {
@@ -31,7 +29,7 @@ impl<N: Numbers> SyncMachine<N> {
                 end = end.max(standing.halt_step);
             }
         }
-        Some(end.min(self.options.steps))
+        Some(end.min(self.end()))
     }
 
     /// Whether this view may still lead beyond the state we have.

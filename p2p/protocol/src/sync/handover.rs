@@ -8,7 +8,6 @@ use super::machine::{Membership, SyncMachine};
 use super::message::{SnapshotHead, SyncBody};
 use super::next_chain;
 use super::peers::Question;
-use super::planted::PlantedFault;
 use crate::ids::{Chain, NodeId};
 use crate::numbers::Numbers;
 use crate::view::Origin;
@@ -33,15 +32,13 @@ impl<N: Numbers> SyncMachine<N> {
     /// Sends the state as it is after the outputs so far, and what those a step behind it may need.
     pub(super) fn give_snapshot(&self, to: NodeId, out: &mut Vec<SyncOutput>) {
         let Some(membership) = self.membership.as_ref().filter(|_| self.synced) else { return };
-        let last =
-            if self.plants(PlantedFault::SnapshotWithoutResults) { Vec::new() } else { self.last.clone() };
         let snapshot = SnapshotHead {
             incarnation: membership.view.incarnation,
             epoch: membership.view.epoch,
             step: self.step,
             chain: self.chain,
             previous_chain: self.previous_chain,
-            last,
+            last: self.last.clone(),
         };
         out.push(SyncOutput::SendSnapshot { to, snapshot });
     }
@@ -107,7 +104,7 @@ impl<N: Numbers> SyncMachine<N> {
             self.send_state(other, false, out);
             self.supply(other, out);
         }
-        if self.step >= self.options.steps {
+        if self.step >= self.end() {
             out.push(SyncOutput::Finished { step: self.step, chain: self.chain });
         }
     }

@@ -9,7 +9,6 @@ use super::held::HeldMessages;
 use super::io::{SyncInput, SyncOptions, SyncOutput};
 use super::message::{Standing, SyncBody, SyncMessage};
 use super::peers::Peers;
-use super::planted::{Planted, PlantedFault};
 use super::received::ReceivedSums;
 use super::work::Work;
 use crate::ids::{Chain, Epoch, Millis, NodeId};
@@ -62,7 +61,6 @@ pub struct SyncMachine<N> {
     /// Latest epoch heard of.
     pub(super) epoch_heard: Epoch,
     pub(super) since: Millis,
-    pub(super) planted: Planted,
 }
 
 impl<N: Numbers> SyncMachine<N> {
@@ -90,17 +88,8 @@ impl<N: Numbers> SyncMachine<N> {
             halted: false,
             epoch_heard: Epoch::default(),
             since: Millis::default(),
-            planted: Planted::default(),
             options,
         }
-    }
-
-    /// The same, with a rule broken on purpose.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn with_planted_fault(options: SyncOptions, numbers: N, fault: PlantedFault) -> Self {
-        let planted = Planted { fault: Some(fault), ..Planted::default() };
-        Self { planted, ..Self::new(options, numbers) }
     }
 
     /// Takes one input and says what to do, in order. `now` is only kept for [`Self::status`]: no wait of this machine
@@ -135,16 +124,17 @@ impl<N: Numbers> SyncMachine<N> {
         &mut self.numbers
     }
 
+    /// Steps after which the job ends, as far as the present state tells: all of them, or the present one.
+    pub(super) fn end(&self) -> u64 {
+        if self.numbers.has_ended() { self.step.min(self.options.steps) } else { self.options.steps }
+    }
+
     /// Own standing, as others are told it.
     pub(super) fn standing(&self) -> Standing {
-        let forgets = self.plants(PlantedFault::HeldForgotten);
-        let held = if forgets { IndexSet::new() } else { self.held_parts() };
+        let held = self.held_parts();
         let (computed, computing) = (self.work.computed.clone(), self.work.computing.clone());
-        let untold = self.plants(PlantedFault::ComputingUntold);
-        let computing = if untold { IndexSet::new() } else { computing };
-        let moves = self.plants(PlantedFault::HaltStepMoves);
-        let halt_step = if moves { self.step + 1 } else { self.halt_step };
         let (synced, step, chain) = (self.synced, self.step, self.chain);
+        let halt_step = self.halt_step;
         Standing { synced, step, chain, held, computed, computing, halt_step }
     }
 
@@ -169,11 +159,6 @@ impl<N: Numbers> SyncMachine<N> {
     /// Tells `to` where we stand.
     pub(super) fn send_state(&self, to: NodeId, fresh: bool, out: &mut Vec<SyncOutput>) {
         self.send(to, SyncBody::State { standing: self.standing(), fresh }, out);
-    }
-
-    /// Whether this machine breaks a rule on purpose.
-    pub(super) fn plants(&self, fault: PlantedFault) -> bool {
-        self.planted.fault == Some(fault)
     }
 
     fn mark(&self) -> (Option<Epoch>, Option<Epoch>, bool, u64) {

@@ -31,7 +31,6 @@ mod io;
 mod machine;
 mod message;
 mod peers;
-mod planted;
 mod receive;
 mod received;
 mod status;
@@ -44,8 +43,6 @@ pub use codec::SyncLimits;
 pub use io::{AlarmKind, SyncInput, SyncOptions, SyncOutput};
 pub use machine::SyncMachine;
 pub use message::{SnapshotHead, Standing, SyncBody, SyncMessage};
-#[doc(hidden)]
-pub use planted::PlantedFault;
 pub use status::{SyncStatus, SyncWait};
 
 use bytes::Bytes;

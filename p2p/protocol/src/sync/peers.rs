@@ -75,17 +75,10 @@ impl Peers {
 
     /// Takes notice that `node` sent a contribution of `step`. It says where the sender is, never what it holds, so it
     /// counts only once a state of this epoch has come (rule R2). Returns whether the sender has moved by it.
-    pub(super) fn merge_contribution(
-        &mut self,
-        node: NodeId,
-        step: u64,
-        base: Chain,
-        part: u32,
-        counts_as_state: bool,
-    ) -> bool {
+    pub(super) fn merge_contribution(&mut self, node: NodeId, step: u64, base: Chain, part: u32) -> bool {
         let peer = self.known.entry(node).or_default();
         let parts: IndexSet = [part].into_iter().collect();
-        if peer.standing.is_some() || counts_as_state {
+        if peer.standing.is_some() {
             let before = peer.standing.as_ref().map(|standing| (standing.synced, standing.step));
             peer.merge_contribution(step, base, &parts);
             return before != peer.standing.as_ref().map(|standing| (standing.synced, standing.step));
@@ -135,13 +128,6 @@ impl Peers {
     /// Notes that `node` was told of this epoch; `false` if it was before.
     pub(super) fn tell(&mut self, node: NodeId) -> bool {
         self.told.insert(node)
-    }
-
-    /// What is under way between all is forgotten; where they stand is not. Only a planted fault does this.
-    pub(super) fn forget_exchanges(&mut self) {
-        self.asked.clear();
-        self.given.clear();
-        self.told.clear();
     }
 
     /// What was on its way to and from `node` may be lost.

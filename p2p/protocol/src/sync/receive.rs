@@ -6,9 +6,8 @@ use super::fold::FoldDue;
 use super::io::{AlarmKind, SyncOutput};
 use super::machine::SyncMachine;
 use super::message::{Standing, SyncBody, SyncMessage};
-use super::planted::PlantedFault;
 use super::received::ReceivedSum;
-use crate::ids::{Chain, Epoch, Incarnation, Life, NodeId};
+use crate::ids::{Chain, Epoch, Life, NodeId};
 use crate::index_set::IndexSet;
 use crate::numbers::Numbers;
 
@@ -32,18 +31,13 @@ impl<N: Numbers> SyncMachine<N> {
             return;
         }
         if message.epoch < view.epoch || message.incarnation != view.incarnation {
-            return self.receive_old(from, message, view.epoch, view.incarnation, out);
+            return self.receive_old(from, &message, view.epoch, out);
         }
         if self.tenure.is_none() {
             return;
         }
         let sender = Life { node: from, boot: message.boot };
-        let known = if self.plants(PlantedFault::BootIgnored) {
-            view.member_on(from).is_some()
-        } else {
-            view.member(sender).is_some()
-        };
-        if !known {
+        if view.member(sender).is_none() {
             return out.push(SyncOutput::Refused { from, reason: "not a member of this view" });
         }
         self.take(from, message.body, out);
@@ -72,22 +66,9 @@ impl<N: Numbers> SyncMachine<N> {
     }
 
     /// A message of an epoch that is over changes nothing; its sender is told once that this epoch exists.
-    fn receive_old(
-        &mut self,
-        from: NodeId,
-        message: SyncMessage,
-        epoch: Epoch,
-        incarnation: Incarnation,
-        out: &mut Vec<SyncOutput>,
-    ) {
+    fn receive_old(&mut self, from: NodeId, message: &SyncMessage, epoch: Epoch, out: &mut Vec<SyncOutput>) {
         if self.tenure.is_none() {
             return;
-        }
-        if self.plants(PlantedFault::OldResultAccepted)
-            && matches!(message.body, SyncBody::Result { .. })
-            && message.incarnation == incarnation
-        {
-            return self.take(from, message.body, out);
         }
         if message.epoch < epoch && self.peers.tell(from) {
             self.send_state(from, false, out);
@@ -102,15 +83,13 @@ impl<N: Numbers> SyncMachine<N> {
     }
 
     fn hold(&mut self, from: NodeId, message: SyncMessage) {
-        if !self.plants(PlantedFault::LaterEpochDropped) {
-            self.held.hold(from, message);
-        }
+        self.held.hold(from, message);
     }
 
     fn take_state(&mut self, from: NodeId, standing: &Standing, fresh: bool, out: &mut Vec<SyncOutput>) {
         // Rule R1: what we sent before the peer entered this view, or before its end of the path noticed that it
         // is new, may be lost. So say and ask it again.
-        if fresh && !self.plants(PlantedFault::LaterEpochDropped) {
+        if fresh {
             self.forget_exchange(from);
             self.send_state(from, false, out);
         }
@@ -182,19 +161,16 @@ impl<N: Numbers> SyncMachine<N> {
             let kind = AlarmKind::StepFromTheFuture;
             return out.push(SyncOutput::Alarm { kind, with: sum.from, step });
         }
-        let counts_as_state = self.plants(PlantedFault::ContributionCountsAsState);
-        if self.peers.merge_contribution(sum.from, step, sum.base, part, counts_as_state) {
+        if self.peers.merge_contribution(sum.from, step, sum.base, part) {
             self.fold_due = FoldDue::All;
         }
         self.fold_due.add(part);
         let current = (self.synced && step == self.step).then_some(self.chain);
         let is_over = self.synced && step < self.step;
         let is_done = current.is_some() && self.results[part as usize].is_some();
-        let is_strange =
-            current.is_some_and(|chain| sum.base != chain) && !self.plants(PlantedFault::BaseIgnored);
+        let is_strange = current.is_some_and(|chain| sum.base != chain);
         if !(sum.microbatches.is_empty() || is_over || is_done || is_strange) {
-            let keep_all = self.plants(PlantedFault::SummedBySender);
-            self.received.insert(step, part, sum, self.options.microbatches, current, keep_all);
+            self.received.insert(step, part, sum, self.options.microbatches, current);
         }
     }
 
@@ -214,7 +190,7 @@ impl<N: Numbers> SyncMachine<N> {
             let kind = AlarmKind::StepFromTheFuture;
             return out.push(SyncOutput::Alarm { kind, with: from, step });
         }
-        if base != self.chain && !self.plants(PlantedFault::OldResultAccepted) {
+        if base != self.chain {
             let kind = AlarmKind::ResultOnOtherChain;
             return out.push(SyncOutput::Alarm { kind, with: from, step });
         }
@@ -235,7 +211,7 @@ impl<N: Numbers> SyncMachine<N> {
         if !self.synced || !microbatches.is_valid(self.options.microbatches) {
             return;
         }
-        let ends_here = self.halted || step >= self.options.steps;
+        let ends_here = self.halted || step >= self.end();
         if step == self.step && self.results[part as usize].is_none() && !ends_here {
             self.need_contribution(from, part, microbatches, out);
         } else {

@@ -33,9 +33,9 @@ pub(super) struct ReceivedSums {
 }
 
 impl ReceivedSums {
-    /// Keeps `sum`. The same set on the same state is the same value, so a second one is dropped; `keep_all` is the
-    /// planted fault that forgets this. At the bound, sums outside the cover for `current`, the chain of the step in
-    /// progress, make room; in a step that has not begun a sum is dropped and will be asked for.
+    /// Keeps `sum`. The same set on the same state is the same value, so a second one is dropped. At the
+    /// bound, sums outside the cover for `current`, the chain of the step in progress, make room; in a step that has
+    /// not begun a sum is dropped and will be asked for.
     pub(super) fn insert(
         &mut self,
         step: u64,
@@ -43,16 +43,15 @@ impl ReceivedSums {
         sum: ReceivedSum,
         microbatches: u32,
         current: Option<Chain>,
-        keep_all: bool,
     ) {
         let sums = self.sums.entry((step, part)).or_default();
         let known = |old: &ReceivedSum| old.microbatches == sum.microbatches && old.base == sum.base;
-        if !keep_all && sums.iter().any(known) {
+        if sums.iter().any(known) {
             return;
         }
         if sums.len() >= 2 * microbatches as usize + SUMS_EXTRA_MAX {
             let Some(chain) = current else { return };
-            let cover = cover_indices(sums, Some(chain), false);
+            let cover = cover_indices(sums, chain);
             let mut position = 0;
             sums.retain(|_| {
                 position += 1;
@@ -92,19 +91,13 @@ impl ReceivedSums {
         refused
     }
 
-    /// Disjoint sums for `base` (any, if `None`), the largest first, and the union of their sets. Adding a sum that is
+    /// Disjoint sums for `base`, the largest first, and the union of their sets. Adding a sum that is
     /// disjoint from a cover leaves the rest of the cover as it is, so asking for exactly what misses ends.
-    pub(super) fn cover(
-        &self,
-        step: u64,
-        part: u32,
-        base: Option<Chain>,
-        overlapping: bool,
-    ) -> (Vec<Bytes>, IndexSet) {
+    pub(super) fn cover(&self, step: u64, part: u32, base: Chain) -> (Vec<Bytes>, IndexSet) {
         let mut covered = IndexSet::new();
         let mut chosen = Vec::new();
         if let Some(sums) = self.sums.get(&(step, part)) {
-            for index in cover_indices(sums, base, overlapping) {
+            for index in cover_indices(sums, base) {
                 covered.extend_from(&sums[index].microbatches);
                 chosen.push(sums[index].sum.clone());
             }
@@ -140,13 +133,12 @@ impl ReceivedSums {
     }
 }
 
-fn cover_indices(sums: &[ReceivedSum], base: Option<Chain>, overlapping: bool) -> Vec<usize> {
-    let mut order: Vec<usize> =
-        (0..sums.len()).filter(|&index| base.is_none_or(|base| sums[index].base == base)).collect();
+fn cover_indices(sums: &[ReceivedSum], base: Chain) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..sums.len()).filter(|&index| sums[index].base == base).collect();
     order.sort_by_key(|&index| std::cmp::Reverse(sums[index].microbatches.len()));
     let mut covered = IndexSet::new();
     order.retain(|&index| {
-        let fits = overlapping || covered.is_disjoint(&sums[index].microbatches);
+        let fits = covered.is_disjoint(&sums[index].microbatches);
         if fits {
             covered.extend_from(&sums[index].microbatches);
         }

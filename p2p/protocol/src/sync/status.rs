@@ -80,7 +80,7 @@ impl<N: Numbers> SyncMachine<N> {
     /// What `trainctl why` shows.
     #[must_use]
     pub fn status(&self) -> SyncStatus {
-        let finished = self.synced && self.step >= self.options.steps;
+        let finished = self.synced && self.step >= self.end();
         SyncStatus { place: self.place(), finished, since: self.since, waits: self.waits() }
     }
 
@@ -93,7 +93,7 @@ impl<N: Numbers> SyncMachine<N> {
             let wait = if self.loads_origin { SyncWait::Origin } else { SyncWait::Snapshot(self.donor) };
             return vec![wait];
         }
-        if self.step >= self.options.steps {
+        if self.step >= self.end() {
             return waits;
         }
         if self.halted {
@@ -136,7 +136,7 @@ impl<N: Numbers> SyncMachine<N> {
             if self.results[part as usize].is_some() || membership.view.owner(part) != Some(me) {
                 continue;
             }
-            let (_, covered) = self.received.cover(self.step, part, Some(self.chain), false);
+            let (_, covered) = self.received.cover(self.step, part, self.chain);
             let missing =
                 IndexSet::full(self.options.microbatches).minus(&covered).minus(&self.work.computed);
             for &from in &membership.others {

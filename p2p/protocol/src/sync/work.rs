@@ -8,7 +8,6 @@ use super::fold::FoldDue;
 use super::io::SyncOutput;
 use super::machine::{Membership, SyncMachine};
 use super::message::SyncBody;
-use super::planted::PlantedFault;
 use crate::ids::{Chain, NodeId};
 use crate::index_set::IndexSet;
 use crate::numbers::Numbers;
@@ -68,7 +67,6 @@ impl<N: Numbers> SyncMachine<N> {
     pub(super) fn compute_lease(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
         let due = match self.lease_due(membership) {
             Some(due) => due,
-            None if self.halted && self.plants(PlantedFault::HaltedComputes) => membership.lease.clone(),
             None => return,
         };
         self.compute(&due, out);
@@ -91,9 +89,7 @@ impl<N: Numbers> SyncMachine<N> {
             }
             if standing.step == self.step && standing.chain == self.chain {
                 due = due.minus(&standing.computed);
-                if !self.plants(PlantedFault::ComputingIgnored) {
-                    due = due.minus(&standing.computing);
-                }
+                due = due.minus(&standing.computing);
             }
         }
         Some(due)
@@ -182,15 +178,11 @@ impl<N: Numbers> SyncMachine<N> {
             return;
         }
         let Some(due) = self.lease_due(&membership) else { return };
-        let due = if self.plants(PlantedFault::WholeLeaseAwaited) { membership.lease.clone() } else { due };
         let ready = due.minus(&self.work.failed);
         if !ready.is_subset(&self.work.computed) {
             return;
         }
         self.work.push_due = false;
-        if ready.is_empty() && self.plants(PlantedFault::EmptyLeasesNotAwaited) {
-            return;
-        }
         for part in 0..self.options.parts {
             if let Some(owner) = membership.view.owner(part)
                 && owner != self.options.me.node

@@ -40,6 +40,59 @@ pub enum ControlMessage {
     Progress(Progress),
     /// A node tells the coordinator whether it has a job's data.
     JobChecked(JobCheck),
+    /// The coordinator tells everyone what jobs wait for, about once a second.
+    Waits(JobWaits),
+}
+
+/// What the jobs that have not ended wait for, as the coordinator knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobWaits {
+    /// By job, at most [`WAITING_JOBS_MAX`], each with at most [`crate::coordinator::limits::WAITS_MAX`].
+    pub jobs: Vec<(JobId, Vec<JobWait>)>,
+}
+
+/// Jobs in one [`JobWaits`]: the running one and the first of the queue.
+pub const WAITING_JOBS_MAX: usize = 64;
+
+/// One thing that a job waits for. Times are spans, because nodes share no clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobWait {
+    /// In words, with the names of those it depends on.
+    pub what: String,
+    /// For how long it has been so, ms; `None` where that is not known.
+    pub since_ms: Option<u64>,
+    /// The timer that ends it.
+    pub ends: Option<WaitEnd>,
+}
+
+/// A timer and what happens when it runs out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitEnd {
+    /// Time left, ms.
+    pub in_ms: u64,
+    /// In words.
+    pub then: String,
+}
+
+impl JobWait {
+    /// A fact without a time.
+    #[must_use]
+    pub fn fact(what: impl Into<String>) -> Self {
+        Self { what: what.into(), since_ms: None, ends: None }
+    }
+}
+
+impl std::fmt::Display for JobWait {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = |ms: u64| format!("{}.{} s", ms / 1000, ms % 1000 / 100);
+        write!(formatter, "{}", self.what)?;
+        let Some(since_ms) = self.since_ms else { return Ok(()) };
+        write!(formatter, ", for {}", seconds(since_ms))?;
+        match &self.ends {
+            None => write!(formatter, ", no timer ends this"),
+            Some(end) => write!(formatter, ", at most {} more, then {}", seconds(end.in_ms), end.then),
+        }
+    }
 }
 
 /// What the coordinator learns about a node when it registers.

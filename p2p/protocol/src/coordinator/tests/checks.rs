@@ -161,6 +161,22 @@ fn a_new_lineage_waits_for_the_check_of_those_who_hold_its_state() {
     assert_eq!(cluster.members(), [(1, 2, 2)]);
 }
 
+/// Real kills found it: members do not say again that they have the data, so this one was waited for for ten minutes.
+#[test]
+fn a_member_without_the_state_founds_the_next_lineage_without_another_check() {
+    let mut cluster = Cluster::running(2, plan());
+    cluster.lose(2, 1, true);
+    cluster.join(2, 2);
+    cluster.pass_ms(JOIN_BATCH_MS);
+    assert_eq!(cluster.members(), [(1, 1, 1), (2, 2, 3)]);
+    cluster.data_is_there = false;
+    cluster.coordinator = fresh_coordinator(1, 2);
+    cluster.input(CoordinatorInput::Elected { term: 2 });
+    cluster.connect(2, 2);
+    cluster.check(1, 1, Ok(DATA));
+    assert_eq!(cluster.members(), [(1, 2, 4), (2, 2, 4)], "{}", cluster.why());
+}
+
 #[test]
 fn nobody_is_waited_for_who_drains() {
     let mut cluster = silent(2, plan());

@@ -285,7 +285,12 @@ impl Cluster {
     }
 
     pub(super) fn why(&self) -> String {
-        self.coordinator.why(&self.ledger, job_id(1)).join("\n")
+        self.coordinator
+            .why(self.now, &self.ledger, job_id(1))
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     pub(super) fn synced(&self) -> BTreeSet<(Life, Epoch)> {

@@ -28,7 +28,8 @@ fn jobs_start_with_enough_nodes_one_after_the_other() {
     assert_eq!(cluster.members(), [(1, 1, 1), (2, 1, 1), (3, 1, 1)]);
     assert_eq!(cluster.reason(), "started on 3 of 3 nodes");
     cluster.apply(submit(2, short()));
-    assert!(cluster.coordinator.why(&cluster.ledger, job_id(2))[0].starts_with("waits for job job-1"));
+    let why = cluster.coordinator.why(cluster.now, &cluster.ledger, job_id(2));
+    assert!(why[0].what.starts_with("waits for job job-1"), "{why:?}");
     cluster.apply(LedgerCommand::CancelJob { job: job_id(1), by: node(2) });
     assert_eq!(cluster.ledger.jobs[&job_id(2)].status, JobStatus::Running);
     assert_eq!(cluster.why(), format!("was cancelled on {}", super::cluster::name(2)));
@@ -216,6 +217,27 @@ fn an_end_that_contradicts_the_stable_chain_fails_the_job() {
         ReportEvent::Finished { step: 3, chain: chain(9), digest: digest(9), test_correct: 1, test_total: 2 },
     );
     assert!(matches!(cluster.status(), JobStatus::Failed { .. }), "{:?}", cluster.status());
+}
+
+#[test]
+fn a_job_that_may_end_early_is_done_where_its_members_find_its_end() {
+    let mut cluster = Cluster::running(2, JobPlan { may_end_early: true, steps: 30, ..plan() });
+    cluster.all_apply(1);
+    cluster.all_apply(2);
+    cluster.report(1, finished(2));
+    assert_eq!(cluster.status(), &JobStatus::Running, "the other has not finished yet");
+    cluster.report(1, written(2));
+    cluster.report(2, finished(2));
+    cluster.pass_ms(FINAL_CHECKPOINT_WAIT_MS);
+    assert_eq!(cluster.status(), &JobStatus::Done);
+    assert_eq!(cluster.job().result.as_ref().unwrap().step, 2);
+
+    // Without that permission the word of such an end is no end.
+    let mut cluster = Cluster::running(1, JobPlan { steps: 30, ..plan() });
+    cluster.all_apply(1);
+    cluster.report(1, finished(1));
+    cluster.pass_ms(FINAL_CHECKPOINT_WAIT_MS);
+    assert_eq!(cluster.status(), &JobStatus::Running);
 }
 
 #[test]

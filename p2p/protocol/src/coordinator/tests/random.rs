@@ -425,8 +425,8 @@ impl World {
                 self.council.extend((1..=3).map(|number| submit(number, plan.clone())));
             }
         }
-        let why: Vec<String> =
-            [1, 2, 3].iter().flat_map(|n| self.coordinator.why(&self.ledger, job_id(*n))).collect();
+        let why: Vec<_> =
+            [1, 2, 3].iter().flat_map(|n| self.coordinator.why(self.now, &self.ledger, job_id(*n))).collect();
         panic!("seed {}: jobs do not end: {why:#?}", self.seed);
     }
 }

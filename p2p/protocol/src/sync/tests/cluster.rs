@@ -17,6 +17,8 @@ pub(super) const MICROBATCHES: u32 = 6;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Bits {
     pub(super) applied: u64,
+    /// The job ends once so many were applied.
+    pub(super) ends_at: Option<u64>,
 }
 
 fn bits(bytes: &[u8]) -> Option<u64> {
@@ -43,6 +45,10 @@ impl Numbers for Bits {
 
     fn advance(&mut self, _: &[Bytes]) {
         self.applied += 1;
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ends_at.is_some_and(|end| self.applied >= end)
     }
 
     fn restore(&mut self, state: &[u8]) -> bool {

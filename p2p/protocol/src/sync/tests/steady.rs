@@ -38,6 +38,22 @@ fn a_sound_step_costs_two_hops_and_nothing_is_asked_or_sent_twice() {
 }
 
 #[test]
+fn results_that_end_the_job_end_it_for_all_alike_and_for_whoever_comes_later() {
+    let mut cluster = Cluster::new(&[1, 2, 3, 4], 9);
+    let machines = cluster.machines.values_mut();
+    machines.for_each(|machine| machine.numbers_mut().ends_at = Some(3));
+    cluster.enter(&view(1, &FOUNDERS));
+    cluster.settle();
+    let has_finished = |cluster: &Cluster, member: u8| cluster.machines[&member].status().finished;
+    assert!([1, 2, 3].iter().all(|member| has_finished(&cluster, *member) && cluster.step_of(*member) == 3));
+    assert_eq!(cluster.computed, 3 * u64::from(MICROBATCHES), "nothing is computed beyond the end");
+    cluster.enter(&view(2, &[(1, 1), (2, 1), (3, 1), (4, 2)]));
+    cluster.settle();
+    assert!(has_finished(&cluster, 4) && cluster.step_of(4) == 3);
+    assert_eq!(cluster.computed, 3 * u64::from(MICROBATCHES));
+}
+
+#[test]
 fn a_dead_member_costs_its_own_micro_batches_and_no_others() {
     let mut cluster = Cluster::new(&[1, 2, 3], 2);
     cluster.frozen = vec![3];
