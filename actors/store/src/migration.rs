@@ -1,7 +1,7 @@
 //! Older layouts become the present one. Each step leaves a directory that either format's reader takes up, so a crash in
 //! between costs nothing: the format file is written last.
 //!
-//! Version 1 kept the records in `index`, beside a tree of checkpoints; manifests were named by job and step alone and
+//! Version 2 kept the records in `index`, beside a tree of checkpoints; manifests were named by job and step alone and
 //! gave no lengths of chunks. Chunks lie as they did.
 
 use std::fs;
@@ -16,10 +16,10 @@ use crate::manifest::{ChunkRef, Manifest, ManifestBody, StateFacts};
 use crate::manifest_directory::{ManifestDirectory, ManifestName, Progress};
 use crate::{Damage, StoreError, durable_file};
 
-/// Bytes of a version 1 manifest at most.
+/// Bytes of a version 2 manifest at most.
 const OLD_MANIFEST_BYTES_MAX: u64 = 64 << 20;
 
-/// The JSON line of a manifest of version 1.
+/// The JSON line of a manifest of version 2.
 #[derive(Deserialize)]
 struct OldLine {
     job: String,
@@ -30,8 +30,8 @@ struct OldLine {
     chunks: Vec<String>,
 }
 
-/// Turns a directory of version 1 into one of version 2; the caller writes the version afterwards.
-pub(crate) fn from_version_1(data_dir: &DataDir) -> Result<(), StoreError> {
+/// Turns a directory of version 2 into one of version 3; the caller writes the version afterwards.
+pub(crate) fn from_version_2(data_dir: &DataDir) -> Result<(), StoreError> {
     let (index, records) = (data_dir.chunk_index_path(), data_dir.records_path());
     // With records there the rename is done, and what lies at the other place is the new index.
     if index.exists() && !records.exists() {
@@ -61,7 +61,7 @@ pub(crate) fn from_version_1(data_dir: &DataDir) -> Result<(), StoreError> {
         migrated += 1;
     }
     manifests.sync()?;
-    tracing::info!(checkpoints = migrated, "the data directory was brought from format 1 to format 2");
+    tracing::info!(checkpoints = migrated, "the data directory was brought from format 2 to format 3");
     Ok(())
 }
 

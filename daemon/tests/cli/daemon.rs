@@ -88,7 +88,7 @@ fn start(data_dir: &Path) -> Ran {
 fn a_data_directory_of_another_version_or_of_somebody_else_is_refused_untouched() {
     let directory = tempfile::tempdir().unwrap();
     for (name, text, words) in [
-        ("FORMAT", "traind-data 99\n", "has the data format \"traind-data 99\", this traind reads 2"),
+        ("FORMAT", "traind-data 99\n", "has the data format \"traind-data 99\", this traind reads 3"),
         ("FORMAT", "nonsense", "has the data format \"nonsense\""),
         ("letter", "dear reader", "is not empty and not a data directory of traind"),
     ] {
@@ -107,7 +107,7 @@ fn a_data_directory_of_another_version_or_of_somebody_else_is_refused_untouched(
 #[test]
 fn a_locked_data_directory_is_refused_untouched_and_its_holder_is_named() {
     let data_dir = tempfile::tempdir().unwrap();
-    fs::write(data_dir.path().join("FORMAT"), "traind-data 2\n").unwrap();
+    fs::write(data_dir.path().join("FORMAT"), "traind-data 3\n").unwrap();
     let lock = data_dir.path().join("lock");
     fs::write(&lock, "4711\n").unwrap();
     let held = File::open(&lock).unwrap();
@@ -122,7 +122,7 @@ fn a_locked_data_directory_is_refused_untouched_and_its_holder_is_named() {
 #[test]
 fn an_identity_that_others_can_read_is_refused_and_kept() {
     let data_dir = tempfile::tempdir().unwrap();
-    fs::write(data_dir.path().join("FORMAT"), "traind-data 2\n").unwrap();
+    fs::write(data_dir.path().join("FORMAT"), "traind-data 3\n").unwrap();
     let identity = data_dir.path().join("identity");
     fs::write(&identity, [7; 32]).unwrap();
     fs::set_permissions(&identity, Permissions::from_mode(0o640)).unwrap();

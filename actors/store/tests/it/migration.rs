@@ -1,4 +1,4 @@
-//! A data directory of format 1 becomes one of the present format, wherever that is cut short.
+//! A data directory of format 2 becomes one of the present format, wherever that is cut short.
 
 use std::fs;
 use std::path::Path;
@@ -8,8 +8,8 @@ use traind_store::{CHUNK_BYTES_MAX, CouncilRecord, FORMAT_VERSION, Store};
 
 use crate::fixture::{JOB, copy, files, state};
 
-/// What format 1 wrote for a checkpoint.
-fn write_format_1(directory: &Path, step: u64, state: &[u8]) {
+/// What format 2 wrote for a checkpoint.
+fn write_format_2(directory: &Path, step: u64, state: &[u8]) {
     let names: Vec<String> = state
         .chunks(CHUNK_BYTES_MAX)
         .map(|content| {
@@ -29,8 +29,8 @@ fn write_format_1(directory: &Path, step: u64, state: &[u8]) {
     fs::write(directory.join("manifests").join(format!("{JOB}-{step:020}.manifest")), text).unwrap();
 }
 
-/// A directory of format 1: records as they still are, in `index`.
-fn format_1(directory: &Path) {
+/// A directory of format 2: records as they still are, in `index`.
+fn format_2(directory: &Path) {
     let store = Store::open(directory).unwrap();
     store.put_local("name", b"value").unwrap();
     let record = CouncilRecord { hard_state: Some(vec![3; 40]), ..CouncilRecord::default() };
@@ -38,10 +38,10 @@ fn format_1(directory: &Path) {
     drop(store);
     fs::remove_dir_all(directory.join("index")).unwrap();
     fs::rename(directory.join("records"), directory.join("index")).unwrap();
-    fs::write(directory.join("FORMAT"), "traind-data 1\n").unwrap();
-    write_format_1(directory, 1, &state(1, CHUNK_BYTES_MAX + 77));
-    write_format_1(directory, 2, b"");
-    write_format_1(directory, 3, &state(3, 5000));
+    fs::write(directory.join("FORMAT"), "traind-data 2\n").unwrap();
+    write_format_2(directory, 1, &state(1, CHUNK_BYTES_MAX + 77));
+    write_format_2(directory, 2, b"");
+    write_format_2(directory, 3, &state(3, 5000));
 }
 
 fn check(directory: &Path) {
@@ -60,9 +60,9 @@ fn check(directory: &Path) {
 }
 
 #[test]
-fn format_1_becomes_the_present_one_with_all_it_holds() {
+fn format_2_becomes_the_present_one_with_all_it_holds() {
     let directory = tempfile::tempdir().unwrap();
-    format_1(directory.path());
+    format_2(directory.path());
     check(directory.path());
     check(directory.path());
 }
@@ -70,7 +70,7 @@ fn format_1_becomes_the_present_one_with_all_it_holds() {
 #[test]
 fn a_migration_that_was_cut_short_is_taken_up() {
     let original = tempfile::tempdir().unwrap();
-    format_1(original.path());
+    format_2(original.path());
     let finished = tempfile::tempdir().unwrap();
     copy(original.path(), finished.path());
     check(finished.path());
@@ -88,9 +88,9 @@ fn a_migration_that_was_cut_short_is_taken_up() {
 }
 
 #[test]
-fn a_damaged_manifest_of_format_1_is_moved_aside_and_the_rest_goes_on() {
+fn a_damaged_manifest_of_format_2_is_moved_aside_and_the_rest_goes_on() {
     let directory = tempfile::tempdir().unwrap();
-    format_1(directory.path());
+    format_2(directory.path());
     let damaged = directory.path().join("manifests").join(format!("{JOB}-{:020}.manifest", 2));
     fs::write(&damaged, "gibberish").unwrap();
     let store = Store::open(directory.path()).unwrap();
