@@ -3,12 +3,14 @@
 use traind::control::Export;
 use traind::control::api::{
     ApiError, CheckpointDetail, CheckpointRow, ConfigEntry, Council, CouncilRole, CouncilStandstill,
-    DataDetail, DataFile, DataRow, Departure, EvaluationPoint, EventKind, EventLine, FollowEvent, JobData,
-    JobDetail, JobPlanned, JobResult, JobRow, JobSamples, JobStatus, JobSummary, JobWhy, KeptOut, LogLevel,
-    LogLine, LossPoint, MemberRow, MetricPoint, MicroBatchSamples, MissingNode, NodeDetail, NodeRef,
-    NodeRole, NodeRow, NodeVersion, NumericClassRow, Pause, Refusal, Status, StepRange, StepView, StreamItem,
-    VersionInfo, ViewRow, WaitRow, WorkRow,
+    Departure, EvaluationPoint, EventKind, EventLine, FollowEvent, JobData, JobDetail, JobPlanned, JobResult,
+    JobRow, JobSamples, JobStatus, JobSummary, JobWhy, KeptOut, LogLevel, LogLine, LossPoint, MemberRow,
+    MetricPoint, MicroBatchSamples, MissingNode, NodeDetail, NodeRef, NodeRole, NodeRow, NodeVersion,
+    NumericClassRow, Pause, Refusal, Status, StepRange, StepView, StreamItem, VersionInfo, ViewRow, WaitRow,
+    WorkRow,
 };
+
+pub(crate) use super::sets::{data_detail, data_set};
 
 pub(crate) const FINISHED: &str = "0a11223344556677";
 pub(crate) const FAILED: &str = "0b11223344556677";
@@ -479,28 +481,5 @@ pub(crate) fn samples(job: &str, step: u64) -> JobSamples {
         epoch_samples: 1438,
         view: Some(StepView { incarnation: 0, epoch: 2, members: vec![node(1), node(2)], since_step: 4 }),
         micro_batches: (0..6).map(micro_batch).collect(),
-    }
-}
-
-pub(crate) fn data_set() -> DataRow {
-    DataRow {
-        name: "rows".into(),
-        set_kind: "csv".into(),
-        bytes: 5 << 20,
-        training: 800,
-        held_out: 200,
-        manifest: "ab".repeat(32),
-        holders: vec![node(1), node(2)],
-    }
-}
-
-pub(crate) fn data_detail() -> DataDetail {
-    DataDetail {
-        row: data_set(),
-        added_by: node(1),
-        local: true,
-        bytes_fetched: 5 << 20,
-        files: vec![DataFile { name: "rows.csv".into(), bytes: 5 << 20, shards: 2, samples: Some(1000) }],
-        jobs: vec!["endless".into()],
     }
 }

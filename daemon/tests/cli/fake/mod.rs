@@ -2,6 +2,7 @@
 
 mod backend;
 pub(crate) mod data;
+mod sets;
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
