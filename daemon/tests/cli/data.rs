@@ -9,7 +9,7 @@ use crate::verbs::{json, table};
 fn data_sets_are_listed_shown_and_verified() {
     let fake = Fake::start();
     let listed = table(&fake, &["data", "ls"]);
-    assert!(listed.contains("rows") && listed.contains("5.0 MiB") && listed.contains("800"), "{listed}");
+    assert!(listed.contains("rows") && listed.contains("5.2 MB") && listed.contains("800"), "{listed}");
     assert_eq!(table(&fake, &["data", "ls", "-o", "name"]), "rows\n");
     let shown = table(&fake, &["data", "show", "rows"]);
     assert!(shown.contains("set:rows") && shown.contains("rows.csv") && shown.contains("endless"), "{shown}");
