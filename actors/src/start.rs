@@ -16,8 +16,8 @@ use crate::checkpoints::{Checkpoints, KeepCheckpoints};
 use crate::checks::{CheckParts, Checks};
 use crate::clock::Clock;
 use crate::council::{
-    COUNCIL_INBOX_MAX, CouncilActor, CouncilError, CouncilParts, CouncilView, Propose, Published,
-    StopCouncil, StopRegistering,
+    COUNCIL_INBOX_MAX, CouncilActor, CouncilError, CouncilInbox, CouncilParts, CouncilView, Propose,
+    Published, StopCouncil, StopRegistering,
 };
 use crate::data_sets::{DataSetParts, DataSets, folder_of};
 use crate::fatal::Fatal;
@@ -105,21 +105,7 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
     let council = council.start();
     let checkpoints = Checkpoints::new(Arc::clone(&parts.store)).map_err(StartError::Thread)?.start();
     let (network, reachability) = NetworkActor::new(inbox.clone(), Arc::clone(&parts.store));
-    let transfers = Transfers::start(TransferParts {
-        node: parts.me.node,
-        clock,
-        network: parts.network.clone(),
-        chunks: Arc::clone(parts.store.chunks()),
-    })
-    .map_err(StartError::Thread)?;
-    let data_sets = DataSets::new(DataSetParts {
-        node: parts.me.node,
-        folder: folder_of(parts.store.path()),
-        chunks: Arc::clone(parts.store.chunks()),
-        transfers: transfers.clone(),
-        published: view.published.clone(),
-        council: inbox.clone(),
-    });
+    let (transfers, data_sets) = start_transfers(&parts, clock, &view, &inbox).map_err(StartError::Thread)?;
     let checks = Checks::new(CheckParts {
         me: parts.me,
         device: parts.registration.device.clone(),
@@ -162,6 +148,31 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
         checkpoints,
         network,
     })
+}
+
+/// What moves chunks, and what makes data sets of them.
+fn start_transfers(
+    parts: &Parts,
+    clock: Clock,
+    view: &CouncilView,
+    council: &mpsc::Sender<CouncilInbox>,
+) -> std::io::Result<(Transfers, DataSets)> {
+    let chunks = parts.store.chunks();
+    let transfers = Transfers::start(TransferParts {
+        node: parts.me.node,
+        clock,
+        network: parts.network.clone(),
+        chunks: Arc::clone(chunks),
+    })?;
+    let data_sets = DataSets::new(DataSetParts {
+        node: parts.me.node,
+        folder: folder_of(parts.store.path()),
+        chunks: Arc::clone(chunks),
+        transfers: transfers.clone(),
+        published: view.published.clone(),
+        council: council.clone(),
+    });
+    Ok((transfers, data_sets))
 }
 
 /// Tells the actors that act on the ledger whenever it changed.

@@ -57,8 +57,8 @@ fn an_exported_model_writes_and_is_what_a_job_starts_from() {
         let (text, end) = written(&read, "The 12th line", 12, GREEDY);
         assert_eq!(end, TextEnd::TokensMax);
         assert!(
-            text.contains("that") || text.contains("is"),
-            "it learnt the only sentence there is: {text:?}"
+            ["says", "that", "is"].iter().any(|word| text.contains(word)),
+            "it learnt words of the only sentence there is: {text:?}"
         );
         // Token by token from the cache, or a prompt that holds what was written: the same goes on.
         let (first, _) = written(&read, "The 12th line", 4, GREEDY);

@@ -123,7 +123,7 @@ fn text_that_is_empty_short_or_not_utf8_is_refused_with_file_and_place() {
     );
     assert_eq!(
         refused("text", "x.txt", b"Too short for that.\nAnother line.\n", "vocabulary = 4000"),
-        "FILE gives a vocabulary of 266 tokens, the job asks for 4000: set data.vocabulary to 266"
+        "FILE gives a vocabulary of 278 tokens, the job asks for 4000: set data.vocabulary to 278"
     );
     let long = format!("{SMALL}\nheld_out = 0.01").replace("16", "2048");
     let short = refused("text", "x.txt", text().as_bytes(), &long);

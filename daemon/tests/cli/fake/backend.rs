@@ -171,19 +171,11 @@ impl FakeBackend {
                 (_, None | Some(5)) => Response::CheckpointDetail(data::checkpoint_detail()),
                 (job, Some(step)) => return Err(data::no_checkpoint(job, step)),
             },
-            Request::DataList => Response::DataList { data: vec![data::data_set()] },
-            Request::DataAdd { .. } => Response::DataAdded(data::data_set()),
-            Request::DataShow { name } if name == "rows" => Response::DataDetail(data::data_detail()),
-            Request::DataShow { name } => {
-                return Err(
-                    ApiError::no_such_object(format!("no data set {name:?}")).next("trainctl data ls")
-                );
-            }
-            Request::DataVerify { name } => {
-                let damaged = if name == "rows" { Vec::new() } else { vec!["c4".repeat(32)] };
-                Response::DataVerified(DataVerified { name, chunks: 2, damaged })
-            }
-            Request::DataRemove { name } => Response::DataRemoved { name },
+            Request::DataList
+            | Request::DataAdd { .. }
+            | Request::DataShow { .. }
+            | Request::DataVerify { .. }
+            | Request::DataRemove { .. } => of_data_sets(request)?,
             Request::ConfigShow => Response::Config { entries: data::config() },
             Request::Version => Response::Version(data::version()),
             Request::JobSubmit { .. }
@@ -218,6 +210,23 @@ impl FakeBackend {
         }
         Ok(Response::NodeDetail(Box::new(detail)))
     }
+}
+
+fn of_data_sets(request: Request) -> Answer {
+    Ok(match request {
+        Request::DataList => Response::DataList { data: vec![data::data_set()] },
+        Request::DataAdd { .. } => Response::DataAdded(data::data_set()),
+        Request::DataShow { name } if name == "rows" => Response::DataDetail(data::data_detail()),
+        Request::DataShow { name } => {
+            return Err(ApiError::no_such_object(format!("no data set {name:?}")).next("trainctl data ls"));
+        }
+        Request::DataVerify { name } => {
+            let damaged = if name == "rows" { Vec::new() } else { vec!["c4".repeat(32)] };
+            Response::DataVerified(DataVerified { name, chunks: 2, damaged })
+        }
+        Request::DataRemove { name } => Response::DataRemoved { name },
+        other => unreachable!("{other:?} is not about data sets"),
+    })
 }
 
 fn samples(job: &str, step: u64) -> Answer {
