@@ -167,7 +167,9 @@ fn check_memory(spec: &JobSpec, data: &DataSummary, needs: &JobNeeds) -> Result<
         bytes: data.bytes,
     };
     let refused = |error: traind_training::TrainingError| PlanError::Session { reason: chain_of(&error) };
-    let bytes = traind_training::memory_estimate_bytes(spec, &facts).map_err(refused)?;
+    // The trainer keeps one encoded state, into which it copies each that is saved or sent.
+    let kept = traind_training::state_bytes(spec, &facts).map_err(refused)?;
+    let bytes = traind_training::memory_estimate_bytes(spec, &facts).map_err(refused)?.saturating_add(kept);
     match needs.memory_bytes_max {
         Some(bytes_max) if bytes > bytes_max => Err(PlanError::Memory { bytes, bytes_max }),
         _ => Ok(()),
@@ -181,4 +183,31 @@ fn genesis(spec_toml: &str, data: &DataSummary, initial: Option<&InitialState>) 
     hasher.update(&initial.map_or([0; 32], |initial| initial.digest.0));
     hasher.update(spec_toml.as_bytes());
     Chain(*hasher.finalize().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOB: &str = "name = \"a\"\nmodel = \"lenet\"\ndata = \"digits\"\nsteps = 10\n\
+                       [batch]\nmicro_batches = 4\nmicro_batch_size = 2\n";
+
+    #[test]
+    fn the_state_that_a_trainer_keeps_counts_as_memory_of_the_job() {
+        let spec = JobSpec::parse(JOB).unwrap();
+        let session = Session::start(&spec, "cpu").unwrap();
+        let working = traind_training::memory_estimate_bytes(&spec, session.data_facts()).unwrap();
+        let needed = working + session.state_bytes();
+        let check = |bytes_max: u64| {
+            let needs = JobNeeds {
+                device: "cpu".to_owned(),
+                memory_bytes_max: Some(bytes_max),
+                sets: SetPaths::new(),
+            };
+            check_job(JOB, &needs)
+        };
+        assert!(check(needed).is_ok());
+        let refused = check(needed - 1).unwrap_err();
+        assert!(refused.contains("memory"), "{refused}");
+    }
 }

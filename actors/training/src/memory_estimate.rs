@@ -24,7 +24,7 @@ pub fn state_bytes(spec: &JobSpec, data: &DataFacts) -> Result<u64, TrainingErro
 
 /// About how much memory a node needs for this job on such data, in bytes, beside the program itself: parameters, moments,
 /// gradients, contributions on their way, the data, and the activations of the largest batch that is computed at once. True to
-/// a factor of two; a state that is being saved or sent comes on top, with [`state_bytes`].
+/// a factor of two; an encoded state, for what is saved or sent, comes on top, with [`state_bytes`].
 ///
 /// # Errors
 /// As [`state_bytes`].
