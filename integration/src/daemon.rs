@@ -185,7 +185,7 @@ impl Daemon {
     /// # Errors
     /// When it does not end in time.
     pub async fn wait(mut self) -> anyhow::Result<(ExitStatus, DaemonOptions)> {
-        let options = self.restart_options();
+        let (options, log) = (self.restart_options(), self.log_path());
         // Waiting closes the standard input of the child, whose end would let the daemon stop at once.
         let stdin = self.child.stdin.take();
         let waiting = tokio::task::spawn_blocking(move || {
@@ -193,8 +193,10 @@ impl Daemon {
             drop(stdin);
             status
         });
-        let status =
-            tokio::time::timeout(PATIENCE, waiting).await.context("waiting for a daemon to stop")???;
+        let status = tokio::time::timeout(PATIENCE, waiting).await.with_context(|| {
+            let log = std::fs::read_to_string(log).unwrap_or_default();
+            format!("waiting for a daemon to stop; its log:\n{log}")
+        })???;
         Ok((status, options))
     }
 
