@@ -6,6 +6,7 @@ use traind_protocol::ids::Chain;
 use traind_protocol::numbers::Numbers as _;
 use traind_protocol::view::Origin;
 use traind_protocol::wire::control::{EvaluationTotals, ReportEvent, StepPoint};
+use traind_protocol::wire::state_sample::StateSample;
 
 use super::driver::{SessionDriver, SessionError};
 use super::trainer::{CapturePurpose, TrainerCommand};
@@ -38,12 +39,14 @@ impl SessionDriver {
         self.count(|work| work.steps_applied += 1);
         // Said when the machine applies, not when the trainer has: whoever takes this node out of a view must know the
         // last step that it can have begun.
-        self.report(ReportEvent::Applied { step, chain, point: self.point, work: self.work() });
+        let (point, sample, work) = (self.point, self.sample.take(), self.work());
+        self.report(ReportEvent::Applied { step, chain, point, sample, work });
     }
 
     /// The trainer is done with a step. The figures go out with the next report, or now if there is none to come.
-    pub(super) fn point_known(&mut self, point: StepPoint) {
+    pub(super) fn point_known(&mut self, point: StepPoint, sample: StateSample) {
         self.point = Some(point);
+        self.sample = Some(sample);
         if self.finished.is_some_and(|(step, _)| step == point.step)
             && let Some(report) = self.reports.complete(point)
         {

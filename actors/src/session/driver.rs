@@ -15,6 +15,7 @@ use traind_protocol::sync::{
 use traind_protocol::view::View;
 use traind_protocol::wire::control::{ReportEvent, StepPoint, WorkCounters};
 use traind_protocol::wire::data::DATA_PAYLOAD_BYTES_MAX;
+use traind_protocol::wire::state_sample::StateSample;
 
 use super::SharedWork;
 use super::halted_state::HaltedState;
@@ -98,6 +99,8 @@ pub(super) struct SessionDriver {
     pub(super) finished: Option<(u64, Chain)>,
     /// The latest step that the trainer has applied, in figures; the machine may be one step ahead.
     pub(super) point: Option<StepPoint>,
+    /// What that state looks like, until it is told.
+    pub(super) sample: Option<StateSample>,
     pub(super) halted: Option<HaltedState>,
     /// Chain of the state that the trainer has once it has worked off its commands.
     pub(super) chain: Chain,
@@ -139,6 +142,7 @@ impl SessionDriver {
             origin: None,
             finished: None,
             point: None,
+            sample: None,
             halted: None,
             chain: Chain::default(),
             refused: BTreeMap::new(),
@@ -237,8 +241,8 @@ impl SessionDriver {
                 self.report(ReportEvent::MicrobatchFailed { step, microbatch, samples, reason });
                 self.feed(SyncInput::ComputeFailed { step, base, microbatch })
             }
-            TrainerEvent::Applied(point) => {
-                self.point_known(point);
+            TrainerEvent::Applied { point, sample } => {
+                self.point_known(point, sample);
                 Ok(())
             }
             TrainerEvent::Captured { purpose, state, digest } => {

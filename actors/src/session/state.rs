@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 use traind_averaging::Grid;
 use traind_protocol::ids::Digest;
+use traind_protocol::wire::state_sample::{SamplePiece, StateSample};
 use traind_training::Session;
 
 use super::early_stopping::{EARLY_STOPPING_BYTES, EarlyStopping};
@@ -30,6 +31,14 @@ pub(super) struct StateParts<'a> {
     pub(super) grid: &'a [u8],
     /// Encoded training state.
     pub(super) training: &'a [u8],
+}
+
+/// The sample of the state whose turn it is. Block exponents need none: the chain of results decides them.
+#[must_use]
+pub(super) fn sample(session: &Session) -> StateSample {
+    let pieces = session.state_sample().into_iter();
+    let pieces = pieces.map(|piece| SamplePiece { tensor: piece.tensor, hash: piece.hash }).collect();
+    StateSample { step: session.step(), round_steps: session.sample_round_steps(), pieces }
 }
 
 /// Encodes the state that these hold.

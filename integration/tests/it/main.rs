@@ -4,6 +4,7 @@ mod bad_input;
 mod data;
 mod data_sets;
 mod digests;
+mod divergence;
 mod division;
 mod leaving;
 mod lifecycle;

@@ -110,7 +110,7 @@ impl JointWorld {
             }
             SyncOutput::Applied { step, chain, .. } => {
                 let (point, work) = (None, WorkCounters::default());
-                self.tell_fact(index, ReportEvent::Applied { step, chain, point, work });
+                self.tell_fact(index, ReportEvent::Applied { step, chain, point, sample: None, work });
                 if step % CHECKPOINT_EVERY == 0 {
                     self.write_checkpoint(index, None);
                 }

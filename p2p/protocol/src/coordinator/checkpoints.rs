@@ -19,6 +19,14 @@ pub(super) struct PendingCheckpoint {
     holders: BTreeSet<NodeId>,
 }
 
+impl PendingCheckpoint {
+    /// Whether anybody is left.
+    pub(super) fn lose_holder(&mut self, node: NodeId) -> bool {
+        self.holders.remove(&node);
+        !self.holders.is_empty()
+    }
+}
+
 impl JobReports {
     pub(super) fn checkpoint_written(
         &mut self,

@@ -69,6 +69,15 @@ pub const PROGRESS_INTERVAL_MS: u64 = 200;
 /// Steps remembered of each member: members are at most one step apart, reports of the quick ones a few more.
 pub const APPLIED_HISTORY_MAX: usize = 64;
 
+/// Steps of which samples of members' states are compared: members are at most one step apart, their reports a few more.
+pub const SAMPLED_STEPS_MAX: usize = 8;
+
+/// A node whose state has diverged for the second time stays outside for so long, ms; then twice as long each time.
+pub const DIVERGED_RETRY_MS: u64 = 60_000;
+
+/// It stays outside for so long at most, ms: an hour.
+pub const DIVERGED_RETRY_MS_MAX: u64 = 3_600_000;
+
 /// Chains of stable steps remembered, to compare checkpoints with: writing one may take so many steps.
 pub const STABLE_CHAINS_MAX: usize = 4096;
 

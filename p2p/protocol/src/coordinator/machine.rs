@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::data_checks::DataChecks;
+use super::divergence::Relapses;
 use super::input_output::{CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
 use super::liveness::{Liveness, Loss};
 use super::progress::ProgressState;
@@ -32,6 +33,7 @@ pub struct Coordinator {
     /// Reports on views that the ledger does not show yet, at most [`super::limits::REPORTS_EARLY_MAX`], the newest.
     pub(super) reports_early: VecDeque<(NodeId, Report)>,
     pub(super) admissions: Admissions,
+    pub(super) relapses: Relapses,
     /// What nodes found where the data of the jobs should be.
     pub(super) checks: DataChecks,
     /// Jobs that are about to leave the queue.
@@ -86,6 +88,7 @@ impl Coordinator {
             reports: None,
             reports_early: VecDeque::new(),
             admissions: Admissions::default(),
+            relapses: Relapses::new(),
             checks: DataChecks::default(),
             starts: Starts::default(),
             kept_out: Vec::new(),
@@ -168,6 +171,7 @@ impl Coordinator {
         self.reports = None;
         self.reports_early.clear();
         self.admissions = Admissions::default();
+        self.relapses.clear();
         self.checks = DataChecks::default();
         self.starts = Starts::default();
         self.kept_out.clear();

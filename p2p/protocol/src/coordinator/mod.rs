@@ -7,6 +7,7 @@
 
 mod checkpoints;
 mod data_checks;
+mod divergence;
 mod drain_state;
 mod drains;
 mod endings;

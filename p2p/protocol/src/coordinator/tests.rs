@@ -1,5 +1,6 @@
 mod checks;
 mod cluster;
+mod divergence;
 mod drains;
 mod founding;
 mod jobs;

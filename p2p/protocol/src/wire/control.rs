@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::state_sample::StateSample;
 use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, NodeId, SeatId};
 
 /// Longest encoded control message, bytes. The largest are the council's snapshots of the ledger; a ledger of 64
@@ -182,6 +183,8 @@ pub enum ReportEvent {
         chain: Chain,
         /// The latest step whose figures are known, this one or an earlier one: the trainer applies behind.
         point: Option<StepPoint>,
+        /// A sample of the latest state that is known.
+        sample: Option<StateSample>,
         /// What this process did for the job so far.
         work: WorkCounters,
     },

@@ -105,7 +105,10 @@ fn members_that_diverge_are_named_and_nothing_is_stable_any_more() {
     let mut cluster = Cluster::running(2, plan());
     cluster.apply_step(1, 1);
     let work = WorkCounters::default();
-    cluster.report(2, ReportEvent::Applied { step: 1, chain: chain(77), point: Some(point(1)), work });
+    cluster.report(
+        2,
+        ReportEvent::Applied { step: 1, chain: chain(77), point: Some(point(1)), sample: None, work },
+    );
     cluster.report(2, applied(1));
     cluster.pass_ms(PROGRESS_INTERVAL_MS);
     assert_eq!(cluster.coordinator.progress(job_id(1)).unwrap().stable_step, 0);
