@@ -192,6 +192,7 @@ fn checkpoint_rows(record: &JobRecord) -> Vec<CheckpointRow> {
         step: entry.step,
         digest: entry.digest.to_hex(),
         chain: entry.chain.to_hex(),
+        manifest: entry.manifest.to_hex(),
         bytes: entry.bytes,
         holders: refs(entry.holders.iter().copied()),
     };

@@ -49,6 +49,7 @@ pub(super) fn detail(detail: &CheckpointDetail) -> String {
         ("held by", format!("{}{held}", names(&row.holders))),
         ("digest", row.digest.clone()),
         ("chain", row.chain.clone()),
+        ("manifest", row.manifest.clone()),
     ])
 }
 
