@@ -195,6 +195,8 @@ fn checkpoint_rows(record: &JobRecord) -> Vec<CheckpointRow> {
         manifest: entry.manifest.to_hex(),
         bytes: entry.bytes,
         holders: refs(entry.holders.iter().copied()),
+        fetching: refs(entry.assigned.iter().copied()),
+        replicas: record.plan.checkpoint_replicas,
     };
     record.checkpoints.iter().map(row).collect()
 }

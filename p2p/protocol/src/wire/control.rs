@@ -106,6 +106,8 @@ pub struct Registration {
     pub device: String,
     /// Threads that it computes with.
     pub threads: u32,
+    /// What it fails together with, at most [`crate::ledger::limits::FAILURE_LABEL_BYTES_MAX`]; empty for nothing but itself.
+    pub failure_label: String,
     /// Version of its program, as `0.1.0`.
     pub version: String,
 }
