@@ -76,10 +76,9 @@ async fn run(inner: Arc<Inner>) {
         if let Some(verdict) = inner.parts.verdicts.next_for(&now.ledger) {
             inner.propose(LedgerCommand::RecordVerdict { verdict });
         }
-        match tokio::time::timeout(LOOK_INTERVAL, published.changed()).await {
+        if let Ok(Err(_closed)) = tokio::time::timeout(LOOK_INTERVAL, published.changed()).await {
             // The council has ended.
-            Ok(Err(_closed)) => return,
-            Ok(Ok(())) | Err(_) => {}
+            return;
         }
     }
 }
