@@ -28,11 +28,10 @@ impl SessionDriver {
         }
         let step = step + 1;
         tracing::debug!(step, computed = self.work().microbatches_computed, "step applied");
-        let every = self.plan.checkpoint_every;
         // The machine may have applied more than one step at once; only its last state can be the end.
         let numbers = self.machine.numbers();
         let is_early_end = numbers.has_ended() && self.machine.status().place.step == step;
-        if step == self.plan.sync.steps || is_early_end || (every > 0 && step.is_multiple_of(every)) {
+        if self.writing.is_writer(step, is_early_end) {
             let purpose = CapturePurpose::Checkpoint { step, chain };
             self.command(TrainerCommand::Capture { purpose });
         }

@@ -108,6 +108,22 @@ pub(crate) fn digest_of_encoded(state: &[u8]) -> Digest {
     Digest(*hasher.finalize().as_bytes())
 }
 
+/// The same of a state that comes in pieces, so that it need not be in memory as a whole.
+///
+/// # Errors
+/// The first of the pieces.
+pub(crate) fn digest_of_pieces<E>(pieces: impl Iterator<Item = Result<Vec<u8>, E>>) -> Result<Digest, E> {
+    let mut hasher = blake3::Hasher::new_derive_key(DIGEST_CONTEXT);
+    let mut magic_left = MAGIC.len();
+    for piece in pieces {
+        let piece = piece?;
+        let skipped = magic_left.min(piece.len());
+        magic_left -= skipped;
+        hasher.update(&piece[skipped..]);
+    }
+    Ok(Digest(*hasher.finalize().as_bytes()))
+}
+
 /// BLAKE3 over everything that decides the future.
 #[must_use]
 pub(super) fn digest(grid: &Grid, stopping: EarlyStopping, session: &Session) -> Digest {

@@ -9,6 +9,7 @@ mod division;
 mod leaving;
 mod lifecycle;
 mod queue;
+mod replicas;
 mod shell;
 mod text;
 mod verbs;

@@ -8,6 +8,7 @@ use super::input_output::{CoordinatorInput, CoordinatorOptions, CoordinatorOutpu
 use super::liveness::{Liveness, Loss};
 use super::progress::ProgressState;
 use super::proposals::{ProposalKey, Proposals};
+use super::replicas::Replicas;
 use super::reports::JobReports;
 use super::seats::SeatsSeen;
 use super::starts::Starts;
@@ -38,6 +39,8 @@ pub struct Coordinator {
     pub(super) checks: DataChecks,
     /// Jobs that are about to leave the queue.
     pub(super) starts: Starts,
+    /// Checkpoints that have too few holders.
+    pub(super) replicas: Replicas,
     /// Nodes that are here and may not take part in the running job, and why.
     pub(super) kept_out: Vec<(NodeId, String)>,
     /// The view of a job whose members with the state are all lost, and since when.
@@ -91,6 +94,7 @@ impl Coordinator {
             relapses: Relapses::new(),
             checks: DataChecks::default(),
             starts: Starts::default(),
+            replicas: Replicas::default(),
             kept_out: Vec::new(),
             lineage_lost: None,
             all_finished: None,
@@ -174,6 +178,7 @@ impl Coordinator {
         self.relapses.clear();
         self.checks = DataChecks::default();
         self.starts = Starts::default();
+        self.replicas = Replicas::default();
         self.kept_out.clear();
         self.lineage_lost = None;
         self.all_finished = None;
@@ -195,6 +200,7 @@ impl Coordinator {
         self.decide_seats(&mut pass);
         self.decide_refusals(&mut pass);
         self.decide_job(&mut pass);
+        self.decide_replicas(&mut pass);
         self.decide_progress(&mut pass);
         self.proposals.end_pass();
         if let Some(retry_at) = self.proposals.deadline() {

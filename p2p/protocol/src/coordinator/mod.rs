@@ -26,6 +26,7 @@ mod plan_view;
 mod progress;
 mod proposals;
 mod registrations;
+mod replicas;
 mod report_intake;
 mod reports;
 mod seats;

@@ -7,4 +7,5 @@ mod jobs;
 mod pauses;
 mod plans;
 mod random;
+mod replicas;
 mod views;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::state_sample::StateSample;
-use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, NodeId, SeatId};
+use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, ManifestId, NodeId, SeatId};
 
 /// Longest encoded control message, bytes. The largest are the council's snapshots of the ledger; a ledger of 64
 /// nodes, 1,000 jobs and their views stays below 8 MiB.
@@ -107,6 +107,8 @@ pub struct Registration {
     pub device: String,
     /// Threads that it computes with.
     pub threads: u32,
+    /// What it fails together with, at most [`crate::ledger::limits::FAILURE_LABEL_BYTES_MAX`]; empty for nothing but itself.
+    pub failure_label: String,
     /// Version of its program, as `0.1.0`.
     pub version: String,
 }
@@ -205,6 +207,8 @@ pub enum ReportEvent {
         chain: Chain,
         /// Digest of that state.
         digest: Digest,
+        /// Its manifest.
+        manifest: ManifestId,
         /// Length of the state, bytes.
         bytes: u64,
     },

@@ -91,9 +91,9 @@ fn what_a_diverged_node_wrote_is_no_checkpoint() {
     for step in 1..=10 {
         cluster.all_apply(step);
     }
-    let ReportEvent::CheckpointWritten { step, chain, .. } = written(10) else { return };
+    let ReportEvent::CheckpointWritten { step, chain, manifest, .. } = written(10) else { return };
     let wrong = crate::ledger::testing::digest(99);
-    cluster.report(2, ReportEvent::CheckpointWritten { step, chain, digest: wrong, bytes: 1000 });
+    cluster.report(2, ReportEvent::CheckpointWritten { step, chain, digest: wrong, bytes: 1000, manifest });
     for (number, hash) in [(1, 7), (2, 9), (3, 7)] {
         sampled(&mut cluster, number, 10, hash);
     }
