@@ -11,6 +11,7 @@ mod lifecycle;
 mod queue;
 mod replicas;
 mod shell;
+mod speeds;
 mod text;
 mod verbs;
 mod why;
