@@ -173,25 +173,26 @@ impl Coordinator {
         reasons
     }
 
-    /// In words who is slow, if a step takes clearly less time with less work for it.
+    /// In words who is slow or no longer so, if a step takes clearly less time with the work shared accordingly.
     fn rebalance(&self, pass: &mut Pass<'_>, facts: &mut ViewChangeFacts<'_>) -> Option<String> {
         let earliest = self.reports.as_ref()?.speeds.earliest()?;
-        let slowest = facts.levels.values().max().copied().filter(|slowest| *slowest > LEVEL_QUICK)?;
-        let slow = facts.levels.iter().filter(|(_, level)| **level == slowest);
-        let words = |(node, level): (&NodeId, &u32)| {
-            format!(
-                "{} takes {:.1} times as long as the quickest",
-                node.friendly_name(),
-                f64::from(*level) / f64::from(LEVEL_QUICK)
-            )
-        };
-        let why: Vec<String> = slow.map(words).collect();
+        let slowest = facts.levels.values().max().copied()?;
+        if pass.now < earliest {
+            pass.wake_at(earliest);
+            return None;
+        }
         let kept = plan_leases(facts)?;
         facts.may_rebalance = true;
         let moved = plan_leases(facts)?;
-        facts.may_rebalance = pass.now >= earliest && moved.2 != kept.2;
-        if pass.now < earliest && moved.2 != kept.2 {
-            pass.wake_at(earliest);
+        facts.may_rebalance = moved.2 != kept.2;
+        let slow = facts.levels.iter().filter(|(_, level)| **level == slowest && slowest > LEVEL_QUICK);
+        let words = |(node, level): (&NodeId, &u32)| {
+            let times = f64::from(*level) / f64::from(LEVEL_QUICK);
+            format!("{} takes {times:.1} times as long as the quickest", node.friendly_name())
+        };
+        let mut why: Vec<String> = slow.map(words).collect();
+        if why.is_empty() {
+            why.push("all are about as quick again".to_owned());
         }
         facts.may_rebalance.then(|| format!("{}: work moves", why.join(", ")))
     }
