@@ -73,12 +73,13 @@ impl Connection {
                 Ok(events) => self.pass_on(events).await,
                 Err(error) => self.refuse(error).await,
             },
-            Request::JobLogs { .. } | Request::JobMetrics { .. } | Request::Events { .. } => {
-                match backend.stream(request).await {
-                    Ok(items) => self.pass_on(items).await,
-                    Err(error) => self.refuse(error).await,
-                }
-            }
+            Request::JobLogs { .. }
+            | Request::JobMetrics { .. }
+            | Request::Events { .. }
+            | Request::StoreVerify => match backend.stream(request).await {
+                Ok(items) => self.pass_on(items).await,
+                Err(error) => self.refuse(error).await,
+            },
             Request::NodeDrainFollow { node } => self.follow_drain(backend, node).await,
             Request::NodeWait { live, timeout_ms } => {
                 let answer = tokio::select! {

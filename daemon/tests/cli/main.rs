@@ -9,5 +9,6 @@ mod jobs;
 mod protocol;
 mod refusals;
 mod snapshots;
+mod store;
 mod transfer;
 mod verbs;

@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use traind::control::api::{
-    ApiError, CheckpointExport, DataVerified, ExportedFile, FollowEvent, Request, Response, StreamItem,
-    Upload,
+    ApiError, CheckpointExport, DamagedFile, DataVerified, ExportedFile, FollowEvent, Request, Response,
+    StoreVerified, StreamItem, Upload,
 };
 use traind::control::{decode_line, encode_line};
 
@@ -112,6 +112,10 @@ fn request_number(request: &Request) -> usize {
         Request::DataShow { .. } => 27,
         Request::DataVerify { .. } => 28,
         Request::DataRemove { .. } => 29,
+        Request::StoreStatus => 30,
+        Request::StoreVerify => 31,
+        Request::StoreCollect { .. } => 32,
+        Request::StoreRebuildIndex => 33,
     }
 }
 
@@ -157,8 +161,12 @@ fn every_request() {
         Request::DataShow { name: "rows".into() },
         Request::DataVerify { name: "rows".into() },
         Request::DataRemove { name: "rows".into() },
+        Request::StoreStatus,
+        Request::StoreVerify,
+        Request::StoreCollect { dry_run: true },
+        Request::StoreRebuildIndex,
     ];
-    complete(requests.iter().map(request_number).collect(), 30);
+    complete(requests.iter().map(request_number).collect(), 34);
     same_lines("requests.jsonl", &requests);
 }
 
@@ -189,6 +197,9 @@ fn response_number(response: &Response) -> usize {
         Response::DataDetail(_) => 21,
         Response::DataVerified(_) => 22,
         Response::DataRemoved { .. } => 23,
+        Response::StoreStatus(_) => 24,
+        Response::StoreCollected(_) => 25,
+        Response::StoreIndexRebuilt { .. } => 26,
     }
 }
 
@@ -242,8 +253,11 @@ fn every_answer() {
         Response::DataDetail(data::data_detail()),
         Response::DataVerified(DataVerified { name: "rows".into(), chunks: 2, damaged: vec!["c4".into()] }),
         Response::DataRemoved { name: "rows".into() },
+        Response::StoreStatus(data::store_report()),
+        Response::StoreCollected(data::collected(true)),
+        Response::StoreIndexRebuilt { manifests: 4 },
     ];
-    complete(responses.iter().map(response_number).collect(), 24);
+    complete(responses.iter().map(response_number).collect(), 27);
     same_lines("answers.jsonl", &responses);
 }
 
@@ -266,6 +280,8 @@ fn item_number(item: &StreamItem) -> usize {
         StreamItem::NodeDetail(_) => 3,
         StreamItem::Skipped { .. } => 4,
         StreamItem::StreamEnd => 5,
+        StreamItem::StoreProgress(_) => 6,
+        StreamItem::StoreVerified(_) => 7,
     }
 }
 
@@ -282,7 +298,14 @@ fn every_event_and_line() {
     items.extend(data::swarm_events());
     items.push(StreamItem::NodeDetail(Box::new(data::node_detail(data::nodes(2).remove(0)))));
     items.push(StreamItem::StreamEnd);
-    complete(items.iter().map(item_number).collect(), 6);
+    items.extend(data::store_lines());
+    let objects = vec![DamagedFile {
+        file: "/srv/traind/chunks/ab".into(),
+        damage: "it is missing".into(),
+        manifests: vec!["cd".into()],
+    }];
+    items.push(StreamItem::StoreVerified(StoreVerified { chunks: 2, bytes: 9, damaged: 1, objects }));
+    complete(items.iter().map(item_number).collect(), 8);
     same_lines("stream.jsonl", &items);
 }
 
@@ -314,6 +337,10 @@ fn every_table() {
         ("checkpoint-show", &["checkpoint", "show", "digits"]),
         ("data-ls", &["data", "ls"]),
         ("data-show", &["data", "show", "rows"]),
+        ("store-status", &["store", "status"]),
+        ("store-verify", &["store", "verify"]),
+        ("store-gc", &["store", "gc", "--dry-run"]),
+        ("store-rebuild-index", &["store", "rebuild-index"]),
         ("events", &["events"]),
         ("config-show", &["config", "show"]),
         ("config-show-origin", &["config", "show", "--origin"]),

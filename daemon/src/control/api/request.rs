@@ -171,6 +171,19 @@ pub enum Request {
         /// Its name.
         name: String,
     },
+    /// What the node of the daemon keeps on its disk.
+    StoreStatus,
+    /// Reads every byte of it: [`StreamItem::StoreProgress`](super::StreamItem::StoreProgress) now and then, and
+    /// [`StreamItem::StoreVerified`](super::StreamItem::StoreVerified).
+    StoreVerify,
+    /// Removes chunks that nothing names.
+    StoreCollect {
+        /// Whether it is only looked.
+        #[serde(default, skip_serializing_if = "is_false")]
+        dry_run: bool,
+    },
+    /// Makes the index of the chunks anew from the manifests.
+    StoreRebuildIndex,
     /// The daemon's settings with their origins.
     ConfigShow,
     /// Versions of the daemon and of all nodes.

@@ -7,7 +7,7 @@ use super::Request;
 use super::{
     ApiError, CheckpointDetail, CheckpointExport, CheckpointRow, ConfigEntry, DataDetail, DataRow,
     DataVerified, JobDetail, JobPlanned, JobRow, JobSamples, JobWhy, NodeDetail, NodeRef, NodeRow, Status,
-    VersionInfo,
+    StoreCollected, StoreReport, VersionInfo,
 };
 
 /// The answers.
@@ -88,6 +88,15 @@ pub enum Response {
     DataRemoved {
         /// Its name.
         name: String,
+    },
+    /// To [`Request::StoreStatus`].
+    StoreStatus(StoreReport),
+    /// To [`Request::StoreCollect`].
+    StoreCollected(StoreCollected),
+    /// To [`Request::StoreRebuildIndex`].
+    StoreIndexRebuilt {
+        /// Manifests that it was made from.
+        manifests: u64,
     },
     /// To [`Request::ConfigShow`].
     Config {

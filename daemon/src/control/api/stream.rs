@@ -7,6 +7,7 @@ use super::event::FollowEvent;
 use super::log::LogLine;
 use super::metric::MetricPoint;
 use super::node::NodeDetail;
+use super::store::{StoreProgress, StoreVerified};
 use super::swarm_event::EventLine;
 
 /// A line of a stream.
@@ -16,7 +17,8 @@ pub trait StreamLine: Serialize + DeserializeOwned + Send + 'static {
 }
 
 /// What answers [`JobLogs`](super::Request::JobLogs), [`JobMetrics`](super::Request::JobMetrics),
-/// [`Events`](super::Request::Events) and [`NodeDrainFollow`](super::Request::NodeDrainFollow).
+/// [`Events`](super::Request::Events), [`NodeDrainFollow`](super::Request::NodeDrainFollow) and
+/// [`StoreVerify`](super::Request::StoreVerify).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
 pub enum StreamItem {
@@ -28,6 +30,10 @@ pub enum StreamItem {
     EventLine(EventLine),
     /// How far a drain is.
     NodeDetail(Box<NodeDetail>),
+    /// How far a look at every byte is.
+    StoreProgress(StoreProgress),
+    /// What it found.
+    StoreVerified(StoreVerified),
     /// Lines were left out, since the reader was too slow.
     Skipped {
         /// How many.

@@ -6,6 +6,7 @@ mod lifecycle;
 mod propose;
 mod samples;
 mod status;
+mod store;
 mod streams;
 mod submit;
 
@@ -165,6 +166,9 @@ impl Backend {
             Request::DataShow { name } => self.data_show(name).await,
             Request::DataVerify { name } => self.data_verify(name).await,
             Request::DataRemove { name } => self.data_remove(name).await,
+            Request::StoreStatus => self.store_status().await,
+            Request::StoreCollect { dry_run } => self.store_collect(dry_run).await,
+            Request::StoreRebuildIndex => self.store_rebuild_index().await,
             Request::ConfigShow => Ok(Response::Config { entries: self.settings() }),
             Request::Version => Ok(Response::Version(self.versions(&published))),
             _ => Err(ApiError::bad_request("this request is answered by a stream")),

@@ -42,6 +42,7 @@ impl Backend {
                 let job = find(&self.published(), &job)?;
                 tokio::spawn(self.clone().metrics(job, since_step.unwrap_or(0), follow, items));
             }
+            Request::StoreVerify => return Ok(self.store_verify()),
             _ => return Err(ApiError::bad_request("this request is not answered by a stream")),
         }
         Ok(receiver)

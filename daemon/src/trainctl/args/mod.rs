@@ -5,6 +5,7 @@ mod data;
 mod duration;
 mod generate;
 mod job;
+mod store;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub(super) use data::DataVerb;
 use duration::parse_duration;
 pub(super) use generate::GenerateArguments;
 pub(super) use job::{JobVerb, MetricsFormat};
+pub(super) use store::{StoreArguments, StoreVerb};
 
 /// Above the options that every verb takes.
 const EVERYWHERE: &str = "Options of every verb";
@@ -170,6 +172,8 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: DataVerb,
     },
+    /// Chunks on a node's disk
+    Store(StoreArguments),
     /// Let a node take no more work and hand over what it has; waits until it is drained
     #[command(
         after_help = "Ctrl-C ends the waiting, not the drain.\n\nExamples:\n  trainctl drain --self --reason \"new fan\"\n  \
@@ -254,7 +258,7 @@ mod tests {
         root.build();
         let mut verbs = Vec::new();
         leaves(&root, &mut verbs);
-        assert_eq!(verbs.len(), 33);
+        assert_eq!(verbs.len(), 37);
         for verb in verbs {
             let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Example"), "{} has no example", verb.get_name());

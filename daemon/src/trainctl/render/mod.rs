@@ -9,6 +9,7 @@ mod job;
 mod node;
 mod samples;
 mod status;
+mod store;
 mod stream;
 mod table;
 mod units;
@@ -66,6 +67,11 @@ pub(super) fn response(answer: &Response, is_wide: bool) -> String {
         Response::DataVerified(verified) => data::verified(verified),
         Response::DataRemoved { name } => format!("removed {name}\n"),
         Response::Left { node } => format!("{} has left; its daemon stops\n", node.name),
+        Response::StoreStatus(report) => store::report(report),
+        Response::StoreCollected(collected) => store::collected(collected),
+        Response::StoreIndexRebuilt { manifests } => {
+            format!("made the index anew from {manifests} manifests\n")
+        }
         Response::Config { entries } => config::config(entries, is_wide),
         Response::Version(info) => version::version(env!("CARGO_PKG_VERSION"), Some(info), is_wide),
         Response::Error(error) => format!("{error}\n"),

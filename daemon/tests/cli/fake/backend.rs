@@ -92,6 +92,7 @@ impl ControlBackend for FakeBackend {
                 }
                 Request::Events { follow, tail: Some(0) } => (Vec::new(), follow),
                 Request::Events { follow, .. } => (data::swarm_events(), follow),
+                Request::StoreVerify => (data::store_lines(), false),
                 other => return Err(ApiError::bad_request(format!("{other:?}"))),
             };
             for item in items {
@@ -176,6 +177,9 @@ impl FakeBackend {
             | Request::DataShow { .. }
             | Request::DataVerify { .. }
             | Request::DataRemove { .. } => of_data_sets(request)?,
+            Request::StoreStatus => Response::StoreStatus(data::store_report()),
+            Request::StoreCollect { dry_run } => Response::StoreCollected(data::collected(dry_run)),
+            Request::StoreRebuildIndex => Response::StoreIndexRebuilt { manifests: 4 },
             Request::ConfigShow => Response::Config { entries: data::config() },
             Request::Version => Response::Version(data::version()),
             Request::JobSubmit { .. }
@@ -184,6 +188,7 @@ impl FakeBackend {
             | Request::JobMetrics { .. }
             | Request::CheckpointExport { .. }
             | Request::Events { .. }
+            | Request::StoreVerify
             | Request::NodeDrainFollow { .. }
             | Request::NodeWait { .. } => unreachable!("the server answers these otherwise"),
         })

@@ -10,7 +10,7 @@ use traind::control::api::{
     WorkRow,
 };
 
-pub(crate) use super::sets::{data_detail, data_set};
+pub(crate) use super::sets::{collected, data_detail, data_set, store_lines, store_report};
 
 pub(crate) const FINISHED: &str = "0a11223344556677";
 pub(crate) const FAILED: &str = "0b11223344556677";
