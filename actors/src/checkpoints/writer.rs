@@ -48,7 +48,7 @@ fn write(store: &Store, message: WriteCheckpoint) {
     }
 }
 
-fn keep(store: &Store, message: &KeepCheckpoints) {
+pub(super) fn keep(store: &Store, message: &KeepCheckpoints) {
     let Some(newest) = message.steps.last() else { return };
     let kept = store.list_checkpoints(Some(message.job)).and_then(|records| {
         // Newer than the ledger's newest: written here, not yet known to be stable.

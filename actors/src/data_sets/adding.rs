@@ -14,7 +14,7 @@ use crate::session::chain_of;
 /// How the files of a new data set are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SetForm {
-    /// `idx`, `csv` or `files`; by the path if absent.
+    /// `idx`, `csv`, `model` or `files`; by the path if absent.
     pub kind: Option<String>,
     /// Which column of a table is the class.
     pub label: Option<String>,
@@ -78,6 +78,10 @@ fn check(kind: &str, path: &Path, form: &SetForm) -> Result<(u64, u64), DataSetE
     let mut data = format!("[data]\nkind = {kind:?}\npath = \"/\"\n");
     match kind {
         "files" => return Ok((0, 0)),
+        "model" => {
+            let verified = traind_training::verify_model(path);
+            return verified.map(|()| (0, 0)).map_err(|error| refused(chain_of(&error)));
+        }
         "csv" => {
             data += &format!("header = {}\n", form.header);
             if let Some(label) = &form.label {

@@ -31,7 +31,8 @@ impl SessionDriver {
         // The machine may have applied more than one step at once; only its last state can be the end.
         let numbers = self.machine.numbers();
         let is_early_end = numbers.has_ended() && self.machine.status().place.step == step;
-        if step == self.plan.sync.steps || is_early_end || (every > 0 && step.is_multiple_of(every)) {
+        let is_due = self.saves.contains(&step) || (every > 0 && step.is_multiple_of(every));
+        if step == self.plan.sync.steps || is_early_end || is_due {
             let purpose = CapturePurpose::Checkpoint { step, chain };
             self.command(TrainerCommand::Capture { purpose });
         }
@@ -39,6 +40,16 @@ impl SessionDriver {
         // Said when the machine applies, not when the trainer has: whoever takes this node out of a view must know the
         // last step that it can have begun.
         self.report(ReportEvent::Applied { step, chain, point: self.point, work: self.work() });
+    }
+
+    /// It is time for a checkpoint after each of `steps`.
+    pub(super) fn save_after(&mut self, steps: Vec<u64>) {
+        let here = self.machine.status().place.step;
+        if let Some(late) = steps.iter().find(|step| !self.saves.contains(step) && **step <= here) {
+            // Others were in time, or the coordinator sees that nobody was.
+            tracing::debug!(step = late, here, "heard too late that a checkpoint is due");
+        }
+        self.saves = steps;
     }
 
     /// The trainer is done with a step. The figures go out with the next report, or now if there is none to come.

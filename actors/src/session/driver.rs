@@ -99,6 +99,8 @@ pub(super) struct SessionDriver {
     /// The latest step that the trainer has applied, in figures; the machine may be one step ahead.
     pub(super) point: Option<StepPoint>,
     pub(super) halted: Option<HaltedState>,
+    /// Steps after which the state is saved because it is time; no more than the ledger has of them.
+    pub(super) saves: Vec<u64>,
     /// Chain of the state that the trainer has once it has worked off its commands.
     pub(super) chain: Chain,
     pub(super) refused: BTreeMap<&'static str, u64>,
@@ -140,6 +142,7 @@ impl SessionDriver {
             finished: None,
             point: None,
             halted: None,
+            saves: Vec::new(),
             chain: Chain::default(),
             refused: BTreeMap::new(),
         }
@@ -203,6 +206,10 @@ impl SessionDriver {
             SessionInput::CheckpointWritten { step, chain, digest, bytes } => {
                 self.halt_written(step);
                 self.report(ReportEvent::CheckpointWritten { step, chain, digest, bytes });
+                Ok(())
+            }
+            SessionInput::SaveAfter(steps) => {
+                self.save_after(steps);
                 Ok(())
             }
             SessionInput::Describe(reply) => {

@@ -99,6 +99,22 @@ pub(crate) fn digest_of_encoded(state: &[u8]) -> Digest {
     Digest(*hasher.finalize().as_bytes())
 }
 
+/// [`digest_of_encoded`] of a state that comes in pieces.
+///
+/// # Errors
+/// The first that a piece has.
+pub fn digest_of_pieces<E>(pieces: impl IntoIterator<Item = Result<Vec<u8>, E>>) -> Result<Digest, E> {
+    let mut hasher = blake3::Hasher::new_derive_key(DIGEST_CONTEXT);
+    let mut magic = MAGIC.len();
+    for piece in pieces {
+        let piece = piece?;
+        let skipped = magic.min(piece.len());
+        magic -= skipped;
+        hasher.update(&piece[skipped..]);
+    }
+    Ok(Digest(*hasher.finalize().as_bytes()))
+}
+
 /// BLAKE3 over everything that decides the future.
 #[must_use]
 pub(super) fn digest(grid: &Grid, stopping: EarlyStopping, session: &Session) -> Digest {

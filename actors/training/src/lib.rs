@@ -47,11 +47,11 @@ pub use parameter_layout::{ParameterLayout, ParameterPlace};
 pub use portable::{
     BorderConfig, CONFIG_FILE, ExportFacts, ExportedModel, MODEL_FILE, ModelConfig, ModelSnapshot,
     PortableError, ProvenanceConfig, TOKENIZER_FILE, TensorProblem, export_model, export_state,
-    import_parameters, initial_state, model_from_directory, refuse_pickle,
+    import_parameters, initial_state, model_from_directory, refuse_pickle, verify_model,
 };
 pub use session::{AppliedUpdate, MicrobatchOutcome, Session};
 pub use spec::{
-    BatchSpec, CheckpointSpec, CsvSpec, DataSpec, DecaySpec, EmaSpec, EvaluationSpec, Gpt2Activation,
+    BatchSpec, BestMetric, CheckpointSpec, CsvSpec, DataSpec, DecaySpec, EmaSpec, EvaluationSpec, Gpt2Activation,
     Gpt2Spec, JobSpec, LabelColumn, LayerSpec, LlamaSpec, ModelSpec, NodesSpec, OptimiserSpec, PrecisionSpec,
     Problem, ScheduleSpec, SequentialSpec, SpecError, TextKind, TextSpec,
 };

@@ -22,7 +22,10 @@ mod version;
 mod view;
 mod why;
 
-pub use checkpoint::{CheckpointDetail, CheckpointExport, CheckpointRow, ExportedFile};
+pub use checkpoint::{
+    CheckpointDetail, CheckpointExport, CheckpointImported, CheckpointRow, CheckpointVerified, CheckpointsPruned,
+    ExportedFile, KeptReason,
+};
 pub use config::ConfigEntry;
 pub use data::{DataDetail, DataFile, DataRow, DataVerified};
 pub use drain::{Drain, KeptOut};

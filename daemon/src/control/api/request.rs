@@ -24,6 +24,9 @@ pub enum Request {
         /// The model to start from; its bytes follow the request on the connection.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<Upload>,
+        /// The imported model to start from, by name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from_imported: Option<String>,
         /// Whether the job is only checked: answered by [`Response::JobPlanned`](super::Response::JobPlanned).
         #[serde(default, skip_serializing_if = "is_false")]
         dry_run: bool,
@@ -103,6 +106,52 @@ pub enum Request {
         job: String,
         /// Steps applied; the newest if absent.
         step: Option<u64>,
+    },
+    /// Reads every byte of a checkpoint on the daemon's node:
+    /// [`StreamItem::StoreProgress`](super::StreamItem::StoreProgress) now and then, and
+    /// [`StreamItem::CheckpointVerified`](super::StreamItem::CheckpointVerified).
+    CheckpointVerify {
+        /// The job.
+        job: String,
+        /// Steps applied; the newest if absent.
+        step: Option<u64>,
+    },
+    /// Keeps a checkpoint until it is unpinned, or no longer for that reason.
+    CheckpointPin {
+        /// The job.
+        job: String,
+        /// Steps applied; the newest if absent.
+        step: Option<u64>,
+        /// Whether it is to be pinned.
+        pinned: bool,
+    },
+    /// Forgets checkpoints that nothing keeps.
+    CheckpointPrune {
+        /// The job.
+        job: String,
+        /// How many of the newest to keep; as many as the job says if absent.
+        keep: Option<u32>,
+        /// Whether it is only looked.
+        #[serde(default, skip_serializing_if = "is_false")]
+        dry_run: bool,
+    },
+    /// Takes a job that is paused or has ended back to one of its checkpoints.
+    CheckpointRollback {
+        /// The job.
+        job: String,
+        /// Steps applied; 0 is its beginning.
+        step: u64,
+    },
+    /// Takes in a checkpoint of the daemon's machine: a manifest of another data directory, or an exported model.
+    CheckpointImport {
+        /// A file that ends in `.manifest`, a `model.safetensors`, or a directory with one; absolute.
+        path: String,
+        /// Of a manifest: the folder of its chunks; `../chunks` beside it if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chunks: Option<String>,
+        /// Of a model: what it is called.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
     },
     /// Everything about one node, named by its id, a unique prefix of it, or its name.
     NodeShow {
@@ -203,7 +252,7 @@ impl Request {
     /// Submits a job that starts from fresh parameters.
     #[must_use]
     pub fn job_submit(spec_toml: impl Into<String>) -> Self {
-        Self::JobSubmit { spec_toml: spec_toml.into(), from: None, dry_run: false }
+        Self::JobSubmit { spec_toml: spec_toml.into(), from: None, from_imported: None, dry_run: false }
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint::CheckpointVerified;
 use super::event::FollowEvent;
 use super::log::LogLine;
 use super::metric::MetricPoint;
@@ -18,7 +19,7 @@ pub trait StreamLine: Serialize + DeserializeOwned + Send + 'static {
 
 /// What answers [`JobLogs`](super::Request::JobLogs), [`JobMetrics`](super::Request::JobMetrics),
 /// [`Events`](super::Request::Events), [`NodeDrainFollow`](super::Request::NodeDrainFollow) and
-/// [`StoreVerify`](super::Request::StoreVerify).
+/// [`StoreVerify`](super::Request::StoreVerify) and [`CheckpointVerify`](super::Request::CheckpointVerify).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
 pub enum StreamItem {
@@ -34,6 +35,8 @@ pub enum StreamItem {
     StoreProgress(StoreProgress),
     /// What it found.
     StoreVerified(StoreVerified),
+    /// What it found of a checkpoint.
+    CheckpointVerified(CheckpointVerified),
     /// Lines were left out, since the reader was too slow.
     Skipped {
         /// How many.

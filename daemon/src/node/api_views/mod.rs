@@ -1,5 +1,6 @@
 //! Pure renderings of the ledger for the control socket.
 
+mod checkpoints;
 mod follow;
 mod job;
 mod nodes;
@@ -18,7 +19,8 @@ use crate::control::api::{
 };
 
 pub(super) use follow::{ended, progress, view_changed};
-pub(super) use job::{checkpoint, checkpoints, job_detail};
+pub(super) use checkpoints::{checkpoint, checkpoints, checkpoints_kept};
+pub(super) use job::job_detail;
 pub(super) use nodes::{NetworkFacts, node_detail, nodes};
 pub(super) use why::job_why;
 

@@ -1,7 +1,9 @@
 //! Answers the control socket from the ledger, the progress and the session.
 
+mod checkpoints;
 mod data;
 mod export;
+mod import;
 mod lifecycle;
 mod propose;
 mod samples;
@@ -158,6 +160,18 @@ impl Backend {
                     ApiError::no_such_object("the job has no such checkpoint")
                         .next(format!("trainctl checkpoint ls {job}"))
                 })
+            }
+            Request::CheckpointPin { job, step, pinned } => {
+                self.checkpoint_pin(find(&published, &job)?, step, pinned).await
+            }
+            Request::CheckpointPrune { job, keep, dry_run } => {
+                self.checkpoint_prune(find(&published, &job)?, keep, dry_run).await
+            }
+            Request::CheckpointRollback { job, step } => {
+                self.roll_back(find(&published, &job)?, step).await
+            }
+            Request::CheckpointImport { path, chunks, name } => {
+                self.checkpoint_import(path, chunks, name).await
             }
             Request::DataList => Ok(self.data_list()),
             Request::DataAdd { name, path, set_kind, label, header } => {

@@ -1,5 +1,6 @@
 //! The command line of `trainctl`.
 
+mod checkpoint;
 mod cluster;
 mod data;
 mod duration;
@@ -13,7 +14,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub(super) use cluster::{CheckpointVerb, ConfigVerb, DrainArguments, NodeVerb};
+pub(super) use checkpoint::{CheckpointName, CheckpointVerb};
+pub(super) use cluster::{ConfigVerb, DrainArguments, NodeVerb};
 pub(super) use data::DataVerb;
 use duration::parse_duration;
 pub(super) use generate::GenerateArguments;
@@ -258,7 +260,7 @@ mod tests {
         root.build();
         let mut verbs = Vec::new();
         leaves(&root, &mut verbs);
-        assert_eq!(verbs.len(), 37);
+        assert_eq!(verbs.len(), 43);
         for verb in verbs {
             let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Example"), "{} has no example", verb.get_name());

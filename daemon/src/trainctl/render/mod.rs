@@ -56,6 +56,12 @@ pub(super) fn response(answer: &Response, is_wide: bool) -> String {
         Response::CheckpointList { checkpoints } => checkpoint::checkpoints(checkpoints, is_wide),
         Response::CheckpointDetail(detail) => checkpoint::detail(detail),
         Response::CheckpointExport(export) => format!("{} files follow\n", export.files.len()),
+        Response::CheckpointPinned(row) => checkpoint::pinned(row),
+        Response::CheckpointsPruned(pruned) => checkpoint::pruned(pruned),
+        Response::CheckpointImported(imported) => checkpoint::imported(imported),
+        Response::JobRolledBack { job, from_step, step } => {
+            format!("took {job} back from step {from_step} to step {step}; it is paused\n")
+        }
         Response::DataList { data } => data::sets(data, is_wide),
         Response::DataAdded(row) => format!(
             "added {} ({}): jobs use it as path = \"set:{}\"\n",

@@ -2,7 +2,7 @@
 
 use super::facts;
 use super::units::bytes;
-use crate::control::api::{StoreCollected, StoreProgress, StoreReport, StoreVerified};
+use crate::control::api::{DamagedFile, StoreCollected, StoreProgress, StoreReport, StoreVerified};
 
 /// `trainctl store status`.
 pub(super) fn report(report: &StoreReport) -> String {
@@ -40,11 +40,16 @@ pub(super) fn progress(progress: &StoreProgress) -> String {
 
 /// `trainctl store verify`.
 pub(super) fn verified(verified: &StoreVerified) -> String {
-    let StoreVerified { chunks, bytes: read, damaged, objects } = verified;
+    let StoreVerified { chunks, bytes: read, damaged, objects: objects_named } = verified;
     if *damaged == 0 {
         return format!("the store is whole: {chunks} chunks read, {}\n", bytes(*read));
     }
-    let mut text = format!("the store is damaged: {damaged} objects, {chunks} chunks read\n");
+    format!("the store is damaged: {damaged} objects, {chunks} chunks read\n") + &objects(objects_named, *damaged)
+}
+
+/// Damaged objects, a line each.
+pub(super) fn objects(objects: &[DamagedFile], damaged: u64) -> String {
+    let mut text = String::new();
     for object in objects {
         text.push_str(&format!("  {}: {}", object.file, object.damage));
         if !object.manifests.is_empty() {

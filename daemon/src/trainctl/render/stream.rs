@@ -2,7 +2,7 @@
 
 use super::node::drained;
 use super::units::percent;
-use super::{printable, store};
+use super::{checkpoint, printable, store};
 use crate::control::api::{EventLine, LogLevel, LogLine, MetricPoint, StreamItem};
 
 /// Above the lines of `job metrics`.
@@ -22,6 +22,7 @@ pub(in super::super) fn stream_line(item: &StreamItem) -> String {
         StreamItem::NodeDetail(detail) => drained(detail),
         StreamItem::StoreProgress(progress) => store::progress(progress),
         StreamItem::StoreVerified(verified) => store::verified(verified),
+        StreamItem::CheckpointVerified(verified) => checkpoint::verified(verified),
         StreamItem::Skipped { .. } | StreamItem::StreamEnd => String::new(),
     }
 }
@@ -34,6 +35,9 @@ pub(in super::super) fn stream_name(item: &StreamItem) -> String {
         StreamItem::EventLine(line) => format!("{}\n", line.event.words().replace(' ', "_")),
         StreamItem::NodeDetail(detail) => format!("{}\n", detail.row.name),
         StreamItem::StoreVerified(verified) => {
+            verified.objects.iter().map(|object| format!("{}\n", object.file)).collect()
+        }
+        StreamItem::CheckpointVerified(verified) => {
             verified.objects.iter().map(|object| format!("{}\n", object.file)).collect()
         }
         StreamItem::StoreProgress(_) => String::new(),

@@ -35,7 +35,7 @@ async fn patient(socket: &Path, request: &Request, output: &Output) -> Result<u8
 }
 
 /// The path that the daemon is told: it has another working directory.
-fn absolute(path: &Path) -> Result<String, Failure> {
+pub(super) fn absolute(path: &Path) -> Result<String, Failure> {
     let refuse = |cause: String| {
         Failure::new(exit_code::USAGE, format!("the path {} cannot be told", path.display())).because(cause)
     };

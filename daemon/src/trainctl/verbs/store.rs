@@ -84,6 +84,7 @@ fn show(found: &StreamItem, output: &Output) -> Result<bool, Failure> {
     }
     Ok(match found {
         StreamItem::StoreVerified(verified) => verified.damaged == 0,
+        StreamItem::CheckpointVerified(verified) => verified.is_whole(),
         _ => false,
     })
 }

@@ -73,10 +73,7 @@ impl Coordinator {
     ) {
         let Some(reports) = &mut self.reports else { return };
         let is_known = |state: &(u64, Chain, Digest), pending: &PendingCheckpoint| {
-            let keep = job.plan.checkpoint_keep as usize;
-            let outdated = state.0 > 0
-                && job.checkpoints.len() >= keep
-                && job.checkpoints.first().is_some_and(|oldest| state.0 < oldest.step);
+            let outdated = state.0 > 0 && !pass.ledger.would_keep(job, state.0);
             outdated
                 || job.origins().any(|entry| {
                     (entry.step, entry.chain, entry.digest) == *state

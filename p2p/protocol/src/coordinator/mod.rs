@@ -27,6 +27,7 @@ mod proposals;
 mod registrations;
 mod report_intake;
 mod reports;
+mod saves;
 mod seats;
 mod starts;
 mod views;
