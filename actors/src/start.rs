@@ -45,6 +45,8 @@ pub struct Parts {
     pub store: Arc<Store>,
     /// Bytes that a job may take on this node; `None` is no limit.
     pub memory_bytes_max: Option<u64>,
+    /// Bytes of the disk that data sets may take; `None` is no limit.
+    pub data_set_bytes_max: Option<u64>,
     /// Least time that a micro-batch takes on this node; zero is no rest.
     pub microbatch_time_min: Duration,
     /// How the daemon learns that it cannot go on.
@@ -169,6 +171,7 @@ fn start_transfers(
     let data_sets = DataSets::new(DataSetParts {
         node: parts.me.node,
         folder: folder_of(parts.store.path()),
+        bytes_max: parts.data_set_bytes_max,
         chunks: Arc::clone(chunks),
         transfers: transfers.clone(),
         published: view.published.clone(),

@@ -203,9 +203,9 @@ impl SessionDriver {
                 self.repeat_reports();
                 Ok(())
             }
-            SessionInput::CheckpointWritten { step, chain, digest, bytes } => {
+            SessionInput::CheckpointWritten { step, chain, digest, manifest, bytes } => {
                 self.halt_written(step);
-                self.report(ReportEvent::CheckpointWritten { step, chain, digest, bytes });
+                self.report(ReportEvent::CheckpointWritten { step, chain, digest, manifest, bytes });
                 Ok(())
             }
             SessionInput::SaveAfter(steps) => {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use traind_protocol::ids::{Chain, Digest, JobId, NodeId};
+use traind_protocol::ids::{Chain, Digest, JobId, ManifestId, NodeId};
 use traind_protocol::sync::SyncStatus;
 use traind_protocol::view::View;
 use traind_protocol::wire::control::WorkCounters;
@@ -35,6 +35,8 @@ pub enum SessionInput {
         chain: Chain,
         /// Its digest.
         digest: Digest,
+        /// Its manifest.
+        manifest: ManifestId,
         /// Length of the state.
         bytes: u64,
     },

@@ -33,7 +33,8 @@ mod threads;
 mod training_error;
 
 pub use data::{
-    DataError, DataSet, DataSummary, Normalisation, TextError, Tokenizer, check_data, set_tokenizer_cache,
+    DataError, DataSet, DataSummary, Normalisation, TextError, Tokenizer, check_data, check_documents,
+    set_tokenizer_cache,
 };
 pub use data_facts::DataFacts;
 pub use device::{check_device, device_count};
@@ -51,9 +52,9 @@ pub use portable::{
 };
 pub use session::{AppliedUpdate, MicrobatchOutcome, Session};
 pub use spec::{
-    BatchSpec, BestMetric, CheckpointSpec, CsvSpec, DataSpec, DecaySpec, EmaSpec, EvaluationSpec, Gpt2Activation,
-    Gpt2Spec, JobSpec, LabelColumn, LayerSpec, LlamaSpec, ModelSpec, NodesSpec, OptimiserSpec, PrecisionSpec,
-    Problem, ScheduleSpec, SequentialSpec, SpecError, TextKind, TextSpec,
+    BatchSpec, BestMetric, CheckpointSpec, CsvSpec, DataSpec, DecaySpec, EmaSpec, EvaluationSpec,
+    Gpt2Activation, Gpt2Spec, JobSpec, LabelColumn, LayerSpec, LlamaSpec, ModelSpec, NodesSpec,
+    OptimiserSpec, PrecisionSpec, Problem, ScheduleSpec, SequentialSpec, SpecError, TextKind, TextSpec,
 };
 pub use state::StateError;
 pub use step_samples::{StepSamples, step_samples};

@@ -28,6 +28,7 @@ pub(super) struct Opened {
     pub(super) swarm: Option<SwarmId>,
     pub(super) network: Handle,
     memory_bytes_max: Option<u64>,
+    data_set_bytes_max: Option<u64>,
     microbatch_time_min: Duration,
     found: Option<SwarmId>,
     events: mpsc::Receiver<Event>,
@@ -84,6 +85,7 @@ impl Opened {
             ..Options::new(identity, me.boot)
         };
         let (network, events, data) = traind_p2p::start(options).context("starting the network")?;
+        network.set_chunk_bytes_per_second_max(settings.limits.chunk_bytes_per_second_max);
         let memory_bytes_max = settings.limits.memory_bytes_max;
         let microbatch_time_min = settings.limits.micro_batch_time_min;
         Ok(Self {
@@ -92,6 +94,7 @@ impl Opened {
             swarm,
             network,
             memory_bytes_max,
+            data_set_bytes_max: settings.limits.data_set_bytes_max,
             microbatch_time_min,
             found,
             events,
@@ -116,6 +119,7 @@ impl Opened {
             data: self.data,
             store: self.store,
             memory_bytes_max: self.memory_bytes_max,
+            data_set_bytes_max: self.data_set_bytes_max,
             microbatch_time_min: self.microbatch_time_min,
             fatal,
         }

@@ -86,6 +86,9 @@ pub(super) const MEMORY_BYTES_MIN: u64 = 128 << 20;
 /// Most memory that may be named, bytes: far above any machine, so that a slip of the unit is seen.
 pub(super) const MEMORY_BYTES_MAX: u64 = 1 << 50;
 
+/// Least space for data sets, bytes: a slip of the unit is seen.
+pub(super) const DATA_SETS_BYTES_MIN: u64 = 1 << 20;
+
 /// Least upload rate that may be allowed, bytes per second: heartbeats and the council's records need some of it.
 pub(super) const UPLOAD_RATE_MIN: u64 = 10_000;
 
@@ -112,7 +115,17 @@ pub const KEYS: &[KeySpec] = &[
         default: "\"\"",
     },
     KeySpec {
+        name: "limits.data_sets",
+        kind: Kind::OptionalSize { min: DATA_SETS_BYTES_MIN, max: MEMORY_BYTES_MAX },
+        default: "\"\"",
+    },
+    KeySpec {
         name: "limits.upload",
+        kind: Kind::OptionalRate { min: UPLOAD_RATE_MIN, max: UPLOAD_RATE_MAX },
+        default: "\"\"",
+    },
+    KeySpec {
+        name: "limits.upload_chunks",
         kind: Kind::OptionalRate { min: UPLOAD_RATE_MIN, max: UPLOAD_RATE_MAX },
         default: "\"\"",
     },

@@ -42,7 +42,9 @@ pub(super) struct Merged {
 #[serde(deny_unknown_fields)]
 struct MergedLimits {
     memory: String,
+    data_sets: String,
     upload: String,
+    upload_chunks: String,
     micro_batch_time: String,
 }
 
@@ -110,7 +112,9 @@ impl Merged {
             threads: self.threads,
             limits: LimitSettings {
                 memory_bytes_max: size_bytes(&self.limits.memory),
+                data_set_bytes_max: size_bytes(&self.limits.data_sets),
                 upload_bytes_per_second_max: rate_bytes_per_second(&self.limits.upload),
+                chunk_bytes_per_second_max: rate_bytes_per_second(&self.limits.upload_chunks),
                 // Every layer was checked, as below.
                 micro_batch_time_min: duration(&self.limits.micro_batch_time).unwrap_or(Duration::ZERO),
             },

@@ -20,6 +20,7 @@ async fn add(cluster: &Cluster, position: usize, path: &str, kind: Option<&str>)
         set_kind: kind.map(str::to_owned),
         label: None,
         header: false,
+        field: None,
     };
     cluster.daemons[position].ask(request).await
 }

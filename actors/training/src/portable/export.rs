@@ -10,8 +10,8 @@ use safetensors::{Dtype, tensor::TensorInfo};
 use serde::Serialize;
 
 use super::{
-    CONFIG_FILE, MODEL_FILE, TENSORS_HASH_KEY, TOKENIZER_FILE, export_directory::ExportDirectory, export_facts::ExportFacts,
-    model_config::config_json, portable_error::PortableError,
+    CONFIG_FILE, MODEL_FILE, TENSORS_HASH_KEY, TOKENIZER_FILE, export_directory::ExportDirectory,
+    export_facts::ExportFacts, model_config::config_json, portable_error::PortableError,
 };
 use crate::{
     data::{self, DataSet},

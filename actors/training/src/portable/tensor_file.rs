@@ -61,7 +61,8 @@ impl TensorFile {
 
     /// Compares the tensors with the hash that the header has of them, if it has one.
     pub(super) fn verify_hash(&mut self) -> Result<(), PortableError> {
-        let claimed = self.metadata.metadata().as_ref().and_then(|words| words.get(TENSORS_HASH_KEY).cloned());
+        let claimed =
+            self.metadata.metadata().as_ref().and_then(|words| words.get(TENSORS_HASH_KEY).cloned());
         let Some(claimed) = claimed else { return Ok(()) };
         let mut hasher = blake3::Hasher::new();
         let hashed = self.file.seek(SeekFrom::Start(self.data_start)).and_then(|_| {

@@ -143,17 +143,23 @@ mod tests {
         for bad in ["\"0 steps\"", "\"10\"", "\"ten min\"", "\"31 d\"", "\"-1 s\"", "\"1 µs\"", "500"] {
             assert!(read(&format!("every = {bad}")).is_err_and(|error| error.contains("every")), "{bad}");
         }
-        assert!(read("every = \"5 s\"\nevery_steps = 5").is_err_and(|error| error.contains("one of the two")));
+        assert!(
+            read("every = \"5 s\"\nevery_steps = 5").is_err_and(|error| error.contains("one of the two"))
+        );
     }
 
     #[test]
     fn what_is_kept_beside_the_newest() {
-        let spec = read("keep = 2\nkeep_every = \"5000 steps\"\nkeep_best = 3\nbest_by = \"accuracy\"").unwrap();
+        let spec =
+            read("keep = 2\nkeep_every = \"5000 steps\"\nkeep_best = 3\nbest_by = \"accuracy\"").unwrap();
         assert_eq!((spec.keep, spec.keep_every, spec.keep_best), (2, 5000, 3));
         assert_eq!(spec.best_by, BestMetric::Accuracy);
         assert!(read("keep_every = \"10 min\"").is_err() && read("keep_best = 17").is_err());
         assert!(read("best_by = \"luck\"").is_err_and(|error| error.contains("accuracy")));
-        let untested = "name = \"a\"\nsteps = 9\nmodel = \"mlp\"\ndata = \"digits\"\ncheckpoint.keep_best = 1";
-        assert!(super::super::JobSpec::parse(untested).is_err_and(|error| error.key == "checkpoint.keep_best"));
+        let untested =
+            "name = \"a\"\nsteps = 9\nmodel = \"mlp\"\ndata = \"digits\"\ncheckpoint.keep_best = 1";
+        assert!(
+            super::super::JobSpec::parse(untested).is_err_and(|error| error.key == "checkpoint.keep_best")
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! Job files, good and bad.
 
 use super::{
-    BatchSpec, BestMetric, CheckpointSpec, DataSpec, DecaySpec, EvaluationSpec, JobSpec, ModelSpec, NodesSpec,
-    OptimiserSpec, PrecisionSpec, Problem, ScheduleSpec, SpecError,
+    BatchSpec, BestMetric, CheckpointSpec, DataSpec, DecaySpec, EvaluationSpec, JobSpec, ModelSpec,
+    NodesSpec, OptimiserSpec, PrecisionSpec, Problem, ScheduleSpec, SpecError,
 };
 
 const EVERY_KEY: &str = r#"name = "lenet-digits"

@@ -18,6 +18,8 @@ pub struct CheckpointRow {
     pub digest: String,
     /// Chain of the state.
     pub chain: String,
+    /// Its manifest: what its chunks are named by.
+    pub manifest: String,
     /// Length of the state, bytes.
     pub bytes: u64,
     /// Who holds it.

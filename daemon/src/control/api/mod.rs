@@ -23,8 +23,8 @@ mod view;
 mod why;
 
 pub use checkpoint::{
-    CheckpointDetail, CheckpointExport, CheckpointImported, CheckpointRow, CheckpointVerified, CheckpointsPruned,
-    ExportedFile, KeptReason,
+    CheckpointDetail, CheckpointExport, CheckpointImported, CheckpointRow, CheckpointVerified,
+    CheckpointsPruned, ExportedFile, KeptReason,
 };
 pub use config::ConfigEntry;
 pub use data::{DataDetail, DataFile, DataRow, DataVerified};

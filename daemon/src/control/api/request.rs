@@ -195,7 +195,7 @@ pub enum Request {
         name: String,
         /// Where it is, absolute.
         path: String,
-        /// `idx`, `csv` or `files`; by the path if absent.
+        /// `idx`, `csv`, `text`, `jsonl`, `images` or `files`; by the path if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         set_kind: Option<String>,
         /// Which column of a table is the class.
@@ -204,6 +204,9 @@ pub enum Request {
         /// Whether the first line of a table names the columns.
         #[serde(default, skip_serializing_if = "is_false")]
         header: bool,
+        /// Which field of each line of a JSONL file is the text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        field: Option<String>,
     },
     /// Everything about one data set.
     DataShow {

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 #[cfg(doc)]
 use super::Request;
 use super::{
-    ApiError, CheckpointDetail, CheckpointExport, CheckpointImported, CheckpointRow, CheckpointsPruned, ConfigEntry, DataDetail, DataRow,
-    DataVerified, JobDetail, JobPlanned, JobRow, JobSamples, JobWhy, NodeDetail, NodeRef, NodeRow, Status,
-    StoreCollected, StoreReport, VersionInfo,
+    ApiError, CheckpointDetail, CheckpointExport, CheckpointImported, CheckpointRow, CheckpointsPruned,
+    ConfigEntry, DataDetail, DataRow, DataVerified, JobDetail, JobPlanned, JobRow, JobSamples, JobWhy,
+    NodeDetail, NodeRef, NodeRow, Status, StoreCollected, StoreReport, VersionInfo,
 };
 
 /// The answers.

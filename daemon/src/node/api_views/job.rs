@@ -12,8 +12,8 @@ use super::super::history::JobHistory;
 use super::checkpoints::checkpoint_rows;
 use super::{checking, count, evaluations, job_status, pause, reason, refs, result, stable_step};
 use crate::control::api::{
-    Departure, JobData, JobDetail, KeptOut, MemberRow, NodeRef,
-    NumericClassRow, Refusal, StepRange, ViewRow, WorkRow, mixed_class_warnings,
+    Departure, JobData, JobDetail, KeptOut, MemberRow, NodeRef, NumericClassRow, Refusal, StepRange, ViewRow,
+    WorkRow, mixed_class_warnings,
 };
 
 /// Everything about one job.

@@ -129,8 +129,10 @@ impl Backend {
             None => rows.into_iter().max_by_key(|row| row.step),
         };
         found.ok_or_else(|| {
-            let what = step.map_or("no checkpoint".to_owned(), |step| format!("no checkpoint of step {step}"));
-            ApiError::no_such_object(format!("the job has {what}")).next(format!("trainctl checkpoint ls {job}"))
+            let what =
+                step.map_or("no checkpoint".to_owned(), |step| format!("no checkpoint of step {step}"));
+            ApiError::no_such_object(format!("the job has {what}"))
+                .next(format!("trainctl checkpoint ls {job}"))
         })
     }
 
@@ -138,10 +140,7 @@ impl Backend {
     ///
     /// # Errors
     /// Why the ledger refuses it.
-    pub(super) fn would_apply(
-        &self,
-        command: &LedgerCommand,
-    ) -> Result<Ledger, ApiError> {
+    pub(super) fn would_apply(&self, command: &LedgerCommand) -> Result<Ledger, ApiError> {
         let mut ledger = self.published().ledger.clone();
         match ledger.apply_command(u64::MAX, command.clone()) {
             Ok(()) => Ok(ledger),

@@ -167,15 +167,13 @@ impl Backend {
             Request::CheckpointPrune { job, keep, dry_run } => {
                 self.checkpoint_prune(find(&published, &job)?, keep, dry_run).await
             }
-            Request::CheckpointRollback { job, step } => {
-                self.roll_back(find(&published, &job)?, step).await
-            }
+            Request::CheckpointRollback { job, step } => self.roll_back(find(&published, &job)?, step).await,
             Request::CheckpointImport { path, chunks, name } => {
                 self.checkpoint_import(path, chunks, name).await
             }
             Request::DataList => Ok(self.data_list()),
-            Request::DataAdd { name, path, set_kind, label, header } => {
-                self.data_add(name, path, SetForm { kind: set_kind, label, header }).await
+            Request::DataAdd { name, path, set_kind, label, header, field } => {
+                self.data_add(name, path, SetForm { kind: set_kind, label, header, field }).await
             }
             Request::DataShow { name } => self.data_show(name).await,
             Request::DataVerify { name } => self.data_verify(name).await,

@@ -65,7 +65,9 @@ impl Backend {
         let kind = self.published().ledger.data_sets.get(name).map(|record| record.kind.clone());
         match kind.as_deref() {
             Some(MODEL_KIND) => self.ensure_set(name).await,
-            Some(_) => Err(ApiError::refused(format!("{name:?} is data, not a model")).next("trainctl data ls")),
+            Some(_) => {
+                Err(ApiError::refused(format!("{name:?} is data, not a model")).next("trainctl data ls"))
+            }
             None => Err(ApiError::no_such_object(format!("no imported model {name:?}"))
                 .next("trainctl checkpoint import PATH --name NAME")),
         }
@@ -103,9 +105,16 @@ impl Backend {
         let written =
             tokio::task::spawn_blocking(move || store.write_checkpoint(job, 0, chain, digest, &bytes));
         match written.await {
-            Ok(Ok(_record)) => {
+            Ok(Ok(record)) => {
                 let holders = BTreeSet::from([self.actors.node]);
-                Ok(CheckpointEntry { step: 0, chain, digest, bytes: length, holders })
+                Ok(CheckpointEntry {
+                    step: 0,
+                    chain,
+                    digest,
+                    manifest: record.manifest,
+                    bytes: length,
+                    holders,
+                })
             }
             Ok(Err(error)) => Err(ApiError::unavailable("the model to start from cannot be kept")
                 .because(format!("{:#}", anyhow::Error::new(error)))

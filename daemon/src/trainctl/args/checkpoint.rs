@@ -63,7 +63,7 @@ pub(in super::super) enum CheckpointVerb {
     Prune {
         /// Id, unique prefix of one, or name
         job: String,
-        /// Keep so many of the newest, beside the pinned, the best and every n-th [default: as the job says]
+        /// Of the newest keep so many [default: as the job says]
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
         keep: Option<u32>,
         /// Only say what would go
@@ -121,7 +121,8 @@ fn parse_name(text: &str) -> Result<CheckpointName, String> {
     let (job, step) = match text.rsplit_once(['@', '/']) {
         None => (text, None),
         Some((job, step)) => {
-            let step = step.parse().map_err(|_| "allowed: JOB or JOB@STEP, the step a whole number".to_owned())?;
+            let step =
+                step.parse().map_err(|_| "allowed: JOB or JOB@STEP, the step a whole number".to_owned())?;
             (job, Some(step))
         }
     };

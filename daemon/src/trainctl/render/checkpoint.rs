@@ -4,13 +4,13 @@ use std::path::Path;
 
 use super::facts;
 use super::node::names;
+use super::store;
 use super::table::Column::{Always, Wide};
 use super::table::table_in_width;
-use super::store;
 use super::units::{bytes, short};
 use crate::control::api::{
-    CheckpointDetail, CheckpointExport, CheckpointImported, CheckpointRow, CheckpointVerified, CheckpointsPruned,
-    KeptReason,
+    CheckpointDetail, CheckpointExport, CheckpointImported, CheckpointRow, CheckpointVerified,
+    CheckpointsPruned, KeptReason,
 };
 
 /// `trainctl checkpoint ls`.
@@ -56,6 +56,7 @@ pub(super) fn detail(detail: &CheckpointDetail) -> String {
         ("kept", kept(row)),
         ("digest", row.digest.clone()),
         ("chain", row.chain.clone()),
+        ("manifest", row.manifest.clone()),
     ])
 }
 
@@ -90,7 +91,12 @@ pub(super) fn pruned(pruned: &CheckpointsPruned) -> String {
     let verb = if *dry_run { "would forget" } else { "forgot" };
     let mut text = format!("{verb} {} checkpoints of {job_name}\n", removed.len());
     for row in removed {
-        text.push_str(&format!("  {verb} step {}, {} on {}\n", row.step, bytes(row.bytes), names(&row.holders)));
+        text.push_str(&format!(
+            "  {verb} step {}, {} on {}\n",
+            row.step,
+            bytes(row.bytes),
+            names(&row.holders)
+        ));
     }
     for row in stays {
         text.push_str(&format!("  keeps step {}: {}\n", row.step, kept(row)));
@@ -100,11 +106,23 @@ pub(super) fn pruned(pruned: &CheckpointsPruned) -> String {
 
 /// `trainctl checkpoint verify`.
 pub(super) fn verified(verified: &CheckpointVerified) -> String {
-    let CheckpointVerified { job_name, step, digest, digest_matches, chunks, bytes: read, damaged, objects, .. } =
-        verified;
+    let CheckpointVerified {
+        job_name,
+        step,
+        digest,
+        digest_matches,
+        chunks,
+        bytes: read,
+        damaged,
+        objects,
+        ..
+    } = verified;
     let name = format!("{job_name}@{step}");
     if verified.is_whole() {
-        return format!("{name} is whole on this node: {chunks} chunks read, {}, digest {digest}\n", bytes(*read));
+        return format!(
+            "{name} is whole on this node: {chunks} chunks read, {}, digest {digest}\n",
+            bytes(*read)
+        );
     }
     let mut text = format!("{name} cannot be restored from this node: {damaged} objects are damaged\n");
     if *digest_matches == Some(false) {

@@ -4,7 +4,9 @@ use serde::Serialize;
 
 use super::super::failure::Failure;
 use super::super::output::json;
-use crate::control::api::{CheckpointImported, CheckpointRow, ConfigEntry, DataRow, JobRow, NodeRow, Response};
+use crate::control::api::{
+    CheckpointImported, CheckpointRow, ConfigEntry, DataRow, JobRow, NodeRow, Response,
+};
 
 /// An element of a list as an object of its own.
 #[derive(Serialize)]

@@ -44,7 +44,8 @@ pub(super) fn verified(verified: &StoreVerified) -> String {
     if *damaged == 0 {
         return format!("the store is whole: {chunks} chunks read, {}\n", bytes(*read));
     }
-    format!("the store is damaged: {damaged} objects, {chunks} chunks read\n") + &objects(objects_named, *damaged)
+    format!("the store is damaged: {damaged} objects, {chunks} chunks read\n")
+        + &objects(objects_named, *damaged)
 }
 
 /// Damaged objects, a line each.

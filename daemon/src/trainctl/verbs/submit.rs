@@ -73,7 +73,9 @@ async fn send(client: &Client, what: &Submit, output: &Output) -> Result<Respons
     let spec_toml = job.text;
     let dry_run = what.dry_run;
     let answer = match &what.from {
-        None => client.call(&Request::JobSubmit { spec_toml, from: None, from_imported: None, dry_run }).await,
+        None => {
+            client.call(&Request::JobSubmit { spec_toml, from: None, from_imported: None, dry_run }).await
+        }
         Some(model) if imported(model).is_some() => {
             let from_imported = imported(model).map(str::to_owned);
             client.call(&Request::JobSubmit { spec_toml, from: None, from_imported, dry_run }).await

@@ -4,13 +4,15 @@ use traind::control::Export;
 use traind::control::api::{
     ApiError, CheckpointDetail, CheckpointRow, ConfigEntry, Council, CouncilRole, CouncilStandstill,
     Departure, EvaluationPoint, EventKind, EventLine, FollowEvent, JobData, JobDetail, JobPlanned, JobResult,
-    JobRow, JobSamples, JobStatus, JobSummary, JobWhy, KeptOut, LogLevel, LogLine, LossPoint, MemberRow,
-    MetricPoint, MicroBatchSamples, MissingNode, NodeDetail, NodeRef, NodeRole, NodeRow, NodeVersion,
-    NumericClassRow, Pause, Refusal, Status, StepRange, StepView, StreamItem, VersionInfo, ViewRow, WaitRow,
-    WorkRow,
+    JobRow, JobSamples, JobStatus, JobSummary, JobWhy, KeptOut, KeptReason, LogLevel, LogLine, LossPoint,
+    MemberRow, MetricPoint, MicroBatchSamples, MissingNode, NodeDetail, NodeRef, NodeRole, NodeRow,
+    NodeVersion, NumericClassRow, Pause, Refusal, Status, StepRange, StepView, StreamItem, VersionInfo,
+    ViewRow, WaitRow, WorkRow,
 };
 
-pub(crate) use super::sets::{collected, data_detail, data_set, store_lines, store_report};
+pub(crate) use super::sets::{
+    collected, data_detail, data_set, pinned, pruned, store_lines, store_report, verified,
+};
 
 pub(crate) const FINISHED: &str = "0a11223344556677";
 pub(crate) const FAILED: &str = "0b11223344556677";
@@ -149,8 +151,10 @@ pub(crate) fn checkpoint() -> CheckpointRow {
         step: 5,
         digest: "d0".repeat(32),
         chain: "c0".repeat(32),
+        manifest: "a0".repeat(32),
         bytes: 493_696,
         holders: vec![node(1), node(2)],
+        kept: vec![KeptReason::Newest],
     }
 }
 

@@ -1,7 +1,7 @@
 //! The session of the job: the sync machine, its trainer and its checkpoints.
 
 use bytes::Bytes;
-use traind_protocol::ids::{Chain, Digest, Epoch, Life};
+use traind_protocol::ids::{Chain, Digest, Epoch, Life, ManifestId};
 use traind_protocol::ledger::JobStatus;
 use traind_protocol::numbers::Numbers;
 use traind_protocol::sync::{SyncInput, SyncMessage, SyncOptions, SyncOutput};
@@ -237,7 +237,10 @@ impl JointWorld {
         let (digest, bytes) = (digest_of(&state), state.len() as u64);
         self.nodes[index].disk.checkpoints.insert(step, Written { chain, state });
         self.note("checkpoints written");
-        self.tell_fact(index, ReportEvent::CheckpointWritten { step, chain, digest, bytes });
+        self.tell_fact(
+            index,
+            ReportEvent::CheckpointWritten { step, chain, digest, manifest: ManifestId(digest.0), bytes },
+        );
         let place = self.session(index).map(|session| session.machine.place());
         if let Some(epoch) = then
             && place.and_then(|place| place.view).is_some_and(|view| view.1 == epoch)

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::checkpoints::PendingCheckpoint;
+use super::checkpoints::{PendingCheckpoint, WrittenState};
 use super::drains::IdleSteps;
 use super::failures::PendingFailure;
 use super::halts::HaltedState;
@@ -54,7 +54,7 @@ pub(super) struct JobReports {
     stable_heard: u64,
     /// Counters by process with the time of the last word.
     pub(super) work: BTreeMap<(NodeId, Boot), (WorkCounters, Millis)>,
-    pub(super) checkpoints: BTreeMap<(u64, Chain, Digest), PendingCheckpoint>,
+    pub(super) checkpoints: BTreeMap<WrittenState, PendingCheckpoint>,
     /// When time made the last checkpoint due.
     pub(super) saves: SaveClock,
     /// Whether step 0 was imported: then its state is worth a checkpoint.
@@ -182,8 +182,8 @@ impl JobReports {
                 }
                 self.applied(now, view, from, step, AppliedStep { epoch, chain });
             }
-            ReportEvent::CheckpointWritten { step, chain, digest, bytes } => {
-                self.checkpoint_written(now, from, (step, chain, digest), bytes);
+            ReportEvent::CheckpointWritten { step, chain, digest, manifest, bytes } => {
+                self.checkpoint_written(now, from, WrittenState { step, chain, digest, manifest, bytes });
             }
             ReportEvent::Finished { step, chain, digest, test_correct, test_total } => {
                 if step == self.steps || self.may_end_early && step < self.steps {

@@ -6,4 +6,5 @@ mod jobs;
 mod pauses;
 mod plans;
 mod random;
+mod saves;
 mod views;

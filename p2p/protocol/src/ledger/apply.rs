@@ -220,10 +220,10 @@ struct Submission {
 impl Submission {
     /// Whether `job` came from the same submission. Holders of the imported state change later.
     fn is_of(&self, job: &JobRecord, rules: KeepRules) -> bool {
-        let state = |entry: &CheckpointEntry| (entry.step, entry.chain, entry.digest, entry.bytes);
         (&job.name, &job.spec_toml, &job.plan, &job.data_digest)
             == (&self.name, &self.spec_toml, &self.plan, &self.data_digest)
             && rules == self.rules
-            && job.initial.as_ref().map(state) == self.initial.as_ref().map(state)
+            && job.initial.as_ref().map(CheckpointEntry::state)
+                == self.initial.as_ref().map(CheckpointEntry::state)
     }
 }

@@ -57,7 +57,7 @@ impl Ledger {
         match record.checkpoints.binary_search_by_key(&step, |known| known.step) {
             Ok(position) => {
                 let known = &mut record.checkpoints[position];
-                if (known.chain, known.digest, known.bytes) != (entry.chain, entry.digest, entry.bytes) {
+                if known.state() != entry.state() {
                     return refuse("another state of this step is known");
                 }
                 known.holders.extend(entry.holders);
@@ -159,11 +159,7 @@ fn hold_initial(record: &mut JobRecord, entry: CheckpointEntry) -> Result<(), Re
     }
     match &mut record.initial {
         None => refuse("the seed makes it"),
-        Some(known)
-            if (known.chain, known.digest, known.bytes) != (entry.chain, entry.digest, entry.bytes) =>
-        {
-            refuse("another state was imported")
-        }
+        Some(known) if known.state() != entry.state() => refuse("another state was imported"),
         Some(known) => {
             known.holders.extend(entry.holders);
             Ok(())

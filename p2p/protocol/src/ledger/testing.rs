@@ -1,7 +1,7 @@
 //! Values for tests of the ledger and of the coordinator.
 
 use super::{CheckpointEntry, JobPlan, KeepRules, LedgerCommand};
-use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, Life, NodeId};
+use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, Life, ManifestId, NodeId};
 use crate::view::{Member, Origin, View};
 use crate::wire::control::Registration;
 
@@ -28,6 +28,10 @@ pub(crate) fn chain(step: u64) -> Chain {
 
 pub(crate) fn digest(step: u64) -> Digest {
     Digest(*blake3::hash(&chain(step).0).as_bytes())
+}
+
+pub(crate) fn manifest(step: u64) -> ManifestId {
+    ManifestId(*blake3::hash(&digest(step).0).as_bytes())
 }
 
 pub(crate) fn plan() -> JobPlan {
@@ -103,5 +107,12 @@ pub(crate) fn commit_steps(from: u64, to: u64, epoch: u64) -> LedgerCommand {
 
 pub(crate) fn checkpoint(step: u64, holders: &[u8]) -> CheckpointEntry {
     let holders = holders.iter().map(|number| node(*number)).collect();
-    CheckpointEntry { step, chain: chain(step), digest: digest(step), bytes: 1000, holders }
+    CheckpointEntry {
+        step,
+        chain: chain(step),
+        digest: digest(step),
+        manifest: manifest(step),
+        bytes: 1000,
+        holders,
+    }
 }

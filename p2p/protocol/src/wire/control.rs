@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, NodeId, SeatId};
+use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, ManifestId, NodeId, SeatId};
 
 /// Longest encoded control message, bytes. The largest are the council's snapshots of the ledger; a ledger of 64
 /// nodes, 1,000 jobs and their views stays below 8 MiB.
@@ -202,6 +202,8 @@ pub enum ReportEvent {
         chain: Chain,
         /// Digest of that state.
         digest: Digest,
+        /// Its manifest.
+        manifest: ManifestId,
         /// Length of the state, bytes.
         bytes: u64,
     },

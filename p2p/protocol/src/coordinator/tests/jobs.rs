@@ -6,7 +6,7 @@ use crate::coordinator::limits::{
     CHECKPOINT_BATCH_MS, FINAL_CHECKPOINT_WAIT_MS, JOIN_BATCH_MS, PROGRESS_INTERVAL_MS,
 };
 use crate::ids::{Boot, Epoch};
-use crate::ledger::testing::{chain, checkpoint, digest, job_id, node, plan, submit};
+use crate::ledger::testing::{chain, checkpoint, digest, job_id, manifest, node, plan, submit};
 use crate::ledger::{JobPlan, JobStatus, LedgerCommand};
 use crate::wire::control::{EvaluationTotals, ReportEvent, WorkCounters};
 
@@ -159,7 +159,16 @@ fn checkpoints_are_recorded_for_many_holders_at_once_and_only_of_stable_states()
     assert_eq!((records.count(), commits(&cluster)), (1, 1));
     // A checkpoint of a state that was never stable.
     let (wrong, bytes) = (digest(5), 1000);
-    cluster.report(1, ReportEvent::CheckpointWritten { step: 20, chain: chain(5), digest: wrong, bytes });
+    cluster.report(
+        1,
+        ReportEvent::CheckpointWritten {
+            step: 20,
+            chain: chain(5),
+            digest: wrong,
+            manifest: manifest(20),
+            bytes,
+        },
+    );
     cluster.pass_ms(CHECKPOINT_BATCH_MS);
     assert_eq!(cluster.job().checkpoints, [checkpoint(10, &[1, 2, 3]), checkpoint(20, &[1, 2, 3])]);
 }
@@ -194,11 +203,25 @@ fn a_checkpoint_with_another_digest_names_its_writer_and_is_not_proposed_again_a
     for step in 1..=10 {
         cluster.all_apply(step);
     }
-    cluster
-        .report(1, ReportEvent::CheckpointWritten { step: 0, chain: chain(0), digest: digest(0), bytes: 9 });
+    cluster.report(
+        1,
+        ReportEvent::CheckpointWritten {
+            step: 0,
+            chain: chain(0),
+            digest: digest(0),
+            manifest: manifest(0),
+            bytes: 9,
+        },
+    );
     cluster.report(1, written(10));
     cluster.pass_ms(CHECKPOINT_BATCH_MS);
-    let event = ReportEvent::CheckpointWritten { step: 10, chain: chain(10), digest: digest(9), bytes: 1000 };
+    let event = ReportEvent::CheckpointWritten {
+        step: 10,
+        chain: chain(10),
+        digest: digest(9),
+        manifest: manifest(9),
+        bytes: 1000,
+    };
     cluster.report(2, event);
     cluster.pass_ms(10 * CHECKPOINT_BATCH_MS);
     assert_eq!(cluster.job().checkpoints, [checkpoint(10, &[1])]);

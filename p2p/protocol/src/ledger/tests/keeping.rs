@@ -87,7 +87,8 @@ fn pins_have_a_limit_and_go_with_the_last_copy() {
 fn the_first_of_so_many_steps_and_the_best_by_their_tests_are_kept() {
     let rules = KeepRules { nth_steps: 25, best: 2, ..KeepRules::default() };
     let mut ledger = running_by(rules);
-    for (step, loss, correct) in [(10, 0.2, 1), (20, 0.9, 9), (30, 0.1, 5), (40, 0.5, 7), (50, 0.8, 2), (60, 0.7, 3)]
+    for (step, loss, correct) in
+        [(10, 0.2, 1), (20, 0.9, 9), (30, 0.1, 5), (40, 0.5, 7), (50, 0.8, 2), (60, 0.7, 3)]
     {
         all(&mut ledger, [record(step, &[1]), tested(step, loss, correct)]);
     }
@@ -231,7 +232,10 @@ fn an_imported_checkpoint_is_of_a_committed_step_and_stays() {
     all(&mut ledger, [import(10, &[2]), import(10, &[2])]);
     assert_eq!(steps(&ledger), [10, 50, 60], "older than all that are kept, and pinned");
     for refused_step in [0, 61] {
-        assert!(matches!(refused(&mut ledger, import(refused_step, &[2])), Rejected::CheckpointRefused { .. }));
+        assert!(matches!(
+            refused(&mut ledger, import(refused_step, &[2])),
+            Rejected::CheckpointRefused { .. }
+        ));
     }
     let mut other = checkpoint(50, &[2]);
     other.digest = digest(51);
