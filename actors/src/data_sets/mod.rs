@@ -72,8 +72,8 @@ struct State {
     fetching: BTreeSet<String>,
     /// In the ledger when it was looked at last.
     seen: BTreeMap<String, ManifestId>,
-    /// Removed to make room, and still this node's in the ledger.
-    evicted: BTreeMap<String, ManifestId>,
+    /// On their way off this node: not claimed anew while their files are still here.
+    leaving: BTreeMap<String, ManifestId>,
     /// Sets that jobs need and that find no room here, and why.
     refused: BTreeMap<String, String>,
     /// Bytes that came from other nodes.
@@ -92,14 +92,14 @@ impl DataSets {
     /// # Errors
     /// When the files cannot be read or trained on, or the disk is full.
     pub async fn cut(&self, name: String, path: PathBuf, form: SetForm) -> Result<CutSet, DataSetError> {
-        let inner = Arc::clone(&self.inner);
-        let ledger = inner.parts.published.borrow().clone();
-        let added = tokio::task::spawn_blocking(move || {
-            if !ledger.ledger.data_sets.contains_key(&name) {
-                inner.make_room(&ledger.ledger, &name, adding::bytes_of(&path)?)?;
-            }
-            adding::add(&inner.parts.chunks, &name, &path, &form)
-        });
+        if self.inner.parts.bytes_max.is_some() && self.record(&name).is_none() {
+            let _turn = self.inner.turn.lock().await;
+            let measured = path.clone();
+            let bytes = tokio::task::spawn_blocking(move || adding::bytes_of(&measured)).await;
+            self.inner.make_room(&name, bytes.unwrap_or(Err(DataSetError::Panicked))?).await?;
+        }
+        let chunks = Arc::clone(&self.inner.parts.chunks);
+        let added = tokio::task::spawn_blocking(move || adding::add(&chunks, &name, &path, &form));
         added.await.unwrap_or(Err(DataSetError::Panicked))
     }
 
@@ -128,15 +128,9 @@ impl DataSets {
 
     /// Makes room for the chunks and the files of a set.
     async fn make_room(&self, name: &str, record: &DataSetRecord) -> Result<(), DataSetError> {
-        let (inner, set) = (Arc::clone(&self.inner), name.to_owned());
-        let (manifest, bytes) = (record.manifest, record.bytes);
-        let ledger = inner.parts.published.borrow().clone();
-        let made = tokio::task::spawn_blocking(move || {
-            let has_chunks = inner.parts.chunks.manifest(manifest).is_ok();
-            let needed = if has_chunks { bytes } else { bytes.saturating_mul(2) };
-            inner.make_room(&ledger.ledger, &set, needed)
-        });
-        let made = made.await.unwrap_or(Err(DataSetError::Panicked));
+        let has_chunks = self.inner.parts.chunks.manifest(record.manifest).is_ok();
+        let needed = if has_chunks { record.bytes } else { record.bytes.saturating_mul(2) };
+        let made = self.inner.make_room(name, needed).await;
         let mut state = self.inner.state();
         match &made {
             Err(error @ DataSetError::CacheFull { .. }) => {
@@ -212,13 +206,12 @@ impl DataSets {
     /// The ledger changed: fetches what jobs need, tells what is here, removes what is gone. Must be called on a runtime.
     pub(crate) fn follow(&self, ledger: &Ledger) {
         let parts = &self.inner.parts;
-        self.inner.say_evicted(ledger, &parts.council);
         let open = ledger.jobs.values().filter(|job| !job.has_ended());
         let needed: BTreeSet<String> = open.flat_map(|job| ledger.data_sets_of(job)).collect();
         for (name, record) in &ledger.data_sets {
             let is_here = local::path_of(&parts.folder, name, record.manifest).is_some();
             if is_here
-                && !self.state().evicted.contains_key(name)
+                && !self.state().leaving.contains_key(name)
                 && !record.holders.contains(&parts.node)
                 && ledger.nodes.contains_key(&parts.node)
             {
