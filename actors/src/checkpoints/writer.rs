@@ -45,7 +45,8 @@ fn write(store: &Store, message: WriteCheckpoint) {
                 reply.blocking_send(SessionInput::CheckpointWritten { step, chain, digest, manifest, bytes });
         }
         Err(error) => {
-            tracing::error!(job = %job.short(), step, error = chain_of(&error), "checkpoint not written");
+            // The whole id: `job logs` looks for it.
+            tracing::error!(job = %job, step, error = chain_of(&error), "checkpoint not written");
         }
     }
 }

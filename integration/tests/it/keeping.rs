@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde_json::Value;
 use traind::control::api::{JobDetail, JobStatus, KeptReason, Request, Response};
 use traind_integration::{Cluster, JobFile};
 
@@ -103,72 +102,86 @@ async fn a_pinned_checkpoint_stays_and_a_job_taken_back_to_it_ends_with_the_same
     Ok(())
 }
 
+/// A copy of what a node keeps of checkpoints, below `to`.
+fn copy_store(data_dir: &Path, to: &Path) -> anyhow::Result<()> {
+    for folder in ["manifests", "chunks"] {
+        fs::create_dir_all(to.join(folder))?;
+        for entry in fs::read_dir(data_dir.join(folder))? {
+            let path = entry?.path();
+            fs::copy(&path, to.join(folder).join(path.file_name().context("a name")?))?;
+        }
+    }
+    Ok(())
+}
+
+/// The manifest of a step in a copy of a store, and a chunk that it names.
+fn manifest_and_chunk(copy: &Path, step: u64) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let stem = format!("{step:020}");
+    let mut paths = fs::read_dir(copy.join("manifests"))?.filter_map(Result::ok).map(|entry| entry.path());
+    let manifest = paths.find(|path| path.to_string_lossy().contains(&stem)).context("a manifest")?;
+    let text = fs::read_to_string(&manifest)?;
+    let is_named =
+        |path: &PathBuf| path.file_name().is_some_and(|name| text.contains(&*name.to_string_lossy()));
+    let chunk = chunks(copy)?.into_iter().find(is_named).context("a chunk of it")?;
+    Ok((manifest, chunk))
+}
+
+/// A flipped bit, a file that is too short, one that leads elsewhere, none at all, a manifest that lies: refused by name.
+async fn bad_imports_are_refused(shell: &Shell, manifest: &Path, chunk: &Path) -> anyhow::Result<()> {
+    let (import, named) = (manifest.display().to_string(), chunk.display().to_string());
+    let content = fs::read(chunk)?;
+    let mut flipped = content.clone();
+    flipped[content.len() / 2] ^= 4;
+    for (bytes, why) in [(&flipped[..], "content"), (&content[..content.len() - 1], "bytes of")] {
+        fs::write(chunk, bytes)?;
+        let (code, told) = shell.refused(&["checkpoint", "import", &import]).await?;
+        assert!(code == Some(2) && told.contains(&named) && told.contains(why), "{told}");
+    }
+    fs::remove_file(chunk)?;
+    std::os::unix::fs::symlink("/etc/passwd", chunk)?;
+    let (_, told) = shell.refused(&["checkpoint", "import", &import]).await?;
+    assert!(told.contains(&named), "{told}");
+    fs::remove_file(chunk)?;
+    let (_, told) = shell.refused(&["checkpoint", "import", &import]).await?;
+    assert!(told.contains(&named) && told.contains("missing"), "{told}");
+    fs::write(chunk, &content)?;
+    let text = fs::read_to_string(manifest)?;
+    fs::write(manifest, text.replacen("\"step\":40", "\"step\":41", 1))?;
+    let (_, told) = shell.refused(&["checkpoint", "import", &import]).await?;
+    assert!(told.contains("manifest"), "{told}");
+    fs::write(manifest, &text)?;
+    Ok(())
+}
+
+async fn checkpoints_on(shell: &Shell) -> anyhow::Result<Option<u64>> {
+    Ok(shell.json(&["store", "status"]).await?[0]["checkpoints"].as_u64())
+}
+
 #[tokio::test]
 async fn what_is_pruned_goes_from_the_disk_and_comes_back_from_a_copy_that_is_whole() -> anyhow::Result<()> {
-    let cluster = Cluster::start(KIT, 2).await?;
+    let cluster = Cluster::start(KIT, 1).await?;
     let shell = Shell::at(&cluster.daemons[0]);
-    let id = cluster.submit(&job("pruned", 60)).await?;
+    let id = cluster.submit(&JobFile::mlp("pruned", 60)).await?;
     let finished = cluster.finish(&id).await?;
     let steps: Vec<u64> = finished.checkpoints.iter().map(|row| row.step).collect();
     assert_eq!(steps, [40, 50, 60]);
     let copy = cluster.folder().join("copy");
-    for folder in ["manifests", "chunks"] {
-        fs::create_dir_all(copy.join(folder))?;
-        for entry in fs::read_dir(data_dir(&cluster, 0).join(folder))? {
-            let path = entry?.path();
-            fs::copy(&path, copy.join(folder).join(path.file_name().context("a name")?))?;
-        }
-    }
-    let before = fs::read_dir(data_dir(&cluster, 0).join("manifests"))?.count();
+    copy_store(&data_dir(&cluster, 0), &copy)?;
     let pruned = &shell.json(&["checkpoint", "prune", &id, "--keep", "1"]).await?[0];
     assert_eq!(pruned["removed"].as_array().map(Vec::len), Some(2), "{pruned}");
-    let checkpoints = |status: &[Value]| status[0]["checkpoints"].as_u64();
+    // The daemon follows the ledger by itself; each look takes a while.
     for _ in 0..200 {
-        if checkpoints(&shell.json(&["store", "status"]).await?) == Some(1) {
+        if checkpoints_on(&shell).await? == Some(1) {
             break;
         }
     }
-    assert_eq!(checkpoints(&shell.json(&["store", "status"]).await?), Some(1), "of {before}");
+    assert_eq!(checkpoints_on(&shell).await?, Some(1));
     assert_eq!(shell.refused(&["checkpoint", "verify", &format!("{id}@40")]).await?.0, Some(4));
 
-    // A flipped bit, a file that is too short, one that leads elsewhere, a manifest that lies: refused by name.
-    let manifests = |step: u64| -> anyhow::Result<PathBuf> {
-        let stem = format!("{step:020}");
-        let mut paths =
-            fs::read_dir(copy.join("manifests"))?.filter_map(Result::ok).map(|entry| entry.path());
-        paths.find(|path| path.to_string_lossy().contains(&stem)).context("a manifest")
-    };
-    let manifest = manifests(40)?;
-    let import = manifest.display().to_string();
-    let text = fs::read_to_string(&manifest)?;
-    let chunk = chunks(&copy)?
-        .into_iter()
-        .find(|path| text.contains(&*path.file_name().unwrap_or_default().to_string_lossy()))
-        .context("a chunk of it")?;
-    let content = fs::read(&chunk)?;
-    let mut flipped = content.clone();
-    flipped[content.len() / 2] ^= 4;
-    let named = chunk.display().to_string();
-    for (bytes, why) in [(&flipped[..], "content"), (&content[..content.len() - 1], "bytes of")] {
-        fs::write(&chunk, bytes)?;
-        let (code, told) = shell.refused(&["checkpoint", "import", &import]).await?;
-        assert!(code == Some(2) && told.contains(&named) && told.contains(why), "{told}");
-    }
-    fs::remove_file(&chunk)?;
-    std::os::unix::fs::symlink("/etc/passwd", &chunk)?;
-    let (_, told) = shell.refused(&["checkpoint", "import", &import]).await?;
-    assert!(told.contains(&named), "{told}");
-    fs::remove_file(&chunk)?;
-    let (_, told) = shell.refused(&["checkpoint", "import", &import]).await?;
-    assert!(told.contains(&named) && told.contains("missing"), "{told}");
-    fs::write(&chunk, &content)?;
-    fs::write(&manifest, text.replacen("\"step\":40", "\"step\":41", 1))?;
-    let (_, told) = shell.refused(&["checkpoint", "import", &import]).await?;
-    assert!(told.contains("manifest"), "{told}");
-    fs::write(&manifest, &text)?;
-    assert_eq!(checkpoints(&shell.json(&["store", "status"]).await?), Some(1), "nothing of them is kept");
-
-    shell.text(&["checkpoint", "import", &import]).await?;
+    let (manifest, chunk) = manifest_and_chunk(&copy, 40)?;
+    bad_imports_are_refused(&shell, &manifest, &chunk).await?;
+    assert_eq!(checkpoints_on(&shell).await?, Some(1), "nothing of them is kept");
+    shell.text(&["checkpoint", "import", &manifest.display().to_string()]).await?;
     let detail = cluster.detail(&id).await?;
     let row = detail.checkpoints.first().context("a checkpoint")?;
     assert_eq!((row.step, &row.kept[..]), (40, &[KeptReason::Newest, KeptReason::Pinned][..]));
@@ -183,9 +196,11 @@ async fn what_is_pruned_goes_from_the_disk_and_comes_back_from_a_copy_that_is_wh
 async fn an_exported_model_is_imported_by_name_and_a_job_on_another_node_starts_from_it() -> anyhow::Result<()>
 {
     let cluster = Cluster::start(KIT, 2).await?;
-    let (shell, other) = (Shell::at(&cluster.daemons[0]), Shell::at(&cluster.daemons[1]));
     let id = cluster.submit(&job("taught", 60)).await?;
     cluster.finish(&id).await?;
+    let shell = Shell::at_holder(&cluster, &id).await?;
+    let mut shells = cluster.daemons.iter().map(Shell::at);
+    let other = shells.find(|other| other.socket != shell.socket).context("another daemon")?;
     let model = cluster.folder().join("model");
     let path = model.display().to_string();
     shell.text(&["checkpoint", "export", &id, "--out", &path]).await?;

@@ -25,7 +25,7 @@ fn write_text(cluster: &Cluster) -> anyhow::Result<()> {
 async fn outcome(cluster: &Cluster, id: &str, to: &Path) -> anyhow::Result<(String, Vec<u8>)> {
     let result = cluster.finish(id).await?.result.context("a finished job has a result")?;
     let out = to.display().to_string();
-    Shell::at(&cluster.daemons[0]).text(&["checkpoint", "export", id, "--out", &out]).await?;
+    Shell::at_holder(cluster, id).await?.text(&["checkpoint", "export", id, "--out", &out]).await?;
     Ok((result.digest, fs::read(to.join("model.safetensors"))?))
 }
 

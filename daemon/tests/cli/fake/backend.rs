@@ -166,35 +166,12 @@ impl FakeBackend {
                 }
                 job => Response::JobCancelled { job: job.into() },
             },
-            Request::CheckpointList { job } => {
-                if let Some(job) = job {
-                    select_job(&job, JOBS)?;
-                }
-                Response::CheckpointList { checkpoints: vec![data::checkpoint()] }
-            }
-            Request::CheckpointShow { job, step } => match (select_job(&job, JOBS)?, step) {
-                (_, None | Some(5)) => Response::CheckpointDetail(data::checkpoint_detail()),
-                (job, Some(step)) => return Err(data::no_checkpoint(job, step)),
-            },
-            Request::CheckpointPin { job, step, pinned } => match (select_job(&job, JOBS)?, step) {
-                (_, None | Some(5)) => Response::CheckpointPinned(data::pinned(pinned)),
-                (job, Some(step)) => return Err(data::no_checkpoint(job, step)),
-            },
-            Request::CheckpointPrune { job, dry_run, .. } => {
-                select_job(&job, JOBS)?;
-                Response::CheckpointsPruned(data::pruned(dry_run))
-            }
-            Request::CheckpointRollback { job, step } => match select_job(&job, JOBS)? {
-                RUNNING => return Err(ApiError::refused("the job is not paused and has not ended")),
-                job => Response::JobRolledBack { job: job.into(), from_step: 9, step },
-            },
-            Request::CheckpointImport { name: None, .. } => {
-                Response::CheckpointImported(CheckpointImported::Checkpoint(data::pinned(true)))
-            }
-            Request::CheckpointImport { name: Some(name), .. } => {
-                let files = vec!["model.safetensors".to_owned()];
-                Response::CheckpointImported(CheckpointImported::Model { name, bytes: 5 << 20, files })
-            }
+            Request::CheckpointList { .. }
+            | Request::CheckpointShow { .. }
+            | Request::CheckpointPin { .. }
+            | Request::CheckpointPrune { .. }
+            | Request::CheckpointRollback { .. }
+            | Request::CheckpointImport { .. } => of_checkpoints(request)?,
             Request::DataList
             | Request::DataAdd { .. }
             | Request::DataShow { .. }
@@ -239,6 +216,41 @@ impl FakeBackend {
         }
         Ok(Response::NodeDetail(Box::new(detail)))
     }
+}
+
+fn of_checkpoints(request: Request) -> Answer {
+    Ok(match request {
+        Request::CheckpointList { job } => {
+            if let Some(job) = job {
+                select_job(&job, JOBS)?;
+            }
+            Response::CheckpointList { checkpoints: vec![data::checkpoint()] }
+        }
+        Request::CheckpointShow { job, step } => match (select_job(&job, JOBS)?, step) {
+            (_, None | Some(5)) => Response::CheckpointDetail(data::checkpoint_detail()),
+            (job, Some(step)) => return Err(data::no_checkpoint(job, step)),
+        },
+        Request::CheckpointPin { job, step, pinned } => match (select_job(&job, JOBS)?, step) {
+            (_, None | Some(5)) => Response::CheckpointPinned(data::pinned(pinned)),
+            (job, Some(step)) => return Err(data::no_checkpoint(job, step)),
+        },
+        Request::CheckpointPrune { job, dry_run, .. } => {
+            select_job(&job, JOBS)?;
+            Response::CheckpointsPruned(data::pruned(dry_run))
+        }
+        Request::CheckpointRollback { job, step } => match select_job(&job, JOBS)? {
+            RUNNING => return Err(ApiError::refused("the job is not paused and has not ended")),
+            job => Response::JobRolledBack { job: job.into(), from_step: 9, step },
+        },
+        Request::CheckpointImport { name: None, .. } => {
+            Response::CheckpointImported(CheckpointImported::Checkpoint(data::pinned(true)))
+        }
+        Request::CheckpointImport { name: Some(name), .. } => {
+            let files = vec!["model.safetensors".to_owned()];
+            Response::CheckpointImported(CheckpointImported::Model { name, bytes: 5 << 20, files })
+        }
+        other => unreachable!("{other:?} is not about checkpoints"),
+    })
 }
 
 fn of_data_sets(request: Request) -> Answer {
