@@ -13,7 +13,12 @@ use traind_protocol::wire::control::WorkCounters;
 #[derive(Debug)]
 pub enum SessionInput {
     /// The council committed a view of the job.
-    EnterView(View),
+    EnterView {
+        /// The view.
+        view: View,
+        /// What its members fail together with, in their order.
+        failure_labels: Vec<String>,
+    },
     /// A frame of a peer's data connection.
     Frame {
         /// The authenticated sender.

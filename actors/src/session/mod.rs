@@ -18,6 +18,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod trainer;
+mod writing;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -122,7 +123,9 @@ impl Sessions {
         if let Some(running) = &mut self.running {
             if running.epoch < view.epoch {
                 running.epoch = view.epoch;
-                told.push((running.inbox.clone(), SessionInput::EnterView(view.clone())));
+                let failure_labels = published.ledger.failure_labels(view);
+                let entered = SessionInput::EnterView { view: view.clone(), failure_labels };
+                told.push((running.inbox.clone(), entered));
             }
             let due = published.ledger.keeping.get(&job.id).map_or(&[][..], |keeping| &keeping.due);
             if running.saves != due {

@@ -54,6 +54,7 @@ impl Opened {
             numeric_class: numeric_class.clone(),
             device: settings.device.clone(),
             threads: u32::try_from(threads).unwrap_or(u32::MAX),
+            failure_label: settings.failure_label.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let remembered_swarm = bytes32(&store, SWARM_KEY)?.map(SwarmId);
@@ -80,12 +81,12 @@ impl Opened {
             kademlia: settings.network.kademlia,
             interfaces_excluded: settings.network.interfaces_excluded.clone(),
             upload_bytes_per_second_max: settings.limits.upload_bytes_per_second_max,
+            chunk_bytes_per_second_max: settings.limits.transfer_bytes_per_second_max,
             numeric_class,
             loopback_only: settings.dev,
             ..Options::new(identity, me.boot)
         };
         let (network, events, data) = traind_p2p::start(options).context("starting the network")?;
-        network.set_chunk_bytes_per_second_max(settings.limits.chunk_bytes_per_second_max);
         let memory_bytes_max = settings.limits.memory_bytes_max;
         let microbatch_time_min = settings.limits.micro_batch_time_min;
         Ok(Self {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use traind_protocol::ledger::limits::FAILURE_LABEL_BYTES_MAX;
+
 use super::quantity::{rate_text, size_text};
 
 /// What a key takes.
@@ -53,6 +55,8 @@ pub enum Kind {
     },
     /// An IP address and a port to listen on, or empty for none.
     OptionalSocketAddress,
+    /// A label of letters, digits and `-_.`, or empty.
+    OptionalLabel,
     /// Names of network interfaces, in which `*` stands for any letters.
     InterfacePatterns,
 }
@@ -109,6 +113,7 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec { name: "data_dir", kind: Kind::Path, default: "\"/var/lib/traind\"" },
     KeySpec { name: "device", kind: Kind::Device, default: "\"auto\"" },
     KeySpec { name: "threads", kind: Kind::Integer { min: 0, max: THREADS_MAX }, default: "0" },
+    KeySpec { name: "failure_label", kind: Kind::OptionalLabel, default: "\"\"" },
     KeySpec {
         name: "limits.memory",
         kind: Kind::OptionalSize { min: MEMORY_BYTES_MIN, max: MEMORY_BYTES_MAX },
@@ -125,7 +130,7 @@ pub const KEYS: &[KeySpec] = &[
         default: "\"\"",
     },
     KeySpec {
-        name: "limits.upload_chunks",
+        name: "limits.transfers",
         kind: Kind::OptionalRate { min: UPLOAD_RATE_MIN, max: UPLOAD_RATE_MAX },
         default: "\"\"",
     },
@@ -215,6 +220,11 @@ impl Kind {
             ),
             Self::OptionalSocketAddress => {
                 "\"\" for off, or an address such as \"127.0.0.1:7441\" or \"[::1]:7441\"".into()
+            }
+            Self::OptionalLabel => {
+                format!(
+                    "\"\" or at most {FAILURE_LABEL_BYTES_MAX} letters, digits and -_. such as \"rack-3\""
+                )
             }
             Self::InterfacePatterns => format!(
                 "a list of at most {INTERFACE_PATTERNS_MAX} names of network interfaces, * for any letters, such as \

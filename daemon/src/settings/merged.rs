@@ -30,6 +30,7 @@ pub(super) struct Merged {
     data_dir: PathBuf,
     device: String,
     threads: usize,
+    failure_label: String,
     limits: MergedLimits,
     stop: MergedStop,
     log: LogSettings,
@@ -44,7 +45,7 @@ struct MergedLimits {
     memory: String,
     data_sets: String,
     upload: String,
-    upload_chunks: String,
+    transfers: String,
     micro_batch_time: String,
 }
 
@@ -110,11 +111,12 @@ impl Merged {
             data_dir,
             device: self.device,
             threads: self.threads,
+            failure_label: self.failure_label,
             limits: LimitSettings {
                 memory_bytes_max: size_bytes(&self.limits.memory),
                 data_set_bytes_max: size_bytes(&self.limits.data_sets),
                 upload_bytes_per_second_max: rate_bytes_per_second(&self.limits.upload),
-                chunk_bytes_per_second_max: rate_bytes_per_second(&self.limits.upload_chunks),
+                transfer_bytes_per_second_max: rate_bytes_per_second(&self.limits.transfers),
                 // Every layer was checked, as below.
                 micro_batch_time_min: duration(&self.limits.micro_batch_time).unwrap_or(Duration::ZERO),
             },

@@ -49,6 +49,8 @@ pub struct Settings {
     pub device: String,
     /// Threads that compute; 0 means one per core.
     pub threads: usize,
+    /// What the machine fails together with, as the name of a rack; empty for nothing but itself.
+    pub failure_label: String,
     /// What it may use of this machine.
     pub limits: LimitSettings,
     /// How it stops.
@@ -74,10 +76,10 @@ pub struct LimitSettings {
     pub memory_bytes_max: Option<u64>,
     /// Most that data sets may take on this node's disk, bytes. `None`: no limit.
     pub data_set_bytes_max: Option<u64>,
-    /// Most of an upload that chunks may take, bytes per second. `None`: no limit of its own.
-    pub chunk_bytes_per_second_max: Option<u64>,
     /// Most that is sent to all peers together, bytes per second. `None`: no limit.
     pub upload_bytes_per_second_max: Option<u64>,
+    /// Of that, most that chunks of checkpoints and data sets may take, bytes per second. `None`: no limit.
+    pub transfer_bytes_per_second_max: Option<u64>,
     /// Least time that a micro-batch takes: what its computation leaves of it, the processor rests. Zero: no rest.
     pub micro_batch_time_min: Duration,
 }

@@ -8,6 +8,8 @@ use super::{job_spec::STEPS, spec_error::SpecError, table_reader::TableReader};
 
 /// Checkpoints kept: each is a whole copy of the state.
 const KEPT: Range<u32> = 1..1001;
+/// Copies of a checkpoint: no swarm has more nodes.
+const REPLICAS: Range<u32> = 1..65;
 /// The same of those kept for their tests.
 const BEST: Range<u32> = 0..17;
 /// Times between checkpoints, milliseconds: a second to thirty days.
@@ -26,6 +28,8 @@ pub struct CheckpointSpec {
     pub every_ms: u64,
     /// The newest so many are kept, 1 to 1000. Default 3.
     pub keep: u32,
+    /// Nodes that hold each, 1 to 64. Default 2.
+    pub replicas: u32,
     /// The first in each stretch of so many steps is kept too; 0 (the default) for none.
     #[serde(skip_serializing_if = "is_zero")]
     pub keep_every: u64,
@@ -56,7 +60,7 @@ enum Every {
 
 impl CheckpointSpec {
     pub(super) fn read(root: &TableReader<'_>, evaluation_every: u64) -> Result<Self, SpecError> {
-        let keys = ["every_steps", "every", "keep", "keep_every", "keep_best", "best_by"];
+        let keys = ["every_steps", "every", "keep", "replicas", "keep_every", "keep_best", "best_by"];
         let table = root.section("checkpoint", &keys)?;
         let every_steps = table.integer("every_steps", STEPS, Some(50))?;
         let (every_steps, every_ms) = match table.string("every", parse_every, ALLOWED_EVERY, Some(None))? {
@@ -85,6 +89,7 @@ impl CheckpointSpec {
             every_steps,
             every_ms,
             keep: table.integer_u32("keep", KEPT, 3)?,
+            replicas: table.integer_u32("replicas", REPLICAS, 2)?,
             keep_every: table.string("keep_every", steps, ALLOWED_KEEP_EVERY, Some(0))?,
             keep_best,
             best_by: table.string("best_by", metric, "\"loss\", \"accuracy\"", Some(BestMetric::Loss))?,

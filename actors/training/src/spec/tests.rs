@@ -24,6 +24,7 @@ warmup_steps = 10
 [checkpoint]
 every_steps = 20
 keep = 5
+replicas = 4
 [evaluation]
 every_steps = 7
 [nodes]
@@ -36,6 +37,7 @@ const CHECKPOINTS: CheckpointSpec = CheckpointSpec {
     every_steps: 50,
     every_ms: 0,
     keep: 3,
+    replicas: 2,
     keep_every: 0,
     keep_best: 0,
     best_by: BestMetric::Loss,
@@ -81,7 +83,7 @@ fn every_key_is_read() {
             },
             schedule: ScheduleSpec::Constant { warmup_steps: 10 },
             evaluation: EvaluationSpec { every_steps: 7, patience: 0, improvement_min: 0.0 },
-            checkpoint: CheckpointSpec { every_steps: 20, keep: 5, ..CHECKPOINTS },
+            checkpoint: CheckpointSpec { every_steps: 20, keep: 5, replicas: 4, ..CHECKPOINTS },
             nodes: NodesSpec { min: 2, max: 4 },
         }
     );
@@ -354,6 +356,8 @@ fn a_value_out_of_range_is_refused() {
         ("every_steps = 0", "checkpoint.every_steps"),
         ("keep = 0", "checkpoint.keep"),
         ("keep = 1001", "checkpoint.keep"),
+        ("replicas = 0", "checkpoint.replicas"),
+        ("replicas = 65", "checkpoint.replicas"),
         ("min = 0", "nodes.min"),
         ("max = 1025", "nodes.max"),
         ("min = 5", "nodes.min"),

@@ -24,6 +24,12 @@ pub struct CheckpointRow {
     pub bytes: u64,
     /// Who holds it.
     pub holders: Vec<NodeRef>,
+    /// Nodes that were chosen to hold it too, and fetch it.
+    #[serde(default)]
+    pub fetching: Vec<NodeRef>,
+    /// How many nodes the job wants to hold it.
+    #[serde(default)]
+    pub replicas: u32,
     /// Why it is kept; empty where nothing keeps it once something is pruned.
     #[serde(default)]
     pub kept: Vec<KeptReason>,

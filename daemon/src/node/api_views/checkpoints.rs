@@ -25,6 +25,8 @@ pub(super) fn checkpoint_rows(
         manifest: entry.manifest.to_hex(),
         bytes: entry.bytes,
         holders: refs(entry.holders.iter().copied()),
+        fetching: refs(entry.assigned.iter().copied()),
+        replicas: record.plan.checkpoint_replicas,
         kept,
     };
     let reasons = |because: &BTreeSet<KeptBecause>| because.iter().copied().map(reason).collect();

@@ -106,7 +106,18 @@ fn entry_of(manifest: &Manifest, me: NodeId) -> anyhow::Result<(CheckpointEntry,
     let (id, _text) = manifest.encode()?;
     let StateFacts { step, chain, digest, .. } = facts;
     let holders = BTreeSet::from([me]);
-    Ok((CheckpointEntry { step, chain, digest, manifest: id, bytes: manifest.bytes(), holders }, facts))
+    Ok((
+        CheckpointEntry {
+            step,
+            chain,
+            digest,
+            manifest: id,
+            bytes: manifest.bytes(),
+            holders,
+            assigned: BTreeSet::new(),
+        },
+        facts,
+    ))
 }
 
 /// Takes manifest and chunks over; leaves nothing of them where one is not what it should be.

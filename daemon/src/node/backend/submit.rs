@@ -114,6 +114,7 @@ impl Backend {
                     manifest: record.manifest,
                     bytes: length,
                     holders,
+                    assigned: BTreeSet::new(),
                 })
             }
             Ok(Err(error)) => Err(ApiError::unavailable("the model to start from cannot be kept")

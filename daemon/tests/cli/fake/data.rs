@@ -154,6 +154,8 @@ pub(crate) fn checkpoint() -> CheckpointRow {
         manifest: "a0".repeat(32),
         bytes: 493_696,
         holders: vec![node(1), node(2)],
+        fetching: vec![node(3)],
+        replicas: 3,
         kept: vec![KeptReason::Newest],
     }
 }

@@ -9,6 +9,7 @@ use super::proposals::ProposalKey;
 use super::reports::JobReports;
 use crate::ids::{Chain, Digest, ManifestId, Millis, NodeId};
 use crate::ledger::{CheckpointEntry, JobRecord, LedgerCommand};
+use crate::replicas::choose_writers;
 use crate::view::View;
 
 /// A state of which a checkpoint was written.
@@ -32,6 +33,14 @@ impl WrittenState {
 pub(super) struct PendingCheckpoint {
     first_at: Millis,
     holders: BTreeSet<NodeId>,
+}
+
+impl PendingCheckpoint {
+    /// Whether anybody is left.
+    pub(super) fn lose_holder(&mut self, node: NodeId) -> bool {
+        self.holders.remove(&node);
+        !self.holders.is_empty()
+    }
 }
 
 impl JobReports {
@@ -96,7 +105,7 @@ impl Coordinator {
             if state.step > reports.stable.0 || holders.is_empty() {
                 continue;
             }
-            let is_complete = view.members.iter().all(|member| holders.contains(&member.node));
+            let is_complete = writers(pass, job, view, state.step).is_subset(&holders);
             let batch_ends_at = pending.first_at.plus(CHECKPOINT_BATCH_MS);
             if at_once || is_complete || pass.now >= batch_ends_at {
                 due.push((*state, holders));
@@ -112,7 +121,8 @@ impl Coordinator {
             let recorded = job.origins().find(|entry| entry.step == step);
             let key = ProposalKey::Checkpoint(job.id, step, recorded.map_or(0, |entry| entry.holders.len()));
             if self.proposals.is_due(pass.now, key) {
-                let entry = CheckpointEntry { step, chain, digest, manifest, bytes, holders };
+                let assigned = BTreeSet::new();
+                let entry = CheckpointEntry { step, chain, digest, manifest, bytes, holders, assigned };
                 let command = LedgerCommand::RecordCheckpoint { job: job.id, entry };
                 pass.out.push(CoordinatorOutput::Propose(command));
             }
@@ -138,4 +148,10 @@ impl Coordinator {
         pass.out.push(CoordinatorOutput::Propose(command));
         true
     }
+}
+
+/// Who writes the checkpoint of `step` in `view`.
+pub(super) fn writers(pass: &Pass<'_>, job: &JobRecord, view: &View, step: u64) -> BTreeSet<NodeId> {
+    let labels = pass.ledger.failure_labels(view);
+    choose_writers(view, &labels, step, job.plan.checkpoint_replicas)
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::checkpoints::{PendingCheckpoint, WrittenState};
+use super::divergence::StateSamples;
 use super::drains::IdleSteps;
 use super::failures::PendingFailure;
 use super::halts::HaltedState;
@@ -31,7 +32,7 @@ pub(super) struct FinishedState {
 pub(super) struct JobReports {
     pub(super) job: JobId,
     pub(super) incarnation: Incarnation,
-    steps: u64,
+    pub(super) steps: u64,
     /// Whether members may finish earlier.
     may_end_early: bool,
     /// The view that `members` are of.
@@ -69,6 +70,10 @@ pub(super) struct JobReports {
     pub(super) failed_since: Option<(Epoch, Millis)>,
     /// Two members with different chains after the same step: a broken node. Nothing is stable any more.
     pub(super) divergence: Option<String>,
+    /// What members' states look like.
+    pub(super) samples: StateSamples,
+    /// Members whose verdict was counted.
+    pub(super) convicted: BTreeSet<Life>,
 }
 
 impl JobReports {
@@ -100,6 +105,8 @@ impl JobReports {
             failures: BTreeMap::new(),
             failed_since: None,
             divergence: None,
+            samples: StateSamples::default(),
+            convicted: BTreeSet::new(),
         };
         if let Some(heard) = heard.filter(|heard| heard.job == job.id) {
             reports.work =
@@ -127,6 +134,9 @@ impl JobReports {
         let is_member =
             |life: Life, tenure: Epoch| view.member(life).is_some_and(|member| member.tenure == tenure);
         self.members.retain(|node, known| is_member(Life { node: *node, boot: known.boot }, known.tenure));
+        let members = &self.members;
+        self.samples.retain(|life| members.get(&life.node).is_some_and(|known| known.boot == life.boot));
+        self.convicted.retain(|life| self.samples.verdict(*life).is_some());
         for member in &view.members {
             let fresh = || MemberReports::new(now, member.boot, member.tenure);
             self.members.entry(member.node).or_insert_with(fresh);
@@ -152,7 +162,7 @@ impl JobReports {
                 self.synced.insert((life, tenure));
                 self.applied(now, view, from, step, AppliedStep { epoch, chain });
             }
-            ReportEvent::Applied { step, chain, point, work } => {
+            ReportEvent::Applied { step, chain, point, sample, work } => {
                 self.synced.insert((life, tenure));
                 self.count_work(now, life, work);
                 if epoch == view.epoch {
@@ -166,6 +176,9 @@ impl JobReports {
                     }
                 }
                 self.applied(now, view, from, step, AppliedStep { epoch, chain });
+                if let Some(sample) = sample {
+                    self.sampled(view, life, sample);
+                }
             }
             ReportEvent::Evaluated { step, totals, .. } => {
                 if totals.loss.is_finite() {

@@ -1,10 +1,12 @@
 mod checks;
 mod cluster;
+mod divergence;
 mod drains;
 mod founding;
 mod jobs;
 mod pauses;
 mod plans;
 mod random;
+mod replicas;
 mod saves;
 mod views;

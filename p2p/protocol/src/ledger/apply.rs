@@ -50,6 +50,8 @@ impl Ledger {
             }
             LedgerCommand::RecordCheckpoint { job, entry } => self.record_checkpoint(job, entry),
             LedgerCommand::DropCheckpoint { job, step, holder } => self.drop_checkpoint(job, step, holder),
+            LedgerCommand::AssignCheckpoint { job, step, nodes } => self.assign_checkpoint(job, step, nodes),
+            LedgerCommand::RecordVerdict { verdict } => self.record_verdict(verdict),
             LedgerCommand::AddDataSet { name, record } => self.add_data_set(name, record),
             LedgerCommand::RemoveDataSet { name } => self.remove_data_set(&name),
             LedgerCommand::NoteDataHolder { name, manifest, node, holds } => {
@@ -154,6 +156,9 @@ impl Ledger {
         }
         if entry.holders.len() != 1 || !entry.holders.contains(&by) {
             return refuse("its holder is not the submitting node");
+        }
+        if !entry.assigned.is_empty() {
+            return refuse("nobody was chosen to fetch it");
         }
         Ok(())
     }

@@ -148,6 +148,8 @@ pub struct CheckpointEntry {
     pub bytes: u64,
     /// Nodes that hold it.
     pub holders: BTreeSet<NodeId>,
+    /// Nodes that were chosen to hold it too and fetch it from those; none in a command.
+    pub assigned: BTreeSet<NodeId>,
 }
 
 impl CheckpointEntry {
@@ -155,6 +157,11 @@ impl CheckpointEntry {
     #[must_use]
     pub fn state(&self) -> (u64, Chain, Digest, ManifestId, u64) {
         (self.step, self.chain, self.digest, self.manifest, self.bytes)
+    }
+
+    pub(super) fn add_holders(&mut self, holders: BTreeSet<NodeId>) {
+        self.assigned.retain(|node| !holders.contains(node));
+        self.holders.extend(holders);
     }
 }
 

@@ -43,6 +43,7 @@ pub(crate) fn plan() -> JobPlan {
         may_end_early: false,
         checkpoint_every: 10,
         checkpoint_keep: 2,
+        checkpoint_replicas: 8,
         nodes_min: 1,
         nodes_max: 8,
         genesis: chain(0),
@@ -56,6 +57,7 @@ pub(crate) fn registration(boot: u64) -> Registration {
         numeric_class: "class".to_owned(),
         device: "cpu".to_owned(),
         threads: 4,
+        failure_label: String::new(),
         version: "0.1.0".to_owned(),
     }
 }
@@ -107,6 +109,7 @@ pub(crate) fn commit_steps(from: u64, to: u64, epoch: u64) -> LedgerCommand {
 
 pub(crate) fn checkpoint(step: u64, holders: &[u8]) -> CheckpointEntry {
     let holders = holders.iter().map(|number| node(*number)).collect();
+    let assigned = Default::default();
     CheckpointEntry {
         step,
         chain: chain(step),
@@ -114,5 +117,6 @@ pub(crate) fn checkpoint(step: u64, holders: &[u8]) -> CheckpointEntry {
         manifest: manifest(step),
         bytes: 1000,
         holders,
+        assigned,
     }
 }

@@ -300,7 +300,7 @@ impl Cluster {
 
 pub(super) fn applied(step: u64) -> ReportEvent {
     let work = WorkCounters { steps_applied: step, ..WorkCounters::default() };
-    ReportEvent::Applied { step, chain: chain(step), point: Some(point(step)), work }
+    ReportEvent::Applied { step, chain: chain(step), point: Some(point(step)), sample: None, work }
 }
 
 pub(super) fn point(step: u64) -> StepPoint {
