@@ -72,10 +72,10 @@ pub(in crate::node) fn checkpoint(
     me: NodeId,
 ) -> Option<CheckpointDetail> {
     let record = published.ledger.jobs.get(&job)?;
-    let newest = record.checkpoints.last()?.step;
-    let step = step.unwrap_or(newest);
-    let position = record.checkpoints.iter().position(|entry| entry.step == step)?;
-    let local = record.checkpoints[position].holders.contains(&me);
-    let row = checkpoint_rows(published, record, None).swap_remove(position);
-    Some(CheckpointDetail { row, local, newest: step == newest })
+    let newest = record.checkpoints.last().map(|entry| entry.step);
+    let step = step.or(newest)?;
+    let row = checkpoint_rows(published, record, None).into_iter().find(|row| row.step == step)?;
+    let me = me.to_hex();
+    let local = row.holders.iter().any(|holder| holder.id == me);
+    Some(CheckpointDetail { local, newest: Some(step) == newest, row })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use traind_actors::council::Published;
 use traind_actors::session::digest_of_pieces;
-use traind_protocol::ids::{Digest, JobId};
+use traind_protocol::ids::{Digest, JobId, ManifestId};
 use traind_protocol::ledger::{JobStatus, Ledger, LedgerCommand};
 use traind_store::{Store, StoreError, Verified};
 
@@ -155,8 +155,9 @@ fn look(
     row: CheckpointRow,
     items: &mpsc::Sender<StreamItem>,
 ) -> Result<CheckpointVerified, StoreError> {
-    let (verified, digest) = match store.checkpoint_manifest(job, row.step) {
-        Ok((id, manifest)) => {
+    let id = ManifestId::from_hex(&row.manifest).unwrap_or_default();
+    let (verified, digest) = match store.chunks().manifest(id) {
+        Ok(manifest) => {
             let verified = verify(store.chunks(), Some(id), items)?;
             let pieces = manifest.chunks.iter().map(|chunk| store.chunks().get_ref(*chunk));
             let digest = match verified.damaged {
@@ -165,7 +166,7 @@ fn look(
             };
             (verified, digest)
         }
-        Err(StoreError::NoSuchCheckpoint { .. }) => (absent(store, job, row.step), None),
+        Err(StoreError::NoSuchManifest { .. }) => (absent(store, job, row.step), None),
         Err(StoreError::Damaged { object, damage }) => {
             let object = traind_store::DamagedObject { object, damage, manifests: Vec::new() };
             (Verified { damaged: 1, named: vec![object], ..nothing() }, None)

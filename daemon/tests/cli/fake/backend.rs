@@ -177,9 +177,9 @@ impl FakeBackend {
             | Request::DataShow { .. }
             | Request::DataVerify { .. }
             | Request::DataRemove { .. } => of_data_sets(request)?,
-            Request::StoreStatus => Response::StoreStatus(data::store_report()),
-            Request::StoreCollect { dry_run } => Response::StoreCollected(data::collected(dry_run)),
-            Request::StoreRebuildIndex => Response::StoreIndexRebuilt { manifests: 4 },
+            Request::StoreStatus | Request::StoreCollect { .. } | Request::StoreRebuildIndex => {
+                of_store(&request)
+            }
             Request::ConfigShow => Response::Config { entries: data::config() },
             Request::Version => Response::Version(data::version()),
             Request::JobSubmit { .. }
@@ -251,6 +251,15 @@ fn of_checkpoints(request: Request) -> Answer {
         }
         other => unreachable!("{other:?} is not about checkpoints"),
     })
+}
+
+fn of_store(request: &Request) -> Response {
+    match request {
+        Request::StoreStatus => Response::StoreStatus(data::store_report()),
+        Request::StoreCollect { dry_run } => Response::StoreCollected(data::collected(*dry_run)),
+        Request::StoreRebuildIndex => Response::StoreIndexRebuilt { manifests: 4 },
+        other => unreachable!("{other:?} is not about the store"),
+    }
 }
 
 fn of_data_sets(request: Request) -> Answer {

@@ -9,7 +9,7 @@ use super::limits::{
     ASIDE_MAX, BEST_KEPT_MAX, CHECKPOINT_EVERY_MS_MAX, NTH_KEPT_MAX, ROLLBACKS_MAX, STEPS_MAX, TESTS_KEPT_MAX,
 };
 use super::{CheckpointEntry, JobRecord, Ledger};
-use crate::ids::{Incarnation, JobId, NodeId};
+use crate::ids::{Incarnation, JobId, ManifestId, NodeId};
 use crate::view::Origin;
 use crate::wire::control::EvaluationTotals;
 
@@ -201,6 +201,17 @@ impl Ledger {
         let aside = self.keeping.get(&job.id).into_iter().flat_map(|keeping| &keeping.aside);
         let entries = job.initial.iter().chain(&job.checkpoints).chain(aside);
         entries.map(|entry| entry.step).collect::<BTreeSet<u64>>().into_iter().collect()
+    }
+
+    /// Manifests of all checkpoints that people pinned, those set aside too.
+    #[must_use]
+    pub fn manifests_pinned(&self) -> BTreeSet<ManifestId> {
+        let of_job = |(job, keeping): (&JobId, &Keeping)| -> Vec<ManifestId> {
+            let entries = self.jobs.get(job).into_iter().flat_map(|record| &record.checkpoints);
+            let pinned = entries.filter(|entry| keeping.pins.contains_key(&entry.step));
+            pinned.chain(&keeping.aside).map(|entry| entry.manifest).collect()
+        };
+        self.keeping.iter().flat_map(of_job).collect()
     }
 
     /// Forgets what the rules do not keep.

@@ -158,6 +158,7 @@ fn a_job_goes_on_from_where_it_was_taken_back_to_and_epochs_only_grow() {
     assert_eq!(keeping.rollbacks, [told], "told once, although it was asked for twice");
     assert_eq!(keeping.aside, [checkpoint(40, &[1, 2])], "pinned: kept, and no lineage starts from it");
     assert_eq!(ledger.steps_held(&ledger.jobs[&job_id(1)]), [20, 40]);
+    assert_eq!(ledger.manifests_pinned(), [manifest(20), manifest(40)].into());
     // Only from there, in the next lineage and epoch, once somebody resumes it.
     all(&mut ledger, [LedgerCommand::ResumeJob { job: job_id(1), by: node(3) }]);
     for wrong in [founding(40, 2, 2), founding(60, 2, 2), founding(20, 2, 1), founding(20, 1, 2)] {
