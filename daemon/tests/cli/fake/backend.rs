@@ -127,11 +127,7 @@ impl FakeBackend {
         let live = *self.live.borrow();
         Ok(match request {
             Request::Status => Response::Status(data::status()),
-            Request::NodeList => {
-                let mut nodes = data::nodes(live);
-                nodes[0].drain.clone_from(&self.drain.lock().unwrap());
-                Response::NodeList { nodes }
-            }
+            Request::NodeList => self.list(live),
             Request::NodeShow { node } => self.show(node)?,
             Request::NodeDrain { node, reason, until_restart } => {
                 let waits_for = vec!["its place in the view of job endless".to_owned()];
@@ -193,6 +189,12 @@ impl FakeBackend {
             | Request::NodeDrainFollow { .. }
             | Request::NodeWait { .. } => unreachable!("the server answers these otherwise"),
         })
+    }
+
+    fn list(&self, live: u64) -> Response {
+        let mut nodes = data::nodes(live);
+        nodes[0].drain.clone_from(&self.drain.lock().unwrap());
+        Response::NodeList { nodes }
     }
 
     fn detail(&self, node: Option<String>) -> Result<traind::control::api::NodeDetail, ApiError> {
