@@ -13,6 +13,7 @@ mod queue;
 mod replicas;
 mod resume;
 mod shell;
+mod speeds;
 mod text;
 mod verbs;
 mod why;

@@ -9,4 +9,5 @@ mod plans;
 mod random;
 mod replicas;
 mod saves;
+mod speeds;
 mod views;
