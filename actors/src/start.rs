@@ -12,7 +12,7 @@ use traind_protocol::ledger::{JobStatus, LedgerCommand};
 use traind_protocol::wire::control::Registration;
 use traind_store::Store;
 
-use crate::checkpoints::{Checkpoints, KeepCheckpoints};
+use crate::checkpoints::{Checkpoints, KeepCheckpoints, RestingCheckpoints};
 use crate::checks::{CheckParts, Checks};
 use crate::clock::Clock;
 use crate::council::{
@@ -46,6 +46,8 @@ pub struct Parts {
     pub store: Arc<Store>,
     /// Bytes that a job may take on this node; `None` is no limit.
     pub memory_bytes_max: Option<u64>,
+    /// Bytes of the disk that data sets may take; `None` is no limit.
+    pub data_set_bytes_max: Option<u64>,
     /// Least time that a micro-batch takes on this node; zero is no rest.
     pub microbatch_time_min: Duration,
     /// How the daemon learns that it cannot go on.
@@ -115,6 +117,7 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
         council: inbox.clone(),
     })
     .start();
+    let store = Arc::clone(&parts.store);
     let (frames, frames_seen) = watch::channel(None);
     let sessions = Sessions::new(SessionParts {
         me: parts.me,
@@ -134,7 +137,8 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
     actix::spawn(forward_events(parts.events, network.clone()));
     route_frames(parts.data, frames_seen, transfers.clone()).map_err(StartError::Thread)?;
     let followers = (sessions.clone(), checks, checkpoints.clone(), data_sets.clone());
-    actix::spawn(follow_ledger(view.published.clone(), followers));
+    let resting = RestingCheckpoints::new(store);
+    actix::spawn(follow_ledger(view.published.clone(), followers, resting));
     let Life { node, boot } = parts.me;
     Ok(NodeActors {
         node,
@@ -178,6 +182,7 @@ fn start_transfers(
     let data_sets = DataSets::new(DataSetParts {
         node: parts.me.node,
         folder: folder_of(parts.store.path()),
+        bytes_max: parts.data_set_bytes_max,
         chunks: Arc::clone(chunks),
         transfers: transfers.clone(),
         published: view.published.clone(),
@@ -190,15 +195,17 @@ fn start_transfers(
 async fn follow_ledger(
     mut published: watch::Receiver<Arc<Published>>,
     followers: (Addr<Sessions>, Addr<Checks>, Addr<Checkpoints>, DataSets),
+    mut resting: RestingCheckpoints,
 ) {
     let (sessions, checks, checkpoints, data_sets) = followers;
     loop {
         let now = published.borrow_and_update().clone();
         for job in now.ledger.jobs.values().filter(|job| job.status == JobStatus::Running) {
-            let steps = job.initial.iter().chain(&job.checkpoints).map(|entry| entry.step).collect();
+            let steps = now.ledger.steps_held(job);
             // Left out when the store is busy: the next change of the ledger asks again.
             let _ = checkpoints.try_send(KeepCheckpoints { job: job.id, steps });
         }
+        resting.follow(&now.ledger);
         data_sets.follow(&now.ledger);
         // Left out when it has much to do: the next change of the ledger tells the same and more.
         let _ = checks.try_send(LedgerPublished(Arc::clone(&now)));

@@ -3,6 +3,7 @@
 //! Hears: sessions with a captured state, the published ledger for what to keep. Tells: the session when its
 //! checkpoint is on disk. When the store is behind, a checkpoint is left out; nothing waits.
 
+mod resting;
 mod scrubber;
 mod writer;
 
@@ -15,6 +16,7 @@ use traind_protocol::ids::{Chain, Digest, JobId};
 use traind_store::Store;
 
 use crate::session::SessionInput;
+pub(crate) use resting::RestingCheckpoints;
 use writer::WriterTask;
 
 /// States that may wait to be written: each is a copy of the job's state in memory.

@@ -45,12 +45,13 @@ fn write(store: &Store, message: WriteCheckpoint) {
                 reply.blocking_send(SessionInput::CheckpointWritten { step, chain, digest, manifest, bytes });
         }
         Err(error) => {
-            tracing::error!(job = %job.short(), step, error = chain_of(&error), "checkpoint not written");
+            // The whole id: `job logs` looks for it.
+            tracing::error!(job = %job, step, error = chain_of(&error), "checkpoint not written");
         }
     }
 }
 
-fn keep(store: &Store, message: &KeepCheckpoints) {
+pub(super) fn keep(store: &Store, message: &KeepCheckpoints) {
     let Some(newest) = message.steps.last() else { return };
     let kept = store.list_checkpoints(Some(message.job)).and_then(|records| {
         // Newer than the ledger's newest: written here, not yet known to be stable.

@@ -83,10 +83,12 @@ impl Checks {
         let next = jobs.find(|record| {
             is_wanted(&record.status)
                 && !self.outcomes.contains_key(&record.id)
-                && self.parts.data_sets.is_ready(&record.spec_toml)
+                && (self.parts.data_sets.is_ready(&record.spec_toml)
+                    || self.parts.data_sets.refusal_of(&record.spec_toml).is_some())
         });
         let Some(record) = next else { return };
         let (job, spec_toml) = (record.id, record.spec_toml.clone());
+        let refusal = self.parts.data_sets.refusal_of(&spec_toml);
         let needs = JobNeeds {
             device: self.parts.device.clone(),
             memory_bytes_max: self.parts.memory_bytes_max,
@@ -94,6 +96,9 @@ impl Checks {
         };
         self.checking = Some(job);
         let check = async move {
+            if let Some(reason) = refusal {
+                return Err(reason);
+            }
             tokio::task::spawn_blocking(move || check_job(&spec_toml, &needs))
                 .await
                 .unwrap_or_else(|panicked| Err(format!("the check panicked: {panicked}")))

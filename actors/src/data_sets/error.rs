@@ -67,6 +67,21 @@ pub enum DataSetError {
         /// What does not fit.
         what: &'static str,
     },
+    /// All data sets together may take so much, and what is here must stay.
+    #[error(
+        "data set {name:?} needs {needed} bytes on the disk, limits.data_sets of this node allows {bytes_max}, and {kept} of \
+         them are taken by sets that jobs need or that no other node holds"
+    )]
+    CacheFull {
+        /// Its name.
+        name: String,
+        /// Bytes that it takes.
+        needed: u64,
+        /// The limit.
+        bytes_max: u64,
+        /// Bytes that cannot make room.
+        kept: u64,
+    },
     /// It did not come.
     #[error("it could not be fetched")]
     Fetch(#[from] FetchError),

@@ -19,6 +19,14 @@ fn folder(root: &Path, name: &str, manifest: ManifestId, is_folder: bool) -> Pat
     root.join(format!("{name}-{digits}.{}", if is_folder { "folder" } else { "file" }))
 }
 
+/// The folder that holds the files of a set, if they are here.
+pub(super) fn folder_here(root: &Path, name: &str, manifest: ManifestId) -> Option<PathBuf> {
+    [true, false]
+        .map(|is_folder| folder(root, name, manifest, is_folder))
+        .into_iter()
+        .find(|path| path.is_dir())
+}
+
 /// Where the files of a set are, if they are here: a folder, or a file.
 pub(super) fn path_of(root: &Path, name: &str, manifest: ManifestId) -> Option<PathBuf> {
     let of_folder = folder(root, name, manifest, true);

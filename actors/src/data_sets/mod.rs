@@ -5,9 +5,11 @@
 //! are here; fetching goes on beside everything else.
 
 mod adding;
+mod cache;
 mod cutting;
 mod error;
 mod facts;
+mod images;
 mod local;
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,8 @@ pub struct DataSetParts {
     pub node: NodeId,
     /// Where their files are.
     pub folder: PathBuf,
+    /// Bytes of the disk that all sets may take; `None` is no limit.
+    pub bytes_max: Option<u64>,
     /// Where their chunks are.
     pub chunks: Arc<Chunks>,
     /// How chunks come.
@@ -68,6 +72,10 @@ struct State {
     fetching: BTreeSet<String>,
     /// In the ledger when it was looked at last.
     seen: BTreeMap<String, ManifestId>,
+    /// On their way off this node: not claimed anew while their files are still here.
+    leaving: BTreeMap<String, ManifestId>,
+    /// Sets that jobs need and that find no room here, and why.
+    refused: BTreeMap<String, String>,
     /// Bytes that came from other nodes.
     fetched: BTreeMap<ManifestId, u64>,
 }
@@ -84,6 +92,12 @@ impl DataSets {
     /// # Errors
     /// When the files cannot be read or trained on, or the disk is full.
     pub async fn cut(&self, name: String, path: PathBuf, form: SetForm) -> Result<CutSet, DataSetError> {
+        if self.inner.parts.bytes_max.is_some() && self.record(&name).is_none() {
+            let _turn = self.inner.turn.lock().await;
+            let measured = path.clone();
+            let bytes = tokio::task::spawn_blocking(move || adding::bytes_of(&measured)).await;
+            self.inner.make_room(&name, bytes.unwrap_or(Err(DataSetError::Panicked))?).await?;
+        }
         let chunks = Arc::clone(&self.inner.parts.chunks);
         let added = tokio::task::spawn_blocking(move || adding::add(&chunks, &name, &path, &form));
         added.await.unwrap_or(Err(DataSetError::Panicked))
@@ -99,8 +113,10 @@ impl DataSets {
         let record = self.record(name).ok_or_else(|| DataSetError::Unknown { name: name.to_owned() })?;
         let manifest = record.manifest;
         if let Some(path) = local::path_of(&parts.folder, name, manifest) {
+            self.inner.note_use(name, manifest);
             return Ok(path);
         }
+        self.make_room(name, &record).await?;
         // Whoever is connected may have some of it: holders all, those that fetch it too what they have got.
         let summary = parts.transfers.fetch(manifest, Vec::new()).await?;
         *self.state().fetched.entry(manifest).or_default() += summary.bytes;
@@ -108,6 +124,28 @@ impl DataSets {
         let (chunks, folder, name) = (Arc::clone(&parts.chunks), parts.folder.clone(), name.to_owned());
         let made = tokio::task::spawn_blocking(move || local::make(&chunks, &folder, &name, manifest));
         made.await.unwrap_or(Err(DataSetError::Panicked))
+    }
+
+    /// Makes room for the chunks and the files of a set.
+    async fn make_room(&self, name: &str, record: &DataSetRecord) -> Result<(), DataSetError> {
+        let has_chunks = self.inner.parts.chunks.manifest(record.manifest).is_ok();
+        let needed = if has_chunks { record.bytes } else { record.bytes.saturating_mul(2) };
+        let made = self.inner.make_room(name, needed).await;
+        let mut state = self.inner.state();
+        match &made {
+            Err(error @ DataSetError::CacheFull { .. }) => {
+                state.refused.insert(name.to_owned(), chain_of(error))
+            }
+            _ => state.refused.remove(name),
+        };
+        made
+    }
+
+    /// Why this node cannot keep a data set that a job names.
+    #[must_use]
+    pub fn refusal_of(&self, spec_toml: &str) -> Option<String> {
+        let state = self.inner.state();
+        set_names(spec_toml).iter().find_map(|name| state.refused.get(name).cloned())
     }
 
     /// The facts about a set and whether all its chunks are here.
@@ -172,7 +210,11 @@ impl DataSets {
         let needed: BTreeSet<String> = open.flat_map(|job| ledger.data_sets_of(job)).collect();
         for (name, record) in &ledger.data_sets {
             let is_here = local::path_of(&parts.folder, name, record.manifest).is_some();
-            if is_here && !record.holders.contains(&parts.node) && ledger.nodes.contains_key(&parts.node) {
+            if is_here
+                && !self.state().leaving.contains_key(name)
+                && !record.holders.contains(&parts.node)
+                && ledger.nodes.contains_key(&parts.node)
+            {
                 let command = LedgerCommand::NoteDataHolder {
                     name: name.clone(),
                     manifest: record.manifest,
@@ -216,11 +258,15 @@ impl DataSets {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.state()
     }
 }
 
 impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn remove(&self, name: &str, manifest: ManifestId) {
         self.parts.transfers.forget(manifest);
         let removed = local::forget(&self.parts.folder, name, manifest)

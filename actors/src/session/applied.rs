@@ -42,6 +42,15 @@ impl SessionDriver {
         self.report(ReportEvent::Applied { step, chain, point, sample, work });
     }
 
+    /// It is time for a checkpoint after each of `steps`.
+    pub(super) fn save_after(&mut self, steps: Vec<u64>) {
+        let here = self.machine.status().place.step;
+        if let Some(late) = self.writing.save_after(steps, here) {
+            // Others were in time, or the coordinator sees that nobody was.
+            tracing::debug!(step = late, here, "heard too late that a checkpoint is due");
+        }
+    }
+
     /// The trainer is done with a step. The figures go out with the next report, or now if there is none to come.
     pub(super) fn point_known(&mut self, point: StepPoint, sample: StateSample) {
         self.point = Some(point);

@@ -217,6 +217,10 @@ impl SessionDriver {
                 self.report(ReportEvent::CheckpointWritten { step, chain, digest, manifest, bytes });
                 Ok(())
             }
+            SessionInput::SaveAfter(steps) => {
+                self.save_after(steps);
+                Ok(())
+            }
             SessionInput::Describe(reply) => {
                 // Whoever asked may have gone meanwhile.
                 let _ = reply.send(self.describe());

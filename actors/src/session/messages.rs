@@ -45,6 +45,8 @@ pub enum SessionInput {
         /// Length of the state.
         bytes: u64,
     },
+    /// Steps after which the state is saved because it is time, by the ledger; they take the place of those told before.
+    SaveAfter(Vec<u64>),
     /// What are you doing? The answer goes to the sender.
     Describe(oneshot::Sender<SessionDescription>),
     /// The job has ended or the daemon stops.

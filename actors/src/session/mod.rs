@@ -34,8 +34,8 @@ use traind_store::Store;
 pub use driver::SessionError;
 pub use messages::{SESSION_INBOX_MAX, SessionDescription, SessionInput};
 pub use plan::{InitialState, JobNeeds, PlanError, PlannedJob, SetPaths, check_job, localise, plan_job};
-pub use state::{MalformedState, training_state};
-pub(crate) use state::{digest_of_encoded, digest_of_pieces};
+pub(crate) use state::digest_of_encoded;
+pub use state::{MalformedState, digest_of_pieces, training_state};
 pub(crate) use trainer::chain_of;
 
 use crate::checkpoints::Checkpoints;
@@ -83,6 +83,7 @@ struct Running {
     job: JobId,
     epoch: Epoch,
     coordinator: Option<NodeId>,
+    saves: Vec<u64>,
     inbox: mpsc::Sender<SessionInput>,
 }
 
@@ -126,6 +127,11 @@ impl Sessions {
                 let entered = SessionInput::EnterView { view: view.clone(), failure_labels };
                 told.push((running.inbox.clone(), entered));
             }
+            let due = published.ledger.keeping.get(&job.id).map_or(&[][..], |keeping| &keeping.due);
+            if running.saves != due {
+                running.saves = due.to_vec();
+                told.push((running.inbox.clone(), SessionInput::SaveAfter(due.to_vec())));
+            }
             if running.coordinator != published.coordinator {
                 running.coordinator = published.coordinator;
                 told.push((running.inbox.clone(), SessionInput::RepeatReports));
@@ -139,7 +145,9 @@ impl Sessions {
         match start::session(&self.parts, job, work) {
             Ok(inbox) => {
                 self.parts.frames.send_replace(Some(inbox.clone()));
-                self.running = Some(Running { job: job.id, epoch: Epoch(0), coordinator: None, inbox });
+                let saves = Vec::new();
+                self.running =
+                    Some(Running { job: job.id, epoch: Epoch(0), coordinator: None, saves, inbox });
             }
             Err(error) => self.parts.fatal.raise("starting a session", &error),
         }

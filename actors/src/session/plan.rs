@@ -7,9 +7,9 @@ use bytes::Bytes;
 use thiserror::Error;
 use traind_averaging::{Grid, PartLayout};
 use traind_protocol::ids::{Chain, Digest};
-use traind_protocol::ledger::JobPlan;
+use traind_protocol::ledger::{BestBy, JobPlan, KeepRules};
 use traind_protocol::wire::data::DATA_PAYLOAD_BYTES_MAX;
-use traind_training::{DataFacts, DataSummary, JobSpec, Session};
+use traind_training::{BestMetric, CheckpointSpec, DataFacts, DataSummary, JobSpec, Session};
 
 use super::early_stopping::EarlyStopping;
 use super::state;
@@ -84,6 +84,8 @@ pub struct PlannedJob {
     pub spec: JobSpec,
     /// What the ledger has to know of it.
     pub plan: JobPlan,
+    /// Which of its checkpoints are kept beside the newest, and when time makes one due.
+    pub rules: KeepRules,
     /// Its data as found here.
     pub data: DataSummary,
     /// The state of step 0, where it starts from given parameters.
@@ -143,7 +145,20 @@ pub fn plan_job(spec_toml: &str, needs: &JobNeeds, from: Option<&Path>) -> Resul
         genesis: genesis(spec_toml, &data, initial.as_ref()),
         state_bytes,
     };
-    Ok(PlannedJob { spec, plan, data, initial })
+    let rules = keep_rules(&spec.checkpoint);
+    Ok(PlannedJob { spec, plan, rules, data, initial })
+}
+
+fn keep_rules(checkpoint: &CheckpointSpec) -> KeepRules {
+    KeepRules {
+        every_ms: checkpoint.every_ms,
+        nth_steps: checkpoint.keep_every,
+        best: checkpoint.keep_best,
+        best_by: match checkpoint.best_by {
+            BestMetric::Loss => BestBy::Loss,
+            BestMetric::Accuracy => BestBy::Accuracy,
+        },
+    }
 }
 
 /// Whether this node can take part in a job: the digest of its data, or in words why not.

@@ -112,7 +112,7 @@ pub(crate) fn digest_of_encoded(state: &[u8]) -> Digest {
 ///
 /// # Errors
 /// The first of the pieces.
-pub(crate) fn digest_of_pieces<E>(pieces: impl Iterator<Item = Result<Vec<u8>, E>>) -> Result<Digest, E> {
+pub fn digest_of_pieces<E>(pieces: impl Iterator<Item = Result<Vec<u8>, E>>) -> Result<Digest, E> {
     let mut hasher = blake3::Hasher::new_derive_key(DIGEST_CONTEXT);
     let mut magic_left = MAGIC.len();
     for piece in pieces {

@@ -18,6 +18,8 @@ pub(super) struct Writing {
     steps: u64,
     every: u64,
     replicas: u32,
+    /// Steps after which the state is saved because it is time; no more than the ledger has of them.
+    saves: Vec<u64>,
     view: Option<(View, Vec<String>)>,
     /// Ticks since this member finished.
     final_ticks: Option<u32>,
@@ -33,10 +35,19 @@ impl Writing {
             steps: plan.sync.steps,
             every: plan.checkpoint_every,
             replicas: plan.checkpoint_replicas,
+            saves: Vec::new(),
             view: None,
             final_ticks: None,
             written: 0,
         }
+    }
+
+    /// It is time for a checkpoint after each of `steps`, which take the place of those told before; the first of them that is
+    /// past `here` already.
+    pub(super) fn save_after(&mut self, steps: Vec<u64>, here: u64) -> Option<u64> {
+        let late = steps.iter().find(|step| !self.saves.contains(step) && **step <= here).copied();
+        self.saves = steps;
+        late
     }
 
     /// A view is entered, whose members have these failure labels.
@@ -51,8 +62,10 @@ impl Writing {
 
     /// Whether this member writes the state after `step`; `is_early_end`: the job ends with it.
     pub(super) fn is_writer(&self, step: u64, is_early_end: bool) -> bool {
-        let is_due =
-            step == self.steps || is_early_end || (self.every > 0 && step.is_multiple_of(self.every));
+        let is_due = step == self.steps
+            || is_early_end
+            || (self.every > 0 && step.is_multiple_of(self.every))
+            || self.saves.contains(&step);
         let Some((view, labels)) = &self.view else { return false };
         is_due && choose_writers(view, labels, step, self.replicas).contains(&self.me)
     }
@@ -110,6 +123,9 @@ mod tests {
         }
     }
 
+    /// A step that the ledger names, because it is time.
+    const TIMED: u64 = 17;
+
     fn writers(members: u8, halt: bool, step: u64) -> Vec<u8> {
         let is_writer = |number: &u8| {
             let me = Life { node: NodeId([*number; 32]), boot: Boot(1) };
@@ -125,6 +141,7 @@ mod tests {
                 SessionPlan { sync, checkpoint_every: 10, checkpoint_replicas: 2, work: Default::default() };
             let mut writing = Writing::new(&plan);
             assert!(!writing.is_writer(step, true), "in no view");
+            assert_eq!(writing.save_after(vec![3, TIMED], 5), Some(3), "heard too late");
             writing.enter(view(members, halt), vec![String::new(); usize::from(members)]);
             writing.is_writer(step, false)
         };
@@ -139,6 +156,7 @@ mod tests {
         assert_eq!(writers(5, false, 95).len(), 2, "the last step");
         assert_eq!(writers(1, false, 10), [1]);
         assert!(writers(5, false, 11).is_empty());
+        assert_eq!(writers(5, false, TIMED).len(), 2, "time made it due");
         assert_eq!(writers(5, true, 20), [1, 2, 3, 4, 5]);
     }
 

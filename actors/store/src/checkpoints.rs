@@ -55,10 +55,12 @@ impl Checkpoints {
         }
         let manifest = Manifest { body: ManifestBody::Checkpoint(facts), chunks };
         let id = self.chunks.put_manifest(&manifest)?;
+        let pinned = self.pinned()?;
         let others: Vec<_> = self
             .names(facts.job)?
             .into_iter()
-            .filter(|name| name.checkpoint() == Some((facts.job, facts.step)) && name.id != id)
+            .filter(|name| name.checkpoint() == Some((facts.job, facts.step)))
+            .filter(|name| name.id != id && !pinned.contains(&name.id))
             .collect();
         self.chunks.remove_named(&others)?;
         tracing::debug!(step = facts.step, bytes = state.len(), bytes_written, "checkpoint written");

@@ -57,6 +57,12 @@ impl DataDir {
         Ok(data_dir)
     }
 
+    /// Whether a data directory of any version is at `path`.
+    #[must_use]
+    pub fn is_one(path: &Path) -> bool {
+        path.join(FORMAT_FILE).is_file()
+    }
+
     /// The directory.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -11,6 +11,16 @@ use crate::chunks::Chunks;
 use crate::manifest::{MANIFEST_BYTES_MAX, Manifest};
 use crate::{Damage, StoreError, durable_file};
 
+/// Reads a manifest out of another data directory; no link is followed.
+///
+/// # Errors
+/// [`StoreError::Damaged`] if it is missing; [`StoreError::NotAFile`]; [`StoreError::MalformedManifest`]; the file system's.
+pub fn read_manifest_file(path: &Path) -> Result<(ManifestId, Manifest), StoreError> {
+    check_plain(path)?;
+    let text = durable_file::read(path, MANIFEST_BYTES_MAX as u64)?.ok_or_else(|| missing(path))?;
+    Manifest::decode(&text).map_err(StoreError::malformed("import"))
+}
+
 impl Chunks {
     /// Takes over what the manifest file at `manifest` names, with chunks from the folder `chunks`. Every byte is verified;
     /// only plain files in that folder are read, whatever the manifest says, and no link is followed. Cut short, it goes on
@@ -20,10 +30,7 @@ impl Chunks {
     /// [`StoreError::Damaged`] names the file that is missing or not what it should be; [`StoreError::MalformedManifest`];
     /// [`StoreError::NoSpace`]; the file system's. The manifest then counts as one that is still fetched.
     pub fn import(&self, manifest: &Path, chunks: &Path) -> Result<ManifestId, StoreError> {
-        check_plain(manifest)?;
-        let text =
-            durable_file::read(manifest, MANIFEST_BYTES_MAX as u64)?.ok_or_else(|| missing(manifest))?;
-        let (id, decoded) = Manifest::decode(&text).map_err(StoreError::malformed("import"))?;
+        let (id, decoded) = read_manifest_file(manifest)?;
         self.begin_manifest(&decoded)?;
         for chunk in self.missing_chunks(id)? {
             let content = read_outside(chunks, chunk)?;

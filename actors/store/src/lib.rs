@@ -21,6 +21,7 @@ mod council_log;
 mod data_dir;
 mod durable_file;
 mod free_space;
+mod idle_store;
 mod import;
 mod lease;
 mod local_values;
@@ -43,6 +44,8 @@ pub use chunks::{Chunks, DamageListener};
 pub use chunks_manifests::{Collected, ManifestRecord};
 pub use council_log::{COUNCIL_VALUE_BYTES_MAX, CouncilLog};
 pub use data_dir::{DataDir, FORMAT_VERSION};
+pub use idle_store::IdleStore;
+pub use import::read_manifest_file;
 pub use lease::ChunkLease;
 pub use local_values::{ADDRESS_BYTES_MAX, LOCAL_KEY_BYTES_MAX, LOCAL_VALUE_BYTES_MAX, PEERS_REMEMBERED_MAX};
 pub use manifest::{

@@ -97,8 +97,8 @@ impl Chunks {
         Ok(status)
     }
 
-    /// Reads every manifest and every chunk that one names, those of `only` or of all that are whole; `told` hears after each
-    /// chunk how far it is, and stops the reading by `false`.
+    /// Reads every manifest and every chunk of this store, or, with `only`, that manifest and its chunks; `told` hears after
+    /// each chunk how far it is, and stops the reading by `false`.
     ///
     /// # Errors
     /// What is no damage: the file system's, the index's.
@@ -112,31 +112,25 @@ impl Chunks {
         for name in unreadable.iter().filter(|name| only.is_none_or(|only| only == name.id)) {
             found.add(self.manifests.path_of(name), Damage::Content, vec![name.id]);
         }
-        let mut wanted: BTreeMap<ChunkId, (u32, Vec<ManifestId>)> = BTreeMap::new();
-        for name in self.manifests.names()? {
-            if name.progress != Progress::Whole || only.is_some_and(|only| only != name.id) {
-                continue;
-            }
-            match self.manifests.read(&name) {
-                Ok(Some(manifest)) => {
-                    for chunk in &manifest.chunks {
-                        let (_, namers) = wanted.entry(chunk.id).or_insert_with(|| (chunk.bytes, Vec::new()));
-                        if namers.last() != Some(&name.id) {
-                            namers.push(name.id);
-                        }
-                    }
-                }
-                Ok(None) | Err(StoreError::Damaged { .. }) => {}
-                Err(error) => return Err(error),
+        let mut wanted = self.wanted(only)?;
+        if only.is_none() {
+            // Those of a damaged manifest, of one that is still fetched, and those to be collected.
+            for (id, _) in self.directory.list()?.0 {
+                wanted.entry(id).or_default();
             }
         }
         let mut progress = VerifyProgress { chunks: 0, chunks_total: wanted.len() as u64, bytes: 0 };
-        for (id, (bytes, namers)) in wanted {
-            match self.get_ref(crate::ChunkRef { id, bytes }) {
+        for (id, Wanted { bytes, manifests }) in wanted {
+            let content = match bytes {
+                Some(bytes) => self.get_ref(crate::ChunkRef { id, bytes }),
+                None => self.directory.read(id),
+            };
+            match content {
                 Ok(content) => progress.bytes += content.len() as u64,
                 // Removed with its last manifest since the list was made.
-                Err(StoreError::Damaged { .. }) if self.index.references(id)? == 0 => {}
-                Err(StoreError::Damaged { object, damage }) => found.add(object, damage, namers),
+                Err(StoreError::Damaged { damage: Damage::Missing, .. })
+                    if self.index.references(id)? == 0 => {}
+                Err(StoreError::Damaged { object, damage }) => found.add(object, damage, manifests),
                 Err(error) => return Err(error),
             }
             progress.chunks += 1;
@@ -145,6 +139,30 @@ impl Chunks {
             }
         }
         Ok(Verified { progress, damaged: found.count, named: found.named })
+    }
+
+    /// The chunks that whole manifests name, `only` or all of them.
+    fn wanted(&self, only: Option<ManifestId>) -> Result<BTreeMap<ChunkId, Wanted>, StoreError> {
+        let mut wanted: BTreeMap<ChunkId, Wanted> = BTreeMap::new();
+        for name in self.manifests.names()? {
+            if name.progress != Progress::Whole || only.is_some_and(|only| only != name.id) {
+                continue;
+            }
+            match self.manifests.read(&name) {
+                Ok(Some(manifest)) => {
+                    for chunk in &manifest.chunks {
+                        let known = wanted.entry(chunk.id).or_default();
+                        known.bytes = Some(chunk.bytes);
+                        if known.manifests.last() != Some(&name.id) {
+                            known.manifests.push(name.id);
+                        }
+                    }
+                }
+                Ok(None) | Err(StoreError::Damaged { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(wanted)
     }
 
     /// Reads the chunk after `cursor` in the order of names, one that a manifest names; whoever calls it now and then has read
@@ -177,6 +195,14 @@ pub struct ScrubbedChunk {
     pub bytes: u64,
     /// What is wrong with it.
     pub damage: Option<Damage>,
+}
+
+/// A chunk that is to be read.
+#[derive(Default)]
+struct Wanted {
+    /// Bytes of its content, where a manifest says that.
+    bytes: Option<u32>,
+    manifests: Vec<ManifestId>,
 }
 
 #[derive(Default)]

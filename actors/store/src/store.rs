@@ -80,7 +80,7 @@ impl Store {
         &self.council
     }
 
-    /// Writes the `state` of `job` after `step`. A checkpoint of the same step is replaced.
+    /// Writes the `state` of `job` after `step`. A checkpoint of the same step is replaced, unless it is pinned.
     ///
     /// # Errors
     /// When the disk is full or fails; then there is no such checkpoint, or still the former one.

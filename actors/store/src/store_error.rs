@@ -59,6 +59,12 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
+    /// There is none, and none was made.
+    #[error("there is no data directory of traind at {}", path.display())]
+    NoDataDirectory {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// The council's log or local values are gone or older than they were. Going on could vote twice.
     #[error(
         "the records in {} are lost or older than they were (record {found} of {expected}), votes among them. Restore \

@@ -33,7 +33,8 @@ mod threads;
 mod training_error;
 
 pub use data::{
-    DataError, DataSet, DataSummary, Normalisation, TextError, Tokenizer, check_data, set_tokenizer_cache,
+    DataError, DataSet, DataSummary, Normalisation, TextError, Tokenizer, check_data, check_documents,
+    set_tokenizer_cache,
 };
 pub use data_facts::DataFacts;
 pub use device::{check_device, device_count};
@@ -47,13 +48,13 @@ pub use parameter_layout::{ParameterLayout, ParameterPlace};
 pub use portable::{
     BorderConfig, CONFIG_FILE, ExportFacts, ExportedModel, MODEL_FILE, ModelConfig, ModelSnapshot,
     PortableError, ProvenanceConfig, TOKENIZER_FILE, TensorProblem, export_model, export_state,
-    import_parameters, initial_state, model_from_directory, refuse_pickle,
+    import_parameters, initial_state, model_from_directory, refuse_pickle, verify_model,
 };
 pub use session::{AppliedUpdate, MicrobatchOutcome, SAMPLE_PIECES_MAX, Session, StatePiece};
 pub use spec::{
-    BatchSpec, CheckpointSpec, CsvSpec, DataSpec, DecaySpec, EmaSpec, EvaluationSpec, Gpt2Activation,
-    Gpt2Spec, JobSpec, LabelColumn, LayerSpec, LlamaSpec, ModelSpec, NodesSpec, OptimiserSpec, PrecisionSpec,
-    Problem, ScheduleSpec, SequentialSpec, SpecError, TextKind, TextSpec,
+    BatchSpec, BestMetric, CheckpointSpec, CsvSpec, DataSpec, DecaySpec, EmaSpec, EvaluationSpec,
+    Gpt2Activation, Gpt2Spec, JobSpec, LabelColumn, LayerSpec, LlamaSpec, ModelSpec, NodesSpec,
+    OptimiserSpec, PrecisionSpec, Problem, ScheduleSpec, SequentialSpec, SpecError, TextKind, TextSpec,
 };
 pub use state::StateError;
 pub use step_samples::{StepSamples, step_samples};

@@ -23,6 +23,8 @@ pub struct Submission {
     pub spec_toml: String,
     /// The model to start from.
     pub from: Option<StagedModel>,
+    /// The imported model to start from, by name.
+    pub from_imported: Option<String>,
     /// Whether the job is only checked.
     pub dry_run: bool,
 }
@@ -57,7 +59,7 @@ pub struct Export {
 pub trait ControlBackend: Send + Sync + 'static {
     /// Answers one request that neither streams nor carries bytes: never called with [`Request::JobSubmit`],
     /// [`Request::JobFollow`], [`Request::JobLogs`], [`Request::JobMetrics`], [`Request::CheckpointExport`],
-    /// [`Request::Events`], [`Request::NodeWait`] or [`Request::NodeDrainFollow`].
+    /// [`Request::Events`], [`Request::StoreVerify`], [`Request::CheckpointVerify`], [`Request::NodeWait`] or [`Request::NodeDrainFollow`].
     fn handle(&self, request: Request) -> BoxFuture<'static, Result<Response, ApiError>>;
 
     /// Answers [`Request::JobSubmit`] with [`Response::JobSubmitted`] or, if `dry_run`, [`Response::JobPlanned`].
@@ -75,7 +77,7 @@ pub trait ControlBackend: Send + Sync + 'static {
     /// [`FOLLOW_EVENTS_MAX`].
     fn follow_job(&self, job: String) -> BoxFuture<'static, Result<mpsc::Receiver<FollowEvent>, ApiError>>;
 
-    /// Answers [`Request::JobLogs`], [`Request::JobMetrics`] and [`Request::Events`]: last [`StreamItem::StreamEnd`],
+    /// Answers [`Request::JobLogs`], [`Request::JobMetrics`], [`Request::Events`], [`Request::StoreVerify`] and [`Request::CheckpointVerify`]: last [`StreamItem::StreamEnd`],
     /// which is sent even to a slow reader. A dropped receiver means that nobody listens any more. The channel has
     /// room for [`STREAM_ITEMS_MAX`].
     fn stream(&self, request: Request) -> BoxFuture<'static, Result<mpsc::Receiver<StreamItem>, ApiError>>;

@@ -73,12 +73,14 @@ impl Connection {
                 Ok(events) => self.pass_on(events).await,
                 Err(error) => self.refuse(error).await,
             },
-            Request::JobLogs { .. } | Request::JobMetrics { .. } | Request::Events { .. } => {
-                match backend.stream(request).await {
-                    Ok(items) => self.pass_on(items).await,
-                    Err(error) => self.refuse(error).await,
-                }
-            }
+            Request::JobLogs { .. }
+            | Request::JobMetrics { .. }
+            | Request::Events { .. }
+            | Request::CheckpointVerify { .. }
+            | Request::StoreVerify => match backend.stream(request).await {
+                Ok(items) => self.pass_on(items).await,
+                Err(error) => self.refuse(error).await,
+            },
             Request::NodeDrainFollow { node } => self.follow_drain(backend, node).await,
             Request::NodeWait { live, timeout_ms } => {
                 let answer = tokio::select! {
@@ -88,13 +90,13 @@ impl Connection {
                 };
                 self.send(&answer.unwrap_or_else(Response::Error)).await
             }
-            Request::JobSubmit { spec_toml, from, dry_run } => {
+            Request::JobSubmit { spec_toml, from, from_imported, dry_run } => {
                 let from = match from {
                     None => None,
                     Some(upload) => Some(transfer::receive(self, &upload, backend, uploads).await?),
                 };
                 let answer = match from.transpose() {
-                    Ok(from) => backend.submit(Submission { spec_toml, from, dry_run }).await,
+                    Ok(from) => backend.submit(Submission { spec_toml, from, from_imported, dry_run }).await,
                     Err(error) => Err(error),
                 };
                 self.send(&answer.unwrap_or_else(Response::Error)).await

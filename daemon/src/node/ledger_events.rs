@@ -42,6 +42,7 @@ pub(super) fn between(before: &Published, after: &Published) -> Vec<LedgerEvent>
     records.sort_by_key(|record| record.order);
     for record in records {
         job(before.ledger.jobs.get(&record.id), record, &mut events);
+        rollbacks(before, after, record, &mut events);
     }
     events
 }
@@ -143,6 +144,23 @@ fn job(before: Option<&JobRecord>, after: &JobRecord, events: &mut Vec<LedgerEve
         events.push(LedgerEvent::of_job(EventKind::JobResumed, after, step, message));
     } else if has_changed {
         events.extend(status(after, step));
+    }
+}
+
+/// Jobs that people took back.
+fn rollbacks(before: &Published, after: &Published, record: &JobRecord, events: &mut Vec<LedgerEvent>) {
+    let Some(keeping) = after.ledger.keeping.get(&record.id) else { return };
+    let seen = before.ledger.keeping.get(&record.id).and_then(|keeping| keeping.rollbacks.last());
+    let last = keeping.rollbacks.last().filter(|last| Some(*last) != seen);
+    if let Some(rollback) = last {
+        let message = format!(
+            "{} was taken back from step {} to step {} on {}",
+            record.name,
+            rollback.from_step,
+            rollback.to_step,
+            rollback.by.friendly_name()
+        );
+        events.push(LedgerEvent::of_job(EventKind::JobRolledBack, record, rollback.to_step, message));
     }
 }
 

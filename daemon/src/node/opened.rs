@@ -28,6 +28,7 @@ pub(super) struct Opened {
     pub(super) swarm: Option<SwarmId>,
     pub(super) network: Handle,
     memory_bytes_max: Option<u64>,
+    data_set_bytes_max: Option<u64>,
     microbatch_time_min: Duration,
     found: Option<SwarmId>,
     events: mpsc::Receiver<Event>,
@@ -94,6 +95,7 @@ impl Opened {
             swarm,
             network,
             memory_bytes_max,
+            data_set_bytes_max: settings.limits.data_set_bytes_max,
             microbatch_time_min,
             found,
             events,
@@ -118,6 +120,7 @@ impl Opened {
             data: self.data,
             store: self.store,
             memory_bytes_max: self.memory_bytes_max,
+            data_set_bytes_max: self.data_set_bytes_max,
             microbatch_time_min: self.microbatch_time_min,
             fatal,
         }

@@ -90,6 +90,9 @@ pub(super) const MEMORY_BYTES_MIN: u64 = 128 << 20;
 /// Most memory that may be named, bytes: far above any machine, so that a slip of the unit is seen.
 pub(super) const MEMORY_BYTES_MAX: u64 = 1 << 50;
 
+/// Least space for data sets, bytes: a slip of the unit is seen.
+pub(super) const DATA_SETS_BYTES_MIN: u64 = 1 << 20;
+
 /// Least upload rate that may be allowed, bytes per second: heartbeats and the council's records need some of it.
 pub(super) const UPLOAD_RATE_MIN: u64 = 10_000;
 
@@ -114,6 +117,11 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec {
         name: "limits.memory",
         kind: Kind::OptionalSize { min: MEMORY_BYTES_MIN, max: MEMORY_BYTES_MAX },
+        default: "\"\"",
+    },
+    KeySpec {
+        name: "limits.data_sets",
+        kind: Kind::OptionalSize { min: DATA_SETS_BYTES_MIN, max: MEMORY_BYTES_MAX },
         default: "\"\"",
     },
     KeySpec {

@@ -43,6 +43,7 @@ pub(super) struct Merged {
 #[serde(deny_unknown_fields)]
 struct MergedLimits {
     memory: String,
+    data_sets: String,
     upload: String,
     transfers: String,
     micro_batch_time: String,
@@ -113,6 +114,7 @@ impl Merged {
             failure_label: self.failure_label,
             limits: LimitSettings {
                 memory_bytes_max: size_bytes(&self.limits.memory),
+                data_set_bytes_max: size_bytes(&self.limits.data_sets),
                 upload_bytes_per_second_max: rate_bytes_per_second(&self.limits.upload),
                 transfer_bytes_per_second_max: rate_bytes_per_second(&self.limits.transfers),
                 // Every layer was checked, as below.

@@ -74,6 +74,8 @@ pub struct Settings {
 pub struct LimitSettings {
     /// Most memory that jobs may need on this node, bytes. `None`: no limit.
     pub memory_bytes_max: Option<u64>,
+    /// Most that data sets may take on this node's disk, bytes. `None`: no limit.
+    pub data_set_bytes_max: Option<u64>,
     /// Most that is sent to all peers together, bytes per second. `None`: no limit.
     pub upload_bytes_per_second_max: Option<u64>,
     /// Of that, most that chunks of checkpoints and data sets may take, bytes per second. `None`: no limit.

@@ -119,6 +119,7 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<u8, Failure> 
         Verb::Why { job } => verbs::why(socket, job, output).await,
         Verb::Checkpoint { verb } => verbs::checkpoint(socket, verb, output).await,
         Verb::Data { verb } => verbs::data(socket, verb, output).await,
+        Verb::Store(arguments) => verbs::store(socket, arguments, output).await,
         Verb::Drain(arguments) => verbs::drain(socket, arguments, output).await,
         Verb::Undrain { node, this: _ } => verbs::undrain(socket, node, output).await,
         Verb::Leave { this: _, yes } => verbs::leave(socket, yes, output).await,

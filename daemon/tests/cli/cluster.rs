@@ -217,7 +217,7 @@ fn completions_and_pages_cover_every_verb() {
     let out = directory.path().to_str().unwrap();
     let ran = trainctl(&["man", "--out", out]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_eq!(ran.stdout.lines().count(), 40, "33 verbs, 5 groups and 2 programs: {}", ran.stdout);
+    assert_eq!(ran.stdout.lines().count(), 51, "43 verbs, 6 groups and 2 programs: {}", ran.stdout);
     let page = std::fs::read_to_string(directory.path().join("man1/trainctl-checkpoint-export.1")).unwrap();
     assert!(page.contains("trainctl checkpoint export") && page.contains("\\-\\-force"), "{page}");
     let daemon = std::fs::read_to_string(directory.path().join("man8/traind.8")).unwrap();

@@ -35,6 +35,7 @@ fn an_added_path_is_told_absolute() {
         set_kind: None,
         label: Some("class".into()),
         header: true,
+        field: None,
     };
     assert!(fake.backend.asked.lock().unwrap().contains(&expected));
     assert_eq!(json(&fake, &["data", "rm", "rows"], "DataRemoved")["name"], "rows");

@@ -44,7 +44,10 @@ fn job_submit_dry_run_says_what_the_job_would_be() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout.contains("batch:         6 micro-batches of 24 samples\n"), "{ran:?}");
     assert!(ran.stderr.starts_with("nothing was submitted; next: trainctl job submit "), "{ran:?}");
-    assert_eq!(fake.asked(), [Request::JobSubmit { spec_toml: JOB.into(), from: None, dry_run: true }]);
+    assert_eq!(
+        fake.asked(),
+        [Request::JobSubmit { spec_toml: JOB.into(), from: None, from_imported: None, dry_run: true }]
+    );
     assert_eq!(json(&fake, &["job", "submit", &file, "--dry-run"], "JobPlanned")["state_bytes"], 493_696);
 }
 

@@ -1,6 +1,7 @@
 //! `trainctl` against a server whose answers are known, and `traind` as far as it goes without a network.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod checkpoints;
 mod cluster;
 mod daemon;
 mod data;
@@ -10,5 +11,6 @@ mod jobs;
 mod protocol;
 mod refusals;
 mod snapshots;
+mod store;
 mod transfer;
 mod verbs;

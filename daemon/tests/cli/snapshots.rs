@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use traind::control::api::{
-    ApiError, CheckpointExport, DataVerified, ExportedFile, FollowEvent, Request, Response, StreamItem,
-    Upload,
+    ApiError, CheckpointExport, CheckpointImported, DamagedFile, DataVerified, ExportedFile, FollowEvent,
+    Request, Response, StoreVerified, StreamItem, Upload,
 };
 use traind::control::{decode_line, encode_line};
 
@@ -112,6 +112,15 @@ fn request_number(request: &Request) -> usize {
         Request::DataShow { .. } => 27,
         Request::DataVerify { .. } => 28,
         Request::DataRemove { .. } => 29,
+        Request::StoreStatus => 30,
+        Request::StoreVerify => 31,
+        Request::StoreCollect { .. } => 32,
+        Request::StoreRebuildIndex => 33,
+        Request::CheckpointVerify { .. } => 34,
+        Request::CheckpointPin { .. } => 35,
+        Request::CheckpointPrune { .. } => 36,
+        Request::CheckpointRollback { .. } => 37,
+        Request::CheckpointImport { .. } => 38,
     }
 }
 
@@ -124,7 +133,7 @@ fn every_request() {
         Request::NodeList,
         Request::NodeWait { live: 3, timeout_ms: 500 },
         Request::job_submit("name = \"a\"\n"),
-        Request::JobSubmit { spec_toml: String::new(), from, dry_run: true },
+        Request::JobSubmit { spec_toml: String::new(), from, from_imported: None, dry_run: true },
         Request::JobList,
         Request::JobShow { job: job() },
         Request::JobFollow { job: job() },
@@ -153,12 +162,28 @@ fn every_request() {
             set_kind: Some("csv".into()),
             label: Some("class".into()),
             header: true,
+            field: None,
         },
         Request::DataShow { name: "rows".into() },
         Request::DataVerify { name: "rows".into() },
         Request::DataRemove { name: "rows".into() },
+        Request::StoreStatus,
+        Request::StoreVerify,
+        Request::StoreCollect { dry_run: true },
+        Request::StoreRebuildIndex,
+        Request::CheckpointVerify { job: job(), step: None },
+        Request::CheckpointPin { job: job(), step: Some(5), pinned: true },
+        Request::CheckpointPrune { job: job(), keep: Some(1), dry_run: true },
+        Request::CheckpointRollback { job: job(), step: 5 },
+        Request::CheckpointImport { path: "/mnt/model".into(), chunks: None, name: Some("first".into()) },
+        Request::JobSubmit {
+            spec_toml: String::new(),
+            from: None,
+            from_imported: Some("first".into()),
+            dry_run: false,
+        },
     ];
-    complete(requests.iter().map(request_number).collect(), 30);
+    complete(requests.iter().map(request_number).collect(), 39);
     same_lines("requests.jsonl", &requests);
 }
 
@@ -189,6 +214,13 @@ fn response_number(response: &Response) -> usize {
         Response::DataDetail(_) => 21,
         Response::DataVerified(_) => 22,
         Response::DataRemoved { .. } => 23,
+        Response::StoreStatus(_) => 24,
+        Response::StoreCollected(_) => 25,
+        Response::StoreIndexRebuilt { .. } => 26,
+        Response::CheckpointPinned(_) => 27,
+        Response::CheckpointsPruned(_) => 28,
+        Response::CheckpointImported(_) => 29,
+        Response::JobRolledBack { .. } => 30,
     }
 }
 
@@ -242,8 +274,20 @@ fn every_answer() {
         Response::DataDetail(data::data_detail()),
         Response::DataVerified(DataVerified { name: "rows".into(), chunks: 2, damaged: vec!["c4".into()] }),
         Response::DataRemoved { name: "rows".into() },
+        Response::StoreStatus(data::store_report()),
+        Response::StoreCollected(data::collected(true)),
+        Response::StoreIndexRebuilt { manifests: 4 },
+        Response::CheckpointPinned(data::pinned(true)),
+        Response::CheckpointsPruned(data::pruned(true)),
+        Response::CheckpointImported(CheckpointImported::Checkpoint(data::pinned(true))),
+        Response::CheckpointImported(CheckpointImported::Model {
+            name: "first".into(),
+            bytes: 9,
+            files: vec!["model.safetensors".into()],
+        }),
+        Response::JobRolledBack { job: job(), from_step: 9, step: 5 },
     ];
-    complete(responses.iter().map(response_number).collect(), 24);
+    complete(responses.iter().map(response_number).collect(), 31);
     same_lines("answers.jsonl", &responses);
 }
 
@@ -266,6 +310,9 @@ fn item_number(item: &StreamItem) -> usize {
         StreamItem::NodeDetail(_) => 3,
         StreamItem::Skipped { .. } => 4,
         StreamItem::StreamEnd => 5,
+        StreamItem::StoreProgress(_) => 6,
+        StreamItem::StoreVerified(_) => 7,
+        StreamItem::CheckpointVerified(_) => 8,
     }
 }
 
@@ -282,7 +329,15 @@ fn every_event_and_line() {
     items.extend(data::swarm_events());
     items.push(StreamItem::NodeDetail(Box::new(data::node_detail(data::nodes(2).remove(0)))));
     items.push(StreamItem::StreamEnd);
-    complete(items.iter().map(item_number).collect(), 6);
+    items.extend(data::store_lines());
+    let objects = vec![DamagedFile {
+        file: "/srv/traind/chunks/ab".into(),
+        damage: "it is missing".into(),
+        manifests: vec!["cd".into()],
+    }];
+    items.push(StreamItem::StoreVerified(StoreVerified { chunks: 2, bytes: 9, damaged: 1, objects }));
+    items.extend([true, false].map(|is_whole| StreamItem::CheckpointVerified(data::verified(is_whole))));
+    complete(items.iter().map(item_number).collect(), 9);
     same_lines("stream.jsonl", &items);
 }
 
@@ -312,8 +367,20 @@ fn every_table() {
         ("job-metrics", &["job", "metrics", "digits"]),
         ("checkpoint-ls", &["checkpoint", "ls"]),
         ("checkpoint-show", &["checkpoint", "show", "digits"]),
+        ("checkpoint-verify", &["checkpoint", "verify", "digits@5"]),
+        ("checkpoint-pin", &["checkpoint", "pin", "digits@5"]),
+        ("checkpoint-unpin", &["checkpoint", "unpin", "digits"]),
+        ("checkpoint-prune", &["checkpoint", "prune", "digits"]),
+        ("checkpoint-prune-dry-run", &["checkpoint", "prune", "digits", "--dry-run"]),
+        ("checkpoint-rollback", &["checkpoint", "rollback", "digits@5"]),
+        ("checkpoint-import", &["checkpoint", "import", "/mnt/model", "--name", "first"]),
+        ("checkpoint-import-manifest", &["checkpoint", "import", "/mnt/a.manifest"]),
         ("data-ls", &["data", "ls"]),
         ("data-show", &["data", "show", "rows"]),
+        ("store-status", &["store", "status"]),
+        ("store-verify", &["store", "verify"]),
+        ("store-gc", &["store", "gc", "--dry-run"]),
+        ("store-rebuild-index", &["store", "rebuild-index"]),
         ("events", &["events"]),
         ("config-show", &["config", "show"]),
         ("config-show-origin", &["config", "show", "--origin"]),

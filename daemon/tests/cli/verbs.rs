@@ -203,8 +203,8 @@ fn job_cancel_cancels() {
 fn checkpoint_ls_lists_holders() {
     let fake = Fake::start();
     let expected = format!(
-        "JOB     ID                STEP  SIZE      HOLDERS                       DIGEST
-digits  {FINISHED}  5     493.7 kB  calm-lark-01, quiet-heron-02  d0d0d0d0
+        "JOB     ID                STEP  SIZE      HOLDERS                       KEPT    DIGEST
+digits  {FINISHED}  5     493.7 kB  calm-lark-01, quiet-heron-02  newest  d0d0d0d0
 "
     );
     assert_eq!(table(&fake, &["checkpoint", "ls"]), expected);

@@ -1,7 +1,7 @@
 //! Data sets of the swarm: added on one node, fetched by the others before a job needs them.
 
 use traind::control::api::{DataDetail, JobStatus, Request, Response};
-use traind_integration::{Cluster, IdxFiles, JobFile};
+use traind_integration::{Cluster, Daemon, IdxFiles, JobFile};
 
 use crate::KIT;
 
@@ -20,6 +20,7 @@ async fn add(cluster: &Cluster, position: usize, path: &str, kind: Option<&str>)
         set_kind: kind.map(str::to_owned),
         label: None,
         header: false,
+        field: None,
     };
     cluster.daemons[position].ask(request).await
 }
@@ -96,5 +97,64 @@ async fn a_ragged_table_is_refused_with_file_and_line() -> anyhow::Result<()> {
     let error = add(&cluster, 0, &path.display().to_string(), None).await.expect_err("must be refused");
     let told = format!("{error:#}");
     assert!(told.contains("ragged.csv") && told.contains("line 3"), "{told}");
+    Ok(())
+}
+
+async fn add_table(cluster: &Cluster, name: &str, lines: usize) -> anyhow::Result<Response> {
+    let path = cluster.folder().join(format!("{name}.csv"));
+    let text: String =
+        (0..lines).map(|line| format!("{}.5,{}.25,{}\n", line % 97, line % 31, line % 2)).collect();
+    std::fs::write(&path, text)?;
+    let request = Request::DataAdd {
+        name: name.to_owned(),
+        path: path.display().to_string(),
+        set_kind: None,
+        label: None,
+        header: false,
+        field: None,
+    };
+    cluster.daemons[0].ask(request).await
+}
+
+async fn is_here(cluster: &Cluster, position: usize, name: &str) -> anyhow::Result<(bool, usize)> {
+    match cluster.daemons[position].ask(Request::DataShow { name: name.to_owned() }).await? {
+        Response::DataDetail(detail) => Ok((detail.local, detail.row.holders.len())),
+        other => anyhow::bail!("no detail: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn within_its_limit_a_node_lets_go_what_no_job_needs_and_another_node_holds() -> anyhow::Result<()> {
+    let mut cluster = Cluster::start(KIT, 1).await?;
+    let mut options = cluster.next_options();
+    options.variables.push(("TRAIND_LIMITS__DATA_SETS".to_owned(), "7 MiB".to_owned()));
+    cluster.daemons.push(Daemon::start(options).await?);
+    cluster.wait_live(2).await?;
+    // A set takes its size twice where a job was given its files: about 4 MiB.
+    let job = |name: &str, steps| JobFile {
+        data: format!("{{ kind = \"csv\", path = \"set:{name}\" }}"),
+        nodes_min: 2,
+        ..JobFile::mlp(name, steps)
+    };
+    for name in ["first", "second"] {
+        add_table(&cluster, name, 200_000).await?;
+        let id = cluster.submit(&job(name, 3)).await?;
+        assert_eq!(cluster.finish(&id).await?.members.len(), 2);
+    }
+    assert_eq!(is_here(&cluster, 1, "second").await?, (true, 2));
+    assert_eq!(is_here(&cluster, 1, "first").await?, (false, 1), "it made room");
+    assert_eq!(is_here(&cluster, 0, "first").await?, (true, 1));
+    // It comes back when it is needed, and the other one goes.
+    let id = cluster.submit(&job("first", 3)).await?;
+    assert_eq!(cluster.finish(&id).await?.members.len(), 2);
+    assert_eq!(is_here(&cluster, 1, "second").await?, (false, 1));
+    // One that never fits is a reason to refuse the job, by the node that cannot keep it.
+    add_table(&cluster, "third", 500_000).await?;
+    let id = cluster.submit(&job("third", 3)).await?;
+    let refused = cluster.wait_end(&id).await?;
+    assert_eq!(refused.status, JobStatus::Refused, "{:?}", refused.reason);
+    let refusal = refused.refusal.expect("who and why");
+    assert_eq!(refusal.node.id, cluster.daemons[1].node());
+    assert!(refusal.reason.contains("limits.data_sets"), "{}", refusal.reason);
     Ok(())
 }

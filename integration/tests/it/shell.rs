@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use anyhow::Context as _;
 use serde_json::Value;
-use traind_integration::Daemon;
+use traind_integration::{Cluster, Daemon};
 
 use crate::KIT;
 
@@ -17,6 +17,14 @@ pub(crate) struct Shell {
 impl Shell {
     pub(crate) fn at(daemon: &Daemon) -> Self {
         Self { socket: daemon.client().socket().display().to_string() }
+    }
+
+    /// At a daemon that holds the newest checkpoint of a job.
+    pub(crate) async fn at_holder(cluster: &Cluster, job: &str) -> anyhow::Result<Self> {
+        let detail = cluster.detail(job).await?;
+        let holders = &detail.checkpoints.last().context("a checkpoint")?.holders;
+        let holds = |daemon: &&Daemon| holders.iter().any(|holder| holder.id == daemon.node());
+        cluster.daemons.iter().find(holds).map(Self::at).context("nobody holds it")
     }
 
     async fn run(&self, arguments: &[&str]) -> anyhow::Result<Output> {

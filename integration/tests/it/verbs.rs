@@ -88,7 +88,8 @@ async fn a_job_from_its_file_to_a_model_and_back() -> anyhow::Result<()> {
     assert_eq!(csv.lines().count(), 61, "{csv}");
 
     let model = folder.join("model").display().to_string();
-    shell.text(&["checkpoint", "export", "verbs", "--out", &model]).await?;
+    let holder = Shell::at_holder(&cluster, "verbs").await?;
+    holder.text(&["checkpoint", "export", "verbs", "--out", &model]).await?;
     let again = JobFile { name: "again".to_owned(), nodes_min: 3, ..JobFile::mlp("again", 10) };
     shell.text(&["job", "submit", &write_job(&folder, &again)?, "--from", &model]).await?;
     shell.text(&["job", "wait", "again", "--timeout", "100s"]).await?;

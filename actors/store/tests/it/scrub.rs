@@ -131,6 +131,21 @@ fn what_is_pinned_outlives_retention_and_the_loss_of_the_index() {
 }
 
 #[test]
+fn another_state_of_the_same_step_does_not_replace_a_pinned_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let first = write(&store, JOB, 7, &state(1, 100));
+    let second = write(&store, JOB, 7, &state(2, 100));
+    assert_eq!(store.list_checkpoints(None).unwrap(), [second], "replaced");
+    store.pin(second.manifest, true).unwrap();
+    write(&store, JOB, 7, &state(1, 100));
+    assert_eq!(store.list_checkpoints(None).unwrap().len(), 2);
+    assert!(
+        store.chunks().manifest(first.manifest).is_ok() && store.chunks().manifest(second.manifest).is_ok()
+    );
+}
+
+#[test]
 fn twenty_checkpoints_of_which_two_are_kept_take_the_disk_of_two() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();

@@ -19,6 +19,6 @@ pub use self::{
     data_set::DataSet,
     data_summary::{DataSummary, check_data},
     normalisation::Normalisation,
-    text::{TextError, Tokenizer, set_tokenizer_cache},
+    text::{TextError, Tokenizer, check_documents, set_tokenizer_cache},
 };
 pub(crate) use self::{data_summary::open, sample_order::SampleOrder};

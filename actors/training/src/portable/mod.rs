@@ -14,10 +14,13 @@ pub use self::{
     export::{ExportedModel, ModelSnapshot, export_model, export_state},
     export_facts::ExportFacts,
     hugging_face::model_from_directory,
-    import::{import_parameters, initial_state, refuse_pickle},
+    import::{import_parameters, initial_state, refuse_pickle, verify_model},
     model_config::{BorderConfig, ModelConfig, ProvenanceConfig},
     portable_error::{PortableError, Problem as TensorProblem},
 };
+
+/// In the metadata of an exported file: BLAKE3 of everything behind its header, in hexadecimal.
+const TENSORS_HASH_KEY: &str = "traind_tensors_blake3";
 
 /// The parameters' file in an exported directory.
 pub const MODEL_FILE: &str = "model.safetensors";

@@ -13,13 +13,18 @@ use safetensors::{
     tensor::{Metadata, TensorInfo},
 };
 
-use super::portable_error::{PortableError, Problem};
+use super::{
+    TENSORS_HASH_KEY,
+    portable_error::{PortableError, Problem},
+};
 
 /// Longest header, in bytes: some ten thousand tensors. The format allows 100 MB, which would cost several times as much
 /// memory to read.
 const HEADER_BYTES_MAX: u64 = 4 << 20;
 /// The header's length comes first, little-endian.
 const LENGTH_BYTES: u64 = 8;
+/// Bytes that are hashed at once.
+const HASHED_BYTES: usize = 64 << 10;
 /// Beginnings of files that `torch.save` writes: a zip archive, or, before PyTorch 1.6, a pickle of protocol 2 to 5.
 const PICKLES: [&[u8]; 5] = [b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"];
 /// Names that such files usually have.
@@ -52,6 +57,29 @@ impl TensorFile {
             )));
         }
         Ok(Self { path: path.to_owned(), file, metadata, data_start })
+    }
+
+    /// Compares the tensors with the hash that the header has of them, if it has one.
+    pub(super) fn verify_hash(&mut self) -> Result<(), PortableError> {
+        let claimed =
+            self.metadata.metadata().as_ref().and_then(|words| words.get(TENSORS_HASH_KEY).cloned());
+        let Some(claimed) = claimed else { return Ok(()) };
+        let mut hasher = blake3::Hasher::new();
+        let hashed = self.file.seek(SeekFrom::Start(self.data_start)).and_then(|_| {
+            let mut bytes = vec![0; HASHED_BYTES];
+            loop {
+                match self.file.read(&mut bytes)? {
+                    0 => return Ok(()),
+                    count => hasher.update(&bytes[..count]),
+                };
+            }
+        });
+        hashed.map_err(|source| failed("read", &self.path, source))?;
+        if hasher.finalize().to_hex().as_str() == claimed {
+            return Ok(());
+        }
+        let reason = "the tensors are not those that were written: their BLAKE3 is another".to_owned();
+        Err(header_error(&self.path, reason, None))
     }
 
     /// What the header tells of a tensor.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use toml::{Spanned, de::DeTable};
 
 use super::{
+    checkpoint_spec::CheckpointSpec,
     data_spec::DataSpec,
     evaluation_spec::EvaluationSpec,
     model_spec::ModelSpec,
@@ -27,10 +28,6 @@ pub(crate) const STEPS: Range<u64> = 1..1_000_000_001;
 const MICRO_BATCHES: Range<u32> = 1..1025;
 /// Samples of a micro-batch: its activations must fit the memory of a small node.
 const MICRO_BATCH_SIZES: Range<u32> = 1..4097;
-/// Checkpoints kept: each is a whole copy of the state.
-const CHECKPOINTS_KEPT: Range<u32> = 1..1001;
-/// Copies of a checkpoint: no swarm has more nodes.
-const REPLICAS: Range<u32> = 1..65;
 /// Nodes of a job: more than micro-batches would have nothing to do.
 const NODES: Range<u32> = 1..1025;
 
@@ -119,17 +116,6 @@ pub struct EmaSpec {
     pub decay: f64,
 }
 
-/// When the state is saved and how long it is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct CheckpointSpec {
-    /// Steps between checkpoints, 1 to 10^9. Default 50.
-    pub every_steps: u64,
-    /// The newest so many are kept, 1 to 1000. Default 3.
-    pub keep: u32,
-    /// Nodes that hold each, 1 to 64. Default 2.
-    pub replicas: u32,
-}
-
 /// How many nodes may take part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct NodesSpec {
@@ -165,6 +151,7 @@ impl JobSpec {
             "bfloat16" => Some(PrecisionSpec::Bfloat16),
             _ => None,
         };
+        let evaluation = EvaluationSpec::read(&root)?;
         Ok(Self {
             name,
             seed,
@@ -189,8 +176,8 @@ impl JobSpec {
             )?,
             ema: EmaSpec::read(&root)?,
             schedule: ScheduleSpec::read(&root, steps, tokens_per_step)?,
-            evaluation: EvaluationSpec::read(&root)?,
-            checkpoint: CheckpointSpec::read(&root)?,
+            evaluation,
+            checkpoint: CheckpointSpec::read(&root, evaluation.every_steps)?,
             nodes: NodesSpec::read(&root)?,
         })
     }
@@ -269,17 +256,6 @@ impl EmaSpec {
         let is_decay = |decay: f64| (0.0..1.0).contains(&decay) && (decay as f32) < 1.0;
         let decay = table.number("decay", is_decay, "a number from 0 to below 1", 0.999)?;
         Ok(Some(Self { decay }))
-    }
-}
-
-impl CheckpointSpec {
-    fn read(root: &TableReader<'_>) -> Result<Self, SpecError> {
-        let table = root.section("checkpoint", &["every_steps", "keep", "replicas"])?;
-        Ok(Self {
-            every_steps: table.integer("every_steps", STEPS, Some(50))?,
-            keep: table.integer_u32("keep", CHECKPOINTS_KEPT, 3)?,
-            replicas: table.integer_u32("replicas", REPLICAS, 2)?,
-        })
     }
 }
 

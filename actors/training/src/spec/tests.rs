@@ -1,8 +1,8 @@
 //! Job files, good and bad.
 
 use super::{
-    BatchSpec, CheckpointSpec, DataSpec, DecaySpec, EvaluationSpec, JobSpec, ModelSpec, NodesSpec,
-    OptimiserSpec, PrecisionSpec, Problem, ScheduleSpec, SpecError,
+    BatchSpec, BestMetric, CheckpointSpec, DataSpec, DecaySpec, EvaluationSpec, JobSpec, ModelSpec,
+    NodesSpec, OptimiserSpec, PrecisionSpec, Problem, ScheduleSpec, SpecError,
 };
 
 const EVERY_KEY: &str = r#"name = "lenet-digits"
@@ -31,6 +31,17 @@ every_steps = 7
 min = 2
 max = 4
 "#;
+
+/// As a job has it that says nothing of them.
+const CHECKPOINTS: CheckpointSpec = CheckpointSpec {
+    every_steps: 50,
+    every_ms: 0,
+    keep: 3,
+    replicas: 2,
+    keep_every: 0,
+    keep_best: 0,
+    best_by: BestMetric::Loss,
+};
 
 const REQUIRED_KEYS: &str = "name = \"a\"\nsteps = 1\nmodel = \"lenet\"\ndata = \"digits\"\n";
 
@@ -72,7 +83,7 @@ fn every_key_is_read() {
             },
             schedule: ScheduleSpec::Constant { warmup_steps: 10 },
             evaluation: EvaluationSpec { every_steps: 7, patience: 0, improvement_min: 0.0 },
-            checkpoint: CheckpointSpec { every_steps: 20, keep: 5, replicas: 4 },
+            checkpoint: CheckpointSpec { every_steps: 20, keep: 5, replicas: 4, ..CHECKPOINTS },
             nodes: NodesSpec { min: 2, max: 4 },
         }
     );
@@ -90,7 +101,7 @@ fn four_keys_suffice() {
     );
     assert_eq!(spec.schedule, ScheduleSpec::Constant { warmup_steps: 0 });
     assert_eq!(spec.evaluation, EvaluationSpec { every_steps: 0, patience: 0, improvement_min: 0.0 });
-    assert_eq!(spec.checkpoint, CheckpointSpec { every_steps: 50, keep: 3, replicas: 2 });
+    assert_eq!(spec.checkpoint, CHECKPOINTS);
     assert_eq!(spec.nodes, NodesSpec { min: 1, max: 16 });
 }
 

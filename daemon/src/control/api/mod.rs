@@ -15,13 +15,17 @@ mod request;
 mod response;
 mod samples;
 mod status;
+mod store;
 mod stream;
 mod swarm_event;
 mod version;
 mod view;
 mod why;
 
-pub use checkpoint::{CheckpointDetail, CheckpointExport, CheckpointRow, ExportedFile};
+pub use checkpoint::{
+    CheckpointDetail, CheckpointExport, CheckpointImported, CheckpointRow, CheckpointVerified,
+    CheckpointsPruned, ExportedFile, KeptReason,
+};
 pub use config::ConfigEntry;
 pub use data::{DataDetail, DataFile, DataRow, DataVerified};
 pub use drain::{Drain, KeptOut};
@@ -37,6 +41,7 @@ pub use request::{Request, Upload};
 pub use response::Response;
 pub use samples::{JobSamples, MicroBatchSamples, StepView};
 pub use status::{Council, JobSummary, Status};
+pub use store::{DamagedFile, StoreCollected, StoreProgress, StoreReport, StoreVerified};
 pub use stream::{StreamItem, StreamLine};
 pub use swarm_event::{EventKind, EventLine};
 pub use version::{NodeVersion, VersionInfo};

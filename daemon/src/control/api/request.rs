@@ -24,6 +24,9 @@ pub enum Request {
         /// The model to start from; its bytes follow the request on the connection.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<Upload>,
+        /// The imported model to start from, by name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from_imported: Option<String>,
         /// Whether the job is only checked: answered by [`Response::JobPlanned`](super::Response::JobPlanned).
         #[serde(default, skip_serializing_if = "is_false")]
         dry_run: bool,
@@ -104,6 +107,52 @@ pub enum Request {
         /// Steps applied; the newest if absent.
         step: Option<u64>,
     },
+    /// Reads every byte of a checkpoint on the daemon's node:
+    /// [`StreamItem::StoreProgress`](super::StreamItem::StoreProgress) now and then, and
+    /// [`StreamItem::CheckpointVerified`](super::StreamItem::CheckpointVerified).
+    CheckpointVerify {
+        /// The job.
+        job: String,
+        /// Steps applied; the newest if absent.
+        step: Option<u64>,
+    },
+    /// Keeps a checkpoint until it is unpinned, or no longer for that reason.
+    CheckpointPin {
+        /// The job.
+        job: String,
+        /// Steps applied; the newest if absent.
+        step: Option<u64>,
+        /// Whether it is to be pinned.
+        pinned: bool,
+    },
+    /// Forgets checkpoints that nothing keeps.
+    CheckpointPrune {
+        /// The job.
+        job: String,
+        /// How many of the newest to keep; as many as the job says if absent.
+        keep: Option<u32>,
+        /// Whether it is only looked.
+        #[serde(default, skip_serializing_if = "is_false")]
+        dry_run: bool,
+    },
+    /// Takes a job that is paused or has ended back to one of its checkpoints.
+    CheckpointRollback {
+        /// The job.
+        job: String,
+        /// Steps applied; 0 is its beginning.
+        step: u64,
+    },
+    /// Takes in a checkpoint of the daemon's machine: a manifest of another data directory, or an exported model.
+    CheckpointImport {
+        /// A file that ends in `.manifest`, a `model.safetensors`, or a directory with one; absolute.
+        path: String,
+        /// Of a manifest: the folder of its chunks; `../chunks` beside it if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chunks: Option<String>,
+        /// Of a model: what it is called.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+    },
     /// Everything about one node, named by its id, a unique prefix of it, or its name.
     NodeShow {
         /// The node; the daemon's own if absent.
@@ -146,7 +195,7 @@ pub enum Request {
         name: String,
         /// Where it is, absolute.
         path: String,
-        /// `idx`, `csv` or `files`; by the path if absent.
+        /// `idx`, `csv`, `text`, `jsonl`, `images` or `files`; by the path if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         set_kind: Option<String>,
         /// Which column of a table is the class.
@@ -155,6 +204,9 @@ pub enum Request {
         /// Whether the first line of a table names the columns.
         #[serde(default, skip_serializing_if = "is_false")]
         header: bool,
+        /// Which field of each line of a JSONL file is the text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        field: Option<String>,
     },
     /// Everything about one data set.
     DataShow {
@@ -171,6 +223,19 @@ pub enum Request {
         /// Its name.
         name: String,
     },
+    /// What the node of the daemon keeps on its disk.
+    StoreStatus,
+    /// Reads every byte of it: [`StreamItem::StoreProgress`](super::StreamItem::StoreProgress) now and then, and
+    /// [`StreamItem::StoreVerified`](super::StreamItem::StoreVerified).
+    StoreVerify,
+    /// Removes chunks that nothing names.
+    StoreCollect {
+        /// Whether it is only looked.
+        #[serde(default, skip_serializing_if = "is_false")]
+        dry_run: bool,
+    },
+    /// Makes the index of the chunks anew from the manifests.
+    StoreRebuildIndex,
     /// The daemon's settings with their origins.
     ConfigShow,
     /// Versions of the daemon and of all nodes.
@@ -190,7 +255,7 @@ impl Request {
     /// Submits a job that starts from fresh parameters.
     #[must_use]
     pub fn job_submit(spec_toml: impl Into<String>) -> Self {
-        Self::JobSubmit { spec_toml: spec_toml.into(), from: None, dry_run: false }
+        Self::JobSubmit { spec_toml: spec_toml.into(), from: None, from_imported: None, dry_run: false }
     }
 }
 

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 #[cfg(doc)]
 use super::Request;
 use super::{
-    ApiError, CheckpointDetail, CheckpointExport, CheckpointRow, ConfigEntry, DataDetail, DataRow,
-    DataVerified, JobDetail, JobPlanned, JobRow, JobSamples, JobWhy, NodeDetail, NodeRef, NodeRow, Status,
-    VersionInfo,
+    ApiError, CheckpointDetail, CheckpointExport, CheckpointImported, CheckpointRow, CheckpointsPruned,
+    ConfigEntry, DataDetail, DataRow, DataVerified, JobDetail, JobPlanned, JobRow, JobSamples, JobWhy,
+    NodeDetail, NodeRef, NodeRow, Status, StoreCollected, StoreReport, VersionInfo,
 };
 
 /// The answers.
@@ -66,6 +66,21 @@ pub enum Response {
     CheckpointDetail(CheckpointDetail),
     /// To [`Request::CheckpointExport`]; the bytes of its files follow.
     CheckpointExport(CheckpointExport),
+    /// To [`Request::CheckpointPin`]: it is in the ledger.
+    CheckpointPinned(CheckpointRow),
+    /// To [`Request::CheckpointPrune`].
+    CheckpointsPruned(CheckpointsPruned),
+    /// To [`Request::CheckpointImport`]: it is in the ledger.
+    CheckpointImported(CheckpointImported),
+    /// To [`Request::CheckpointRollback`]: the job is paused there.
+    JobRolledBack {
+        /// Its id.
+        job: String,
+        /// Stable steps before.
+        from_step: u64,
+        /// Stable steps now.
+        step: u64,
+    },
     /// To [`Request::NodeShow`], [`Request::NodeDrain`] and [`Request::NodeUndrain`].
     NodeDetail(Box<NodeDetail>),
     /// To [`Request::Leave`]: the node is no longer in the ledger, the daemon stops.
@@ -88,6 +103,15 @@ pub enum Response {
     DataRemoved {
         /// Its name.
         name: String,
+    },
+    /// To [`Request::StoreStatus`].
+    StoreStatus(StoreReport),
+    /// To [`Request::StoreCollect`].
+    StoreCollected(StoreCollected),
+    /// To [`Request::StoreRebuildIndex`].
+    StoreIndexRebuilt {
+        /// Manifests that it was made from.
+        manifests: u64,
     },
     /// To [`Request::ConfigShow`].
     Config {

@@ -3,10 +3,12 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint::CheckpointVerified;
 use super::event::FollowEvent;
 use super::log::LogLine;
 use super::metric::MetricPoint;
 use super::node::NodeDetail;
+use super::store::{StoreProgress, StoreVerified};
 use super::swarm_event::EventLine;
 
 /// A line of a stream.
@@ -16,7 +18,8 @@ pub trait StreamLine: Serialize + DeserializeOwned + Send + 'static {
 }
 
 /// What answers [`JobLogs`](super::Request::JobLogs), [`JobMetrics`](super::Request::JobMetrics),
-/// [`Events`](super::Request::Events) and [`NodeDrainFollow`](super::Request::NodeDrainFollow).
+/// [`Events`](super::Request::Events), [`NodeDrainFollow`](super::Request::NodeDrainFollow) and
+/// [`StoreVerify`](super::Request::StoreVerify) and [`CheckpointVerify`](super::Request::CheckpointVerify).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
 pub enum StreamItem {
@@ -28,6 +31,12 @@ pub enum StreamItem {
     EventLine(EventLine),
     /// How far a drain is.
     NodeDetail(Box<NodeDetail>),
+    /// How far a look at every byte is.
+    StoreProgress(StoreProgress),
+    /// What it found.
+    StoreVerified(StoreVerified),
+    /// What it found of a checkpoint.
+    CheckpointVerified(CheckpointVerified),
     /// Lines were left out, since the reader was too slow.
     Skipped {
         /// How many.

@@ -74,6 +74,8 @@ pub enum EventKind {
     JobPaused,
     /// A job goes on.
     JobResumed,
+    /// A job was taken back to an earlier checkpoint.
+    JobRolledBack,
     /// All steps of a job are done.
     JobFinished,
     /// A job was stopped by an error.
@@ -113,6 +115,7 @@ impl EventKind {
             Self::JobPausing => "job pausing",
             Self::JobPaused => "job paused",
             Self::JobResumed => "job resumed",
+            Self::JobRolledBack => "job rolled back",
             Self::JobFinished => "job finished",
             Self::JobFailed => "job failed",
             Self::JobCancelled => "job cancelled",

@@ -9,10 +9,11 @@ use traind_protocol::ledger::{JobRecord, JobStatus as LedgerStatus, ViewChange};
 use traind_training::JobSpec;
 
 use super::super::history::JobHistory;
+use super::checkpoints::checkpoint_rows;
 use super::{checking, count, evaluations, job_status, pause, reason, refs, result, stable_step};
 use crate::control::api::{
-    CheckpointDetail, CheckpointRow, Departure, JobData, JobDetail, KeptOut, MemberRow, NodeRef,
-    NumericClassRow, Refusal, StepRange, ViewRow, WorkRow, mixed_class_warnings,
+    Departure, JobData, JobDetail, KeptOut, MemberRow, NodeRef, NumericClassRow, Refusal, StepRange, ViewRow,
+    WorkRow, mixed_class_warnings,
 };
 
 /// Everything about one job.
@@ -51,7 +52,7 @@ pub(in crate::node) fn job_detail(
         work: work(published, past),
         numeric_classes: numeric_classes(published, record),
         views,
-        checkpoints: checkpoint_rows(record),
+        checkpoints: checkpoint_rows(published, record, None),
         committed: committed(record),
         warnings,
         result: result(record),
@@ -183,44 +184,6 @@ fn committed(record: &JobRecord) -> Vec<StepRange> {
         last_step: range.to_step,
     };
     record.committed.iter().map(range).collect()
-}
-
-fn checkpoint_rows(record: &JobRecord) -> Vec<CheckpointRow> {
-    let row = |entry: &traind_protocol::ledger::CheckpointEntry| CheckpointRow {
-        job: record.id.to_hex(),
-        job_name: record.name.clone(),
-        step: entry.step,
-        digest: entry.digest.to_hex(),
-        chain: entry.chain.to_hex(),
-        manifest: entry.manifest.to_hex(),
-        bytes: entry.bytes,
-        holders: refs(entry.holders.iter().copied()),
-        fetching: refs(entry.assigned.iter().copied()),
-        replicas: record.plan.checkpoint_replicas,
-    };
-    record.checkpoints.iter().map(row).collect()
-}
-
-/// Checkpoints of one job or of all.
-pub(in crate::node) fn checkpoints(published: &Published, job: Option<JobId>) -> Vec<CheckpointRow> {
-    let wanted = published.ledger.jobs.values().filter(|record| job.is_none_or(|job| job == record.id));
-    wanted.flat_map(checkpoint_rows).collect()
-}
-
-/// One checkpoint of a job: that of `step`, or the newest.
-pub(in crate::node) fn checkpoint(
-    published: &Published,
-    job: JobId,
-    step: Option<u64>,
-    me: NodeId,
-) -> Option<CheckpointDetail> {
-    let record = published.ledger.jobs.get(&job)?;
-    let newest = record.checkpoints.last()?.step;
-    let step = step.unwrap_or(newest);
-    let position = record.checkpoints.iter().position(|entry| entry.step == step)?;
-    let local = record.checkpoints[position].holders.contains(&me);
-    let row = checkpoint_rows(record).swap_remove(position);
-    Some(CheckpointDetail { row, local, newest: step == newest })
 }
 
 fn refusal(record: &JobRecord) -> Option<Refusal> {

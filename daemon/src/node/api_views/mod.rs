@@ -1,5 +1,6 @@
 //! Pure renderings of the ledger for the control socket.
 
+mod checkpoints;
 mod follow;
 mod job;
 mod nodes;
@@ -17,8 +18,9 @@ use crate::control::api::{
     Council, EvaluationPoint, JobResult, JobRow, JobStatus, JobSummary, NodeRef, Pause, Status,
 };
 
+pub(super) use checkpoints::{checkpoint, checkpoints, checkpoints_kept};
 pub(super) use follow::{ended, progress, view_changed};
-pub(super) use job::{checkpoint, checkpoints, job_detail};
+pub(super) use job::job_detail;
 pub(super) use nodes::{NetworkFacts, node_detail, nodes};
 pub(super) use why::job_why;
 
@@ -89,7 +91,11 @@ pub(in crate::node) fn evaluations(record: &JobRecord) -> Vec<EvaluationPoint> {
 }
 
 pub(in crate::node) fn stable_step(record: &JobRecord, past: &JobHistory) -> u64 {
-    record.committed_to().0.max(past.stable_step)
+    match record.status {
+        // All that was stable is committed then, and what was heard may be of a lineage that people gave up.
+        LedgerStatus::Paused { .. } | LedgerStatus::Queued => record.committed_to().0,
+        _ => record.committed_to().0.max(past.stable_step),
+    }
 }
 
 pub(super) fn result(record: &JobRecord) -> Option<JobResult> {

@@ -102,12 +102,17 @@ impl Backend {
     /// Waits until the data sets that a job names are on this node.
     pub(super) async fn ensure_sets(&self, spec_toml: &str) -> Result<(), ApiError> {
         for name in set_names(spec_toml) {
-            self.actors.data_sets.ensure(&name).await.map_err(|error| match error {
-                DataSetError::Unknown { .. } => unknown(&name),
-                error => refusal(&error),
-            })?;
+            self.ensure_set(&name).await?;
         }
         Ok(())
+    }
+
+    /// Waits until a data set is on this node, and says where.
+    pub(super) async fn ensure_set(&self, name: &str) -> Result<PathBuf, ApiError> {
+        self.actors.data_sets.ensure(name).await.map_err(|error| match error {
+            DataSetError::Unknown { .. } => unknown(name),
+            error => refusal(&error),
+        })
     }
 
     fn data_row(&self, name: &str) -> Result<DataRow, ApiError> {

@@ -1,11 +1,14 @@
 //! Answers the control socket from the ledger, the progress and the session.
 
+mod checkpoints;
 mod data;
 mod export;
+mod import;
 mod lifecycle;
 mod propose;
 mod samples;
 mod status;
+mod store;
 mod streams;
 mod submit;
 
@@ -158,13 +161,26 @@ impl Backend {
                         .next(format!("trainctl checkpoint ls {job}"))
                 })
             }
+            Request::CheckpointPin { job, step, pinned } => {
+                self.checkpoint_pin(find(&published, &job)?, step, pinned).await
+            }
+            Request::CheckpointPrune { job, keep, dry_run } => {
+                self.checkpoint_prune(find(&published, &job)?, keep, dry_run).await
+            }
+            Request::CheckpointRollback { job, step } => self.roll_back(find(&published, &job)?, step).await,
+            Request::CheckpointImport { path, chunks, name } => {
+                self.checkpoint_import(path, chunks, name).await
+            }
             Request::DataList => Ok(self.data_list()),
-            Request::DataAdd { name, path, set_kind, label, header } => {
-                self.data_add(name, path, SetForm { kind: set_kind, label, header }).await
+            Request::DataAdd { name, path, set_kind, label, header, field } => {
+                self.data_add(name, path, SetForm { kind: set_kind, label, header, field }).await
             }
             Request::DataShow { name } => self.data_show(name).await,
             Request::DataVerify { name } => self.data_verify(name).await,
             Request::DataRemove { name } => self.data_remove(name).await,
+            Request::StoreStatus => self.store_status().await,
+            Request::StoreCollect { dry_run } => self.store_collect(dry_run).await,
+            Request::StoreRebuildIndex => self.store_rebuild_index().await,
             Request::ConfigShow => Ok(Response::Config { entries: self.settings() }),
             Request::Version => Ok(Response::Version(self.versions(&published))),
             _ => Err(ApiError::bad_request("this request is answered by a stream")),

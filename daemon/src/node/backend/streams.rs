@@ -42,6 +42,10 @@ impl Backend {
                 let job = find(&self.published(), &job)?;
                 tokio::spawn(self.clone().metrics(job, since_step.unwrap_or(0), follow, items));
             }
+            Request::StoreVerify => return Ok(self.store_verify()),
+            Request::CheckpointVerify { job, step } => {
+                return self.checkpoint_verify(find(&self.published(), &job)?, step);
+            }
             _ => return Err(ApiError::bad_request("this request is not answered by a stream")),
         }
         Ok(receiver)

@@ -1,6 +1,7 @@
 //! Takes a job in: checks it here, keeps the model that it starts from, puts it into the ledger.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use traind_actors::session::{InitialState, JobNeeds, PlanError, PlannedJob, plan_job};
@@ -8,31 +9,37 @@ use traind_protocol::ids::{Chain, JobId};
 use traind_protocol::ledger::{CheckpointEntry, LedgerCommand};
 
 use super::Backend;
+use super::import::MODEL_KIND;
 use crate::control::Submission;
 use crate::control::api::{ApiError, JobData, JobPlanned, Response};
 
 impl Backend {
     /// Answers a submission.
     pub(super) async fn submit_job(self, submission: Submission) -> Result<Response, ApiError> {
-        let Submission { spec_toml, from, dry_run } = submission;
+        let Submission { spec_toml, from, from_imported, dry_run } = submission;
         self.ensure_sets(&spec_toml).await?;
+        let imported = match from_imported {
+            Some(name) => Some(self.imported_model(&name).await?),
+            None => None,
+        };
         let needs = self.needs(&spec_toml);
-        let (text, start_from) = (spec_toml.clone(), from.is_some());
+        let (text, start_from) = (spec_toml.clone(), from.is_some() || imported.is_some());
         let planned = tokio::task::spawn_blocking(move || {
             // The staged file lives until it is read.
-            plan_job(&text, &needs, from.as_ref().map(|staged| staged.file.path()))
+            let staged = from.as_ref().map(|staged| staged.file.path());
+            plan_job(&text, &needs, staged.or(imported.as_deref()))
         });
         let planned = planned
             .await
             .map_err(|_panicked| ApiError::refused("the job cannot be planned"))?
             .map_err(|error| refusal(error, start_from))?;
-        if let Some(what) = planned.plan.violation() {
+        if let Some(what) = planned.plan.violation().or_else(|| planned.rules.violation()) {
             return Err(ApiError::bad_request(format!("the job is refused: {what}")));
         }
         if dry_run {
             return Ok(Response::JobPlanned(described(&planned)));
         }
-        let PlannedJob { spec, plan, data, initial } = planned;
+        let PlannedJob { spec, plan, rules, data, initial } = planned;
         let id = self.new_job_id(&spec_toml);
         let initial = match initial {
             Some(state) => Some(self.keep_initial(id, plan.genesis, state).await?),
@@ -47,9 +54,23 @@ impl Backend {
             data_digest: data.digest,
             initial,
             by,
+            rules,
         };
         self.propose_until(command, move |published| published.ledger.jobs.contains_key(&id)).await?;
         Ok(Response::JobSubmitted { job: id.to_hex(), name })
+    }
+
+    /// Where the files of an imported model are, once they are here.
+    async fn imported_model(&self, name: &str) -> Result<PathBuf, ApiError> {
+        let kind = self.published().ledger.data_sets.get(name).map(|record| record.kind.clone());
+        match kind.as_deref() {
+            Some(MODEL_KIND) => self.ensure_set(name).await,
+            Some(_) => {
+                Err(ApiError::refused(format!("{name:?} is data, not a model")).next("trainctl data ls"))
+            }
+            None => Err(ApiError::no_such_object(format!("no imported model {name:?}"))
+                .next("trainctl checkpoint import PATH --name NAME")),
+        }
     }
 
     fn needs(&self, spec_toml: &str) -> JobNeeds {

@@ -1,4 +1,4 @@
-//! The verbs about nodes, checkpoints and settings.
+//! The verbs about nodes and settings.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,42 +21,6 @@ pub(in super::super) enum NodeVerb {
         /// The node of the daemon that is asked
         #[arg(long = "self", conflicts_with = "node")]
         this: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(in super::super) enum CheckpointVerb {
-    /// List checkpoints, of all jobs or of one
-    #[command(after_help = "Examples:\n  trainctl checkpoint ls\n  trainctl checkpoint ls lenet-digits")]
-    Ls {
-        /// Id, unique prefix of one, or name
-        job: Option<String>,
-    },
-    /// Everything about one checkpoint
-    #[command(
-        after_help = "Examples:\n  trainctl checkpoint show lenet-digits\n  trainctl checkpoint show lenet-digits 200"
-    )]
-    Show {
-        /// Id, unique prefix of one, or name
-        job: String,
-        /// Steps applied [default: the newest]
-        step: Option<u64>,
-    },
-    /// Write a checkpoint as model.safetensors and config.json, as PyTorch loads them
-    #[command(after_help = "Examples:\n  trainctl checkpoint export lenet-digits --out ./model\n  \
-        trainctl checkpoint export lenet-digits --step 200 --out ./model --force")]
-    Export {
-        /// Id, unique prefix of one, or name
-        job: String,
-        /// Steps applied [default: the newest]
-        #[arg(long)]
-        step: Option<u64>,
-        /// Directory to write to, made if missing
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-        /// Replace files that are there
-        #[arg(long)]
-        force: bool,
     },
 }
 

@@ -1,10 +1,12 @@
 //! The command line of `trainctl`.
 
+mod checkpoint;
 mod cluster;
 mod data;
 mod duration;
 mod generate;
 mod job;
+mod store;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,11 +14,13 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub(super) use cluster::{CheckpointVerb, ConfigVerb, DrainArguments, NodeVerb};
+pub(super) use checkpoint::{CheckpointName, CheckpointVerb};
+pub(super) use cluster::{ConfigVerb, DrainArguments, NodeVerb};
 pub(super) use data::DataVerb;
 use duration::parse_duration;
 pub(super) use generate::GenerateArguments;
 pub(super) use job::{JobVerb, MetricsFormat};
+pub(super) use store::{StoreArguments, StoreVerb};
 
 /// Above the options that every verb takes.
 const EVERYWHERE: &str = "Options of every verb";
@@ -170,6 +174,8 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: DataVerb,
     },
+    /// Chunks on a node's disk
+    Store(StoreArguments),
     /// Let a node take no more work and hand over what it has; waits until it is drained
     #[command(
         after_help = "Ctrl-C ends the waiting, not the drain.\n\nExamples:\n  trainctl drain --self --reason \"new fan\"\n  \
@@ -254,7 +260,7 @@ mod tests {
         root.build();
         let mut verbs = Vec::new();
         leaves(&root, &mut verbs);
-        assert_eq!(verbs.len(), 33);
+        assert_eq!(verbs.len(), 43);
         for verb in verbs {
             let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Example"), "{} has no example", verb.get_name());

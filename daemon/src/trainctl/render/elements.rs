@@ -4,7 +4,9 @@ use serde::Serialize;
 
 use super::super::failure::Failure;
 use super::super::output::json;
-use crate::control::api::{CheckpointRow, ConfigEntry, DataRow, JobRow, NodeRow, Response};
+use crate::control::api::{
+    CheckpointImported, CheckpointRow, ConfigEntry, DataRow, JobRow, NodeRow, Response,
+};
 
 /// An element of a list as an object of its own.
 #[derive(Serialize)]
@@ -63,6 +65,14 @@ pub(in super::super) fn names(answer: &Response) -> String {
         Response::DataVerified(verified) => vec![verified.name.clone()],
         Response::DataRemoved { name } => vec![name.clone()],
         Response::Left { node } => vec![node.name.clone()],
+        Response::CheckpointPinned(row) => vec![checkpoint(row)],
+        Response::CheckpointsPruned(pruned) => pruned.removed.iter().map(checkpoint).collect(),
+        Response::CheckpointImported(CheckpointImported::Checkpoint(row)) => vec![checkpoint(row)],
+        Response::CheckpointImported(CheckpointImported::Model { name, .. }) => vec![name.clone()],
+        Response::JobRolledBack { job, .. } => vec![job.clone()],
+        Response::StoreStatus(report) => vec![report.data_dir.clone()],
+        Response::StoreCollected(collected) => vec![collected.chunks.to_string()],
+        Response::StoreIndexRebuilt { manifests } => vec![manifests.to_string()],
         Response::Config { entries } => entries.iter().map(|entry| entry.key.clone()).collect(),
         Response::Version(info) => vec![info.version.clone()],
         Response::Error(_) => Vec::new(),

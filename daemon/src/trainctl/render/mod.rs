@@ -9,6 +9,7 @@ mod job;
 mod node;
 mod samples;
 mod status;
+mod store;
 mod stream;
 mod table;
 mod units;
@@ -55,6 +56,12 @@ pub(super) fn response(answer: &Response, is_wide: bool) -> String {
         Response::CheckpointList { checkpoints } => checkpoint::checkpoints(checkpoints, is_wide),
         Response::CheckpointDetail(detail) => checkpoint::detail(detail),
         Response::CheckpointExport(export) => format!("{} files follow\n", export.files.len()),
+        Response::CheckpointPinned(row) => checkpoint::pinned(row),
+        Response::CheckpointsPruned(pruned) => checkpoint::pruned(pruned),
+        Response::CheckpointImported(imported) => checkpoint::imported(imported),
+        Response::JobRolledBack { job, from_step, step } => {
+            format!("took {job} back from step {from_step} to step {step}; it is paused\n")
+        }
         Response::DataList { data } => data::sets(data, is_wide),
         Response::DataAdded(row) => format!(
             "added {} ({}): jobs use it as path = \"set:{}\"\n",
@@ -66,6 +73,11 @@ pub(super) fn response(answer: &Response, is_wide: bool) -> String {
         Response::DataVerified(verified) => data::verified(verified),
         Response::DataRemoved { name } => format!("removed {name}\n"),
         Response::Left { node } => format!("{} has left; its daemon stops\n", node.name),
+        Response::StoreStatus(report) => store::report(report),
+        Response::StoreCollected(collected) => store::collected(collected),
+        Response::StoreIndexRebuilt { manifests } => {
+            format!("made the index anew from {manifests} manifests\n")
+        }
         Response::Config { entries } => config::config(entries, is_wide),
         Response::Version(info) => version::version(env!("CARGO_PKG_VERSION"), Some(info), is_wide),
         Response::Error(error) => format!("{error}\n"),

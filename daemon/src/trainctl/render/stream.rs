@@ -1,8 +1,8 @@
 //! Lines of streams: logs, numbers of steps, events, how far a drain is. One line each, however long, so that they grep.
 
 use super::node::drained;
-use super::printable;
 use super::units::percent;
+use super::{checkpoint, printable, store};
 use crate::control::api::{EventLine, LogLevel, LogLine, MetricPoint, StreamItem};
 
 /// Above the lines of `job metrics`.
@@ -20,6 +20,9 @@ pub(in super::super) fn stream_line(item: &StreamItem) -> String {
         StreamItem::MetricPoint(point) => metric(point),
         StreamItem::EventLine(line) => format!("{}\n", printable(&event(line)).replace('\n', " ")),
         StreamItem::NodeDetail(detail) => drained(detail),
+        StreamItem::StoreProgress(progress) => store::progress(progress),
+        StreamItem::StoreVerified(verified) => store::verified(verified),
+        StreamItem::CheckpointVerified(verified) => checkpoint::verified(verified),
         StreamItem::Skipped { .. } | StreamItem::StreamEnd => String::new(),
     }
 }
@@ -31,6 +34,13 @@ pub(in super::super) fn stream_name(item: &StreamItem) -> String {
         StreamItem::MetricPoint(point) => format!("{}\n", point.step),
         StreamItem::EventLine(line) => format!("{}\n", line.event.words().replace(' ', "_")),
         StreamItem::NodeDetail(detail) => format!("{}\n", detail.row.name),
+        StreamItem::StoreVerified(verified) => {
+            verified.objects.iter().map(|object| format!("{}\n", object.file)).collect()
+        }
+        StreamItem::CheckpointVerified(verified) => {
+            verified.objects.iter().map(|object| format!("{}\n", object.file)).collect()
+        }
+        StreamItem::StoreProgress(_) => String::new(),
         StreamItem::Skipped { .. } | StreamItem::StreamEnd => String::new(),
     }
 }

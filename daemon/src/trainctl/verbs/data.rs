@@ -11,9 +11,9 @@ use crate::trainctl::args::DataVerb;
 /// `trainctl data …`.
 pub(in super::super) async fn data(socket: &Path, verb: DataVerb, output: &Output) -> Result<u8, Failure> {
     match verb {
-        DataVerb::Add { name, path, kind, label, header } => {
+        DataVerb::Add { name, path, kind, label, header, field } => {
             let path = absolute(&path)?;
-            let request = Request::DataAdd { name, path, set_kind: kind, label, header };
+            let request = Request::DataAdd { name, path, set_kind: kind, label, header, field };
             patient(socket, &request, output).await
         }
         DataVerb::Ls => print(socket, &Request::DataList, output).await,
@@ -35,7 +35,7 @@ async fn patient(socket: &Path, request: &Request, output: &Output) -> Result<u8
 }
 
 /// The path that the daemon is told: it has another working directory.
-fn absolute(path: &Path) -> Result<String, Failure> {
+pub(super) fn absolute(path: &Path) -> Result<String, Failure> {
     let refuse = |cause: String| {
         Failure::new(exit_code::USAGE, format!("the path {} cannot be told", path.display())).because(cause)
     };

@@ -1,5 +1,6 @@
 //! What each verb does.
 
+mod checkpoint;
 mod config;
 mod data;
 mod drain;
@@ -7,6 +8,7 @@ mod export;
 mod generate;
 mod job;
 mod manual;
+mod store;
 mod stream;
 mod submit;
 mod version;
@@ -14,19 +16,21 @@ mod version;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::args::{CheckpointVerb, NodeVerb};
+use super::args::NodeVerb;
 use super::failure::Failure;
 use super::output::Output;
 use crate::control::Client;
 use crate::control::api::{Request, Response};
 use crate::exit_code;
 
+pub(super) use checkpoint::checkpoint;
 pub(super) use config::config;
 pub(super) use data::data;
 pub(super) use drain::{drain, leave, undrain};
 pub(super) use generate::{generate, written_by};
 pub(super) use job::{follow_to_exit_code, job};
 pub(super) use manual::{completion, man};
+pub(super) use store::store;
 pub(super) use stream::events;
 pub(super) use submit::submit_file;
 pub(super) use version::version;
@@ -49,19 +53,6 @@ pub(super) async fn node(socket: &Path, verb: NodeVerb, output: &Output) -> Resu
     match verb {
         NodeVerb::Ls => print(socket, &Request::NodeList, output).await,
         NodeVerb::Show { node, this: _ } => print(socket, &Request::NodeShow { node }, output).await,
-    }
-}
-
-/// `trainctl checkpoint …`.
-pub(super) async fn checkpoint(socket: &Path, verb: CheckpointVerb, output: &Output) -> Result<u8, Failure> {
-    match verb {
-        CheckpointVerb::Ls { job } => print(socket, &Request::CheckpointList { job }, output).await,
-        CheckpointVerb::Show { job, step } => {
-            print(socket, &Request::CheckpointShow { job, step }, output).await
-        }
-        CheckpointVerb::Export { job, step, out, force } => {
-            export::export(socket, &job, step, &out, force, output).await
-        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::unexpected;
 use crate::control::Client;
 use crate::control::api::{Request, Response};
 use crate::exit_code;
+use traind_protocol::ledger::SET_PREFIX;
 
 /// What to submit, and how.
 #[derive(Debug)]
@@ -72,7 +73,13 @@ async fn send(client: &Client, what: &Submit, output: &Output) -> Result<Respons
     let spec_toml = job.text;
     let dry_run = what.dry_run;
     let answer = match &what.from {
-        None => client.call(&Request::JobSubmit { spec_toml, from: None, dry_run }).await,
+        None => {
+            client.call(&Request::JobSubmit { spec_toml, from: None, from_imported: None, dry_run }).await
+        }
+        Some(model) if imported(model).is_some() => {
+            let from_imported = imported(model).map(str::to_owned);
+            client.call(&Request::JobSubmit { spec_toml, from: None, from_imported, dry_run }).await
+        }
         Some(named) => {
             let directory = hub::local(named, output).await?;
             model_directory::check(&directory, &job.spec)?;
@@ -82,11 +89,17 @@ async fn send(client: &Client, what: &Submit, output: &Output) -> Result<Respons
                 model.path.display(),
                 render::bytes(model.upload.bytes)
             ));
-            let request = Request::JobSubmit { spec_toml, from: Some(model.upload), dry_run };
+            let from = Some(model.upload);
+            let request = Request::JobSubmit { spec_toml, from, from_imported: None, dry_run };
             client.call_with_file(&request, &model.path).await
         }
     };
     answer.map_err(|error| Failure::of_job_file(&what.file, error))
+}
+
+/// The name of an imported model, where `--from` is one.
+fn imported(from: &Path) -> Option<&str> {
+    from.to_str()?.strip_prefix(SET_PREFIX)
 }
 
 /// Waits until the nodes have checked that they can run the job, and fails if one of them cannot.

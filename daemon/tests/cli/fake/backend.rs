@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use traind::control::api::{
-    ApiError, DataVerified, Drain, FollowEvent, Request, Response, StreamItem, Upload,
+    ApiError, CheckpointImported, DataVerified, Drain, FollowEvent, Request, Response, StreamItem, Upload,
 };
 use traind::control::{
     ControlBackend, Export, FOLLOW_EVENTS_MAX, STREAM_ITEMS_MAX, Submission, select_job, select_node,
@@ -38,13 +38,13 @@ impl ControlBackend for FakeBackend {
     }
 
     fn submit(&self, submission: Submission) -> BoxFuture<'static, Answer> {
-        let Submission { spec_toml, from, dry_run } = submission;
+        let Submission { spec_toml, from, from_imported, dry_run } = submission;
         let answer = submitted(&spec_toml, dry_run);
         let from = from.map(|model| {
             *self.uploaded.lock().unwrap() = std::fs::read(model.file.path()).unwrap();
             Upload { bytes: model.bytes, blake3: model.blake3 }
         });
-        self.asked.lock().unwrap().push(Request::JobSubmit { spec_toml, from, dry_run });
+        self.asked.lock().unwrap().push(Request::JobSubmit { spec_toml, from, from_imported, dry_run });
         async move { answer }.boxed()
     }
 
@@ -92,6 +92,11 @@ impl ControlBackend for FakeBackend {
                 }
                 Request::Events { follow, tail: Some(0) } => (Vec::new(), follow),
                 Request::Events { follow, .. } => (data::swarm_events(), follow),
+                Request::StoreVerify => (data::store_lines(), false),
+                Request::CheckpointVerify { job, .. } => {
+                    let is_whole = select_job(&job, JOBS)? == FINISHED;
+                    (vec![StreamItem::CheckpointVerified(data::verified(is_whole))], false)
+                }
                 other => return Err(ApiError::bad_request(format!("{other:?}"))),
             };
             for item in items {
@@ -122,11 +127,7 @@ impl FakeBackend {
         let live = *self.live.borrow();
         Ok(match request {
             Request::Status => Response::Status(data::status()),
-            Request::NodeList => {
-                let mut nodes = data::nodes(live);
-                nodes[0].drain.clone_from(&self.drain.lock().unwrap());
-                Response::NodeList { nodes }
-            }
+            Request::NodeList => self.list(live),
             Request::NodeShow { node } => self.show(node)?,
             Request::NodeDrain { node, reason, until_restart } => {
                 let waits_for = vec!["its place in the view of job endless".to_owned()];
@@ -161,21 +162,20 @@ impl FakeBackend {
                 }
                 job => Response::JobCancelled { job: job.into() },
             },
-            Request::CheckpointList { job } => {
-                if let Some(job) = job {
-                    select_job(&job, JOBS)?;
-                }
-                Response::CheckpointList { checkpoints: vec![data::checkpoint()] }
-            }
-            Request::CheckpointShow { job, step } => match (select_job(&job, JOBS)?, step) {
-                (_, None | Some(5)) => Response::CheckpointDetail(data::checkpoint_detail()),
-                (job, Some(step)) => return Err(data::no_checkpoint(job, step)),
-            },
+            Request::CheckpointList { .. }
+            | Request::CheckpointShow { .. }
+            | Request::CheckpointPin { .. }
+            | Request::CheckpointPrune { .. }
+            | Request::CheckpointRollback { .. }
+            | Request::CheckpointImport { .. } => of_checkpoints(request)?,
             Request::DataList
             | Request::DataAdd { .. }
             | Request::DataShow { .. }
             | Request::DataVerify { .. }
             | Request::DataRemove { .. } => of_data_sets(request)?,
+            Request::StoreStatus | Request::StoreCollect { .. } | Request::StoreRebuildIndex => {
+                of_store(&request)
+            }
             Request::ConfigShow => Response::Config { entries: data::config() },
             Request::Version => Response::Version(data::version()),
             Request::JobSubmit { .. }
@@ -184,9 +184,17 @@ impl FakeBackend {
             | Request::JobMetrics { .. }
             | Request::CheckpointExport { .. }
             | Request::Events { .. }
+            | Request::StoreVerify
+            | Request::CheckpointVerify { .. }
             | Request::NodeDrainFollow { .. }
             | Request::NodeWait { .. } => unreachable!("the server answers these otherwise"),
         })
+    }
+
+    fn list(&self, live: u64) -> Response {
+        let mut nodes = data::nodes(live);
+        nodes[0].drain.clone_from(&self.drain.lock().unwrap());
+        Response::NodeList { nodes }
     }
 
     fn detail(&self, node: Option<String>) -> Result<traind::control::api::NodeDetail, ApiError> {
@@ -209,6 +217,50 @@ impl FakeBackend {
             self.live.send_modify(|_live| {});
         }
         Ok(Response::NodeDetail(Box::new(detail)))
+    }
+}
+
+fn of_checkpoints(request: Request) -> Answer {
+    Ok(match request {
+        Request::CheckpointList { job } => {
+            if let Some(job) = job {
+                select_job(&job, JOBS)?;
+            }
+            Response::CheckpointList { checkpoints: vec![data::checkpoint()] }
+        }
+        Request::CheckpointShow { job, step } => match (select_job(&job, JOBS)?, step) {
+            (_, None | Some(5)) => Response::CheckpointDetail(data::checkpoint_detail()),
+            (job, Some(step)) => return Err(data::no_checkpoint(job, step)),
+        },
+        Request::CheckpointPin { job, step, pinned } => match (select_job(&job, JOBS)?, step) {
+            (_, None | Some(5)) => Response::CheckpointPinned(data::pinned(pinned)),
+            (job, Some(step)) => return Err(data::no_checkpoint(job, step)),
+        },
+        Request::CheckpointPrune { job, dry_run, .. } => {
+            select_job(&job, JOBS)?;
+            Response::CheckpointsPruned(data::pruned(dry_run))
+        }
+        Request::CheckpointRollback { job, step } => match select_job(&job, JOBS)? {
+            RUNNING => return Err(ApiError::refused("the job is not paused and has not ended")),
+            job => Response::JobRolledBack { job: job.into(), from_step: 9, step },
+        },
+        Request::CheckpointImport { name: None, .. } => {
+            Response::CheckpointImported(CheckpointImported::Checkpoint(data::pinned(true)))
+        }
+        Request::CheckpointImport { name: Some(name), .. } => {
+            let files = vec!["model.safetensors".to_owned()];
+            Response::CheckpointImported(CheckpointImported::Model { name, bytes: 5 << 20, files })
+        }
+        other => unreachable!("{other:?} is not about checkpoints"),
+    })
+}
+
+fn of_store(request: &Request) -> Response {
+    match request {
+        Request::StoreStatus => Response::StoreStatus(data::store_report()),
+        Request::StoreCollect { dry_run } => Response::StoreCollected(data::collected(*dry_run)),
+        Request::StoreRebuildIndex => Response::StoreIndexRebuilt { manifests: 4 },
+        other => unreachable!("{other:?} is not about the store"),
     }
 }
 

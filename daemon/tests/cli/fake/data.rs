@@ -4,13 +4,15 @@ use traind::control::Export;
 use traind::control::api::{
     ApiError, CheckpointDetail, CheckpointRow, ConfigEntry, Council, CouncilRole, CouncilStandstill,
     Departure, EvaluationPoint, EventKind, EventLine, FollowEvent, JobData, JobDetail, JobPlanned, JobResult,
-    JobRow, JobSamples, JobStatus, JobSummary, JobWhy, KeptOut, LogLevel, LogLine, LossPoint, MemberRow,
-    MetricPoint, MicroBatchSamples, MissingNode, NodeDetail, NodeRef, NodeRole, NodeRow, NodeVersion,
-    NumericClassRow, Pause, Refusal, Status, StepRange, StepView, StreamItem, VersionInfo, ViewRow, WaitRow,
-    WorkRow,
+    JobRow, JobSamples, JobStatus, JobSummary, JobWhy, KeptOut, KeptReason, LogLevel, LogLine, LossPoint,
+    MemberRow, MetricPoint, MicroBatchSamples, MissingNode, NodeDetail, NodeRef, NodeRole, NodeRow,
+    NodeVersion, NumericClassRow, Pause, Refusal, Status, StepRange, StepView, StreamItem, VersionInfo,
+    ViewRow, WaitRow, WorkRow,
 };
 
-pub(crate) use super::sets::{data_detail, data_set};
+pub(crate) use super::sets::{
+    collected, data_detail, data_set, pinned, pruned, store_lines, store_report, verified,
+};
 
 pub(crate) const FINISHED: &str = "0a11223344556677";
 pub(crate) const FAILED: &str = "0b11223344556677";
@@ -154,6 +156,7 @@ pub(crate) fn checkpoint() -> CheckpointRow {
         holders: vec![node(1), node(2)],
         fetching: vec![node(3)],
         replicas: 3,
+        kept: vec![KeptReason::Newest],
     }
 }
 

@@ -1,7 +1,7 @@
 //! What goes wrong, and what people ask for meanwhile.
 
 use traind_protocol::ids::{Boot, Life};
-use traind_protocol::ledger::{DrainUntil, JobPlan, LedgerCommand};
+use traind_protocol::ledger::{DrainUntil, JobPlan, KeepRules, LedgerCommand};
 
 use super::messages::kind_of;
 use super::session::{CHECKPOINT_EVERY, CHECKPOINT_REPLICAS};
@@ -212,6 +212,7 @@ impl JointWorld {
             data_digest: super::driver::DATA,
             initial: None,
             by: Self::id(index),
+            rules: KeepRules::default(),
         };
         self.propose(index, &command);
         self.settle(index);

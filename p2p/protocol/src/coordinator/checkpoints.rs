@@ -88,10 +88,7 @@ impl Coordinator {
     ) {
         let Some(reports) = &mut self.reports else { return };
         let is_known = |state: &WrittenState, pending: &PendingCheckpoint| {
-            let keep = job.plan.checkpoint_keep as usize;
-            let outdated = state.step > 0
-                && job.checkpoints.len() >= keep
-                && job.checkpoints.first().is_some_and(|oldest| state.step < oldest.step);
+            let outdated = state.step > 0 && !pass.ledger.would_keep(job, state.step);
             let is_in =
                 |entry: &CheckpointEntry| state.is_of(entry) && pending.holders.is_subset(&entry.holders);
             outdated || job.origins().any(is_in)

@@ -77,6 +77,13 @@ pub const REPAIRS_AT_ONCE_MAX: usize = 4;
 /// Checkpoints that wait to be recorded: more than two are in flight only if reports contradict each other.
 pub const CHECKPOINTS_PENDING_MAX: usize = 16;
 
+/// A checkpoint that time makes due is of a step that members reach after this time, ms, by their speed: an entry of the
+/// ledger is everywhere well within it.
+pub const SAVE_AHEAD_MS: u64 = 1_000;
+
+/// And at least so many steps ahead: members are up to one step beyond the stable one.
+pub const SAVE_AHEAD_STEPS_MIN: u64 = 3;
+
 /// Failed micro-batches that wait to be recorded.
 pub const FAILURES_PENDING_MAX: usize = 2 * crate::ledger::limits::FAILED_MICROBATCHES_MAX;
 

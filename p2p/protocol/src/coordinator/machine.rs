@@ -238,6 +238,7 @@ impl Coordinator {
             return;
         }
         self.decide_checkpoints(pass, job, view, false);
+        self.decide_saves(pass, job, view);
         self.decide_view(pass, job, view);
     }
 }

@@ -29,6 +29,7 @@ mod registrations;
 mod replicas;
 mod report_intake;
 mod reports;
+mod saves;
 mod seats;
 mod speeds;
 mod starts;

@@ -22,6 +22,8 @@ pub(super) enum ProposalKey {
     Refuse(JobId),
     Halt(JobId, Epoch),
     Evaluation(JobId, u64),
+    /// The step that was due before.
+    Save(JobId, u64),
     Seats,
     Transfer(SeatId),
 }

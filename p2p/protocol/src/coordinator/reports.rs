@@ -9,6 +9,7 @@ use super::failures::PendingFailure;
 use super::halts::HaltedState;
 use super::limits::{EVALUATIONS_PENDING_MAX, STABLE_CHAINS_MAX, WORK_ENTRIES_MAX};
 use super::member_reports::{AppliedStep, MemberReports};
+use super::saves::SaveClock;
 use super::speeds::Speeds;
 use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, Life, Millis, NodeId};
 use crate::ledger::JobRecord;
@@ -56,6 +57,8 @@ pub(super) struct JobReports {
     /// Counters by process with the time of the last word.
     pub(super) work: BTreeMap<(NodeId, Boot), (WorkCounters, Millis)>,
     pub(super) checkpoints: BTreeMap<WrittenState, PendingCheckpoint>,
+    /// When time made the last checkpoint due.
+    pub(super) saves: SaveClock,
     /// Whether step 0 was imported: then its state is worth a checkpoint.
     pub(super) is_imported: bool,
     /// Where members stopped, by their word in the newest view.
@@ -97,6 +100,7 @@ impl JobReports {
             stable_heard: 0,
             work: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
+            saves: SaveClock::new(now, step),
             is_imported: job.initial.is_some(),
             halted: BTreeMap::new(),
             halt_recorded: None,

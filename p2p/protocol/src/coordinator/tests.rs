@@ -8,5 +8,6 @@ mod pauses;
 mod plans;
 mod random;
 mod replicas;
+mod saves;
 mod speeds;
 mod views;

@@ -4,7 +4,10 @@ use super::limits::{
     ENDED_JOBS_BYTES_MAX, JOB_NAME_BYTES_MAX, JOBS_MAX, OPEN_JOBS_BYTES_MAX, REASON_BYTES_MAX,
     SPEC_BYTES_MAX, cut,
 };
-use super::{CheckpointEntry, JobPlan, JobRecord, JobResult, JobStatus, Ledger, LedgerCommand, Rejected};
+use super::{
+    CheckpointEntry, JobPlan, JobRecord, JobResult, JobStatus, KeepRules, Keeping, Ledger, LedgerCommand,
+    Rejected,
+};
 use crate::ids::{JobId, NodeId};
 use crate::wire::encode;
 
@@ -17,8 +20,9 @@ impl Ledger {
         match command {
             LedgerCommand::RegisterNode { node, registration } => self.register(index, node, registration),
             LedgerCommand::ForgetNode { node } => self.forget(node),
-            LedgerCommand::SubmitJob { id, name, spec_toml, plan, data_digest, initial, by } => {
-                self.submit(index, Submission { id, name, spec_toml, plan, data_digest, initial, by })
+            LedgerCommand::SubmitJob { id, name, spec_toml, plan, data_digest, initial, by, rules } => {
+                let submission = Submission { id, name, spec_toml, plan, data_digest, initial, by, rules };
+                self.submit(index, submission)
             }
             LedgerCommand::PauseJob { job, by } => self.pause(job, by),
             LedgerCommand::ResumeJob { job, by: _ } => self.resume(job),
@@ -53,6 +57,13 @@ impl Ledger {
             LedgerCommand::NoteDataHolder { name, manifest, node, holds } => {
                 self.note_data_holder(&name, manifest, node, holds)
             }
+            LedgerCommand::PinCheckpoint { job, step, by, is_pinned } => {
+                self.pin_checkpoint(job, step, by, is_pinned)
+            }
+            LedgerCommand::PruneCheckpoints { job, keep, by: _ } => self.prune_checkpoints(job, keep),
+            LedgerCommand::RollBack { job, step, by } => self.roll_back(job, step, by),
+            LedgerCommand::ImportCheckpoint { job, entry, by } => self.import_checkpoint(job, entry, by),
+            LedgerCommand::ScheduleCheckpoint { job, step } => self.schedule_checkpoint(job, step),
             LedgerCommand::FailMicrobatch { job, step, microbatch, samples, node, reason } => {
                 self.fail_microbatch(job, (step, microbatch), samples, node, reason)
             }
@@ -72,11 +83,12 @@ impl Ledger {
 
     fn submit(&mut self, index: u64, submission: Submission) -> Result<(), Rejected> {
         if let Some(known) = self.jobs.get(&submission.id) {
-            let same = submission.is_of(known);
+            let rules = self.keeping.get(&known.id).map_or_else(KeepRules::default, |keeping| keeping.rules);
+            let same = submission.is_of(known, rules);
             return if same { Ok(()) } else { Err(Rejected::JobIdTaken { job: submission.id }) };
         }
-        let Submission { id, name, spec_toml, plan, data_digest, initial, by } = submission;
-        if let Some(what) = plan.violation() {
+        let Submission { id, name, spec_toml, plan, data_digest, initial, by, rules } = submission;
+        if let Some(what) = plan.violation().or_else(|| rules.violation()) {
             return Err(Rejected::PlanInvalid { what });
         }
         for (what, bytes, max) in [
@@ -127,6 +139,9 @@ impl Ledger {
             result: None,
         };
         self.jobs.insert(id, record);
+        if rules != KeepRules::default() {
+            self.keeping.insert(id, Keeping { rules, ..Keeping::default() });
+        }
         self.forget_ended_jobs();
         Ok(())
     }
@@ -189,6 +204,7 @@ impl Ledger {
                 break;
             }
             self.jobs.remove(&id);
+            self.keeping.remove(&id);
             bytes -= job_bytes;
         }
     }
@@ -203,13 +219,15 @@ struct Submission {
     data_digest: [u8; 32],
     initial: Option<CheckpointEntry>,
     by: NodeId,
+    rules: KeepRules,
 }
 
 impl Submission {
     /// Whether `job` came from the same submission. Holders of the imported state change later.
-    fn is_of(&self, job: &JobRecord) -> bool {
+    fn is_of(&self, job: &JobRecord, rules: KeepRules) -> bool {
         (&job.name, &job.spec_toml, &job.plan, &job.data_digest)
             == (&self.name, &self.spec_toml, &self.plan, &self.data_digest)
+            && rules == self.rules
             && job.initial.as_ref().map(CheckpointEntry::state)
                 == self.initial.as_ref().map(CheckpointEntry::state)
     }

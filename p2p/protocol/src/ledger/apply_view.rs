@@ -43,10 +43,12 @@ impl Ledger {
             check_succession(job, &view)?;
         }
 
+        if founding {
+            self.return_job(view.job, &view.origin);
+        }
         let job = self.job_mut(view.job)?;
         cut(&mut reason, REASON_BYTES_MAX);
         if founding {
-            job.return_to(&view.origin);
             job.synced.clear();
         }
         let members: Vec<(Life, Epoch)> =

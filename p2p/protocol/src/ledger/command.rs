@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::data_sets::DataSetRecord;
 use super::job_plan::JobPlan;
 use super::job_record::{CheckpointEntry, JobResult};
+use super::keeping::KeepRules;
 use super::limits::LEDGER_COMMAND_BYTES_MAX;
 use super::node_record::DrainUntil;
 use super::verdicts::Verdict;
@@ -46,6 +47,8 @@ pub enum LedgerCommand {
         initial: Option<CheckpointEntry>,
         /// The node where it was submitted.
         by: NodeId,
+        /// Which of its checkpoints are kept beside the newest, and when time makes one due.
+        rules: KeepRules,
     },
     /// End a job without a result.
     CancelJob {
@@ -229,6 +232,51 @@ pub enum LedgerCommand {
         /// Whether it does.
         holds: bool,
     },
+    /// Keep a checkpoint until it is unpinned, or no longer for that reason.
+    PinCheckpoint {
+        /// The job.
+        job: JobId,
+        /// Its step.
+        step: u64,
+        /// The node where that was asked for.
+        by: NodeId,
+        /// Whether it is to be pinned.
+        is_pinned: bool,
+    },
+    /// Forget checkpoints that the job's rules do not keep; nodes then delete them.
+    PruneCheckpoints {
+        /// The job.
+        job: JobId,
+        /// How many of the newest to keep; 0 for as many as the job says.
+        keep: u32,
+        /// The node where that was asked for.
+        by: NodeId,
+    },
+    /// Take a job that is paused or has ended back to one of its checkpoints, or to its beginning. It is paused then.
+    RollBack {
+        /// The job.
+        job: JobId,
+        /// Steps applied to that state.
+        step: u64,
+        /// The node where that was asked for.
+        by: NodeId,
+    },
+    /// A checkpoint of a committed step was brought back from outside; it is pinned, so that it stays.
+    ImportCheckpoint {
+        /// The job.
+        job: JobId,
+        /// The checkpoint; its holder is the node that has it.
+        entry: CheckpointEntry,
+        /// That node.
+        by: NodeId,
+    },
+    /// It is time for a checkpoint: all members save the state after this step, which none has reached yet.
+    ScheduleCheckpoint {
+        /// The job.
+        job: JobId,
+        /// The step.
+        step: u64,
+    },
 }
 
 impl LedgerCommand {
@@ -274,6 +322,11 @@ impl LedgerCommand {
             Self::AddDataSet { .. } => "add data set",
             Self::RemoveDataSet { .. } => "remove data set",
             Self::NoteDataHolder { .. } => "note data holder",
+            Self::PinCheckpoint { .. } => "pin checkpoint",
+            Self::PruneCheckpoints { .. } => "prune checkpoints",
+            Self::RollBack { .. } => "roll back",
+            Self::ImportCheckpoint { .. } => "import checkpoint",
+            Self::ScheduleCheckpoint { .. } => "schedule checkpoint",
         }
     }
 
@@ -303,6 +356,11 @@ impl LedgerCommand {
             | Self::DropCheckpoint { job, .. }
             | Self::AssignCheckpoint { job, .. }
             | Self::FailMicrobatch { job, .. }
+            | Self::PinCheckpoint { job, .. }
+            | Self::PruneCheckpoints { job, .. }
+            | Self::RollBack { job, .. }
+            | Self::ImportCheckpoint { job, .. }
+            | Self::ScheduleCheckpoint { job, .. }
             | Self::FinishJob { job, .. }
             | Self::FailJob { job, .. } => Some(*job),
         }

@@ -90,6 +90,11 @@ impl Ledger {
         }
         match self.data_sets.get_mut(name).filter(|record| record.manifest == manifest) {
             Some(record) if holds => record.holders.insert(node),
+            // Two that make room at a time: the second one keeps it.
+            Some(record) if record.holders.iter().eq([&node]) => {
+                let what = "no other node holds it";
+                return Err(Rejected::DataSetRefused { name: name.to_owned(), what });
+            }
             Some(record) => record.holders.remove(&node),
             None => {
                 let what = "there is none of this name and content";

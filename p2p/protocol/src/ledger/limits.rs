@@ -49,6 +49,30 @@ pub const FAILURE_LABEL_BYTES_MAX: usize = 64;
 /// Checkpoints kept of one job.
 pub const CHECKPOINT_KEEP_MAX: u32 = 64;
 
+/// Checkpoints of a job that people pinned: each is a whole copy of the state that nothing removes by itself.
+pub const PINS_MAX: usize = 16;
+
+/// Checkpoints of a job kept because they are the first of so many steps. Beyond it the oldest go.
+pub const NTH_KEPT_MAX: usize = 64;
+
+/// Checkpoints of a job kept because their tests are the best.
+pub const BEST_KEPT_MAX: u32 = 16;
+
+/// Tests remembered of a job for the choice of the best: those of all checkpoints that are kept, and of some to come.
+pub const TESTS_KEPT_MAX: usize = 256;
+
+/// Pinned checkpoints of lineages that were given up, of one job: twice as many as may be pinned at a time.
+pub const ASIDE_MAX: usize = 2 * PINS_MAX;
+
+/// Times that a job was taken back by people, remembered, newest kept.
+pub const ROLLBACKS_MAX: usize = 16;
+
+/// Checkpoints that are due by time, newest kept: members need the last one, and the one before while they get there.
+pub const DUE_SAVES_MAX: usize = 4;
+
+/// Longest time from one checkpoint to the next, ms: thirty days.
+pub const CHECKPOINT_EVERY_MS_MAX: u64 = 30 * 24 * 3_600_000;
+
 /// View changes remembered of a job, newest kept: 64 of them with 64 members each take 0.2 MiB.
 pub const VIEW_CHANGES_MAX: usize = 64;
 

@@ -6,6 +6,7 @@
 
 mod apply;
 mod apply_halt;
+mod apply_keeping;
 mod apply_node;
 mod apply_view;
 mod command;
@@ -13,6 +14,7 @@ mod data_sets;
 mod job_history;
 mod job_plan;
 mod job_record;
+mod keeping;
 pub mod limits;
 mod node_record;
 mod queue;
@@ -36,6 +38,7 @@ pub use job_record::{
     CheckpointEntry, CommittedRange, EvaluationEntry, JobRecord, JobResult, JobStatus, MicrobatchFailure,
     ViewChange,
 };
+pub use keeping::{BestBy, KeepRules, Keeping, KeptBecause, Rollback};
 pub use node_record::{Drain, DrainUntil, NodeRecord};
 pub use rejected::{Rejected, Rejection};
 pub use verdicts::{Finding, Verdict};
@@ -61,6 +64,8 @@ pub struct Ledger {
     pub verdicts: VecDeque<Verdict>,
     /// Verdicts since the first one.
     pub verdicts_total: u64,
+    /// What jobs asked for and people want of their checkpoints, for those where that is anything.
+    pub keeping: BTreeMap<JobId, Keeping>,
 }
 
 impl Ledger {

@@ -42,6 +42,7 @@ impl Ledger {
             }
         }
         entry.assigned.clear();
+        let is_kept = self.jobs.get(&job).is_some_and(|known| self.would_keep(known, entry.step));
         let record = self.job_mut(job)?;
         let step = entry.step;
         let refuse = |what| Err(Rejected::CheckpointRefused { step, what });
@@ -59,7 +60,6 @@ impl Ledger {
         if entry.holders.is_empty() {
             return refuse("nobody holds it");
         }
-        let keep = record.plan.checkpoint_keep as usize;
         match record.checkpoints.binary_search_by_key(&step, |known| known.step) {
             Ok(position) => {
                 let known = &mut record.checkpoints[position];
@@ -68,11 +68,11 @@ impl Ledger {
                 }
                 known.add_holders(entry.holders);
             }
-            Err(0) if record.checkpoints.len() >= keep => return refuse("older than all that are kept"),
+            Err(_) if !is_kept => return refuse("older than all that are kept"),
             Err(position) => {
-                record.checkpoints.insert(position, entry);
-                let surplus = record.checkpoints.len().saturating_sub(keep);
-                record.checkpoints.drain(..surplus);
+                record.checkpoints.insert(position, entry.clone());
+                self.take_from_aside(job, &entry);
+                self.retain_checkpoints(job, None);
             }
         }
         Ok(())
@@ -84,6 +84,9 @@ impl Ledger {
         step: u64,
         holder: Option<NodeId>,
     ) -> Result<(), Rejected> {
+        if let Some(keeping) = self.keeping.get_mut(&job) {
+            keeping.lose_aside(step, holder);
+        }
         let record = self.job_mut(job)?;
         if let Some(initial) = record.initial.as_mut().filter(|_| step == 0) {
             initial.holders.retain(|node| holder.is_some_and(|holder| holder != *node));
@@ -147,6 +150,7 @@ impl Ledger {
             return Err(Rejected::EvaluationRefused { step });
         }
         record.push_evaluation(EvaluationEntry { step, totals });
+        self.note_test(job, step, totals);
         Ok(())
     }
 

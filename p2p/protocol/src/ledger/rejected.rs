@@ -124,6 +124,14 @@ pub enum Rejected {
         /// What does not fit.
         what: &'static str,
     },
+    /// The job cannot be taken back there.
+    #[error("rollback to step {step} refused: {what}")]
+    RollbackRefused {
+        /// The step.
+        step: u64,
+        /// Why.
+        what: &'static str,
+    },
     /// The data set contradicts one on record, or is needed.
     #[error("data set {name} refused: {what}")]
     DataSetRefused {

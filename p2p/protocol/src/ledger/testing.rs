@@ -1,6 +1,6 @@
 //! Values for tests of the ledger and of the coordinator.
 
-use super::{CheckpointEntry, JobPlan, LedgerCommand};
+use super::{CheckpointEntry, JobPlan, KeepRules, LedgerCommand};
 use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, Life, ManifestId, NodeId};
 use crate::view::{Member, Origin, View};
 use crate::wire::control::Registration;
@@ -69,7 +69,16 @@ pub(crate) fn register(number: u8, boot: u64) -> LedgerCommand {
 pub(crate) fn submit(number: u8, plan: JobPlan) -> LedgerCommand {
     let (name, spec_toml) = (format!("job-{number}"), "model = \"lenet\"".to_owned());
     let (data_digest, initial) = (DATA, None);
-    LedgerCommand::SubmitJob { id: job_id(number), name, spec_toml, plan, data_digest, initial, by: node(1) }
+    LedgerCommand::SubmitJob {
+        id: job_id(number),
+        name,
+        spec_toml,
+        plan,
+        data_digest,
+        initial,
+        by: node(1),
+        rules: KeepRules::default(),
+    }
 }
 
 /// Digest of the data of every job.

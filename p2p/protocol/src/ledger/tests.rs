@@ -2,6 +2,7 @@ mod any_order;
 mod data_sets;
 mod drains;
 mod halts;
+mod keeping;
 mod replicas;
 
 use std::collections::BTreeSet;
@@ -298,8 +299,8 @@ fn full_of_nodes() -> Ledger {
 fn run_large_job(ledger: &mut Ledger, id: JobId, epochs: u64, spec_bytes: usize) -> View {
     let plan = JobPlan { microbatches: 4096, parts: 4096, nodes_max: 64, checkpoint_keep: 64, ..plan() };
     let (name, spec_toml, by) = ("n".repeat(128), "x".repeat(spec_bytes), node(1));
-    let (data_digest, initial) = (DATA, None);
-    let submit = LedgerCommand::SubmitJob { id, name, spec_toml, plan, data_digest, initial, by };
+    let (data_digest, initial, rules) = (DATA, None, KeepRules::default());
+    let submit = LedgerCommand::SubmitJob { id, name, spec_toml, plan, data_digest, initial, by, rules };
     ledger.apply_command(0, submit).unwrap();
     let mut view = view(1, 1, (0..64).map(|number| member(number, u64::MAX, 1)).collect(), 63);
     (view.job, view.leases, view.owners) = (id, vec![63; 4096], vec![63; 4096]);
@@ -357,9 +358,9 @@ fn a_full_ledger_still_fits_into_a_control_message() {
     for number in 130..230u8 {
         let (name, spec_toml, by) = (String::new(), "x".repeat(limits::SPEC_BYTES_MAX), node(1));
         let id = JobId([number; 8]);
-        let (data_digest, initial) = (DATA, None);
+        let (data_digest, initial, rules) = (DATA, None, KeepRules::default());
         let command =
-            LedgerCommand::SubmitJob { id, name, spec_toml, plan: plan(), data_digest, initial, by };
+            LedgerCommand::SubmitJob { id, name, spec_toml, plan: plan(), data_digest, initial, by, rules };
         refusals += u32::from(ledger.apply_command(0, command).is_err());
     }
     assert_eq!(refusals, 70, "30 specifications of 64 KiB wait at most beside the others");

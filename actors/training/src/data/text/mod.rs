@@ -79,6 +79,17 @@ fn load_documents(spec: &TextSpec) -> Result<Text, DataError> {
     Ok(Text { sequences, tokenizer: Some(tokenizer) })
 }
 
+/// Reads a text, or with `field` the lines of a JSONL file, as a job would; how many documents there are.
+///
+/// # Errors
+/// With the file, and the line of what is wrong.
+pub fn check_documents(path: &Path, field: Option<&str>) -> Result<u64, DataError> {
+    match field {
+        Some(field) => documents::read_jsonl(path, field).map(|documents| documents.len() as u64),
+        None => documents::read_text(path).map(|_text| 1),
+    }
+}
+
 fn read_documents(spec: &TextSpec, path: &Path) -> Result<Documents, DataError> {
     let read = |path: &Path| match &spec.field {
         Some(field) => documents::read_jsonl(path, field),

@@ -42,6 +42,9 @@ fn a_name_has_one_content_and_holders_come_and_go() {
     refused(&mut ledger, add("other", 2, node(9)));
     ledger.apply_command(50, hold(node(2), false)).unwrap();
     assert_eq!(ledger.data_sets["rows"].holders, BTreeSet::from([node(1)]));
+    // The last one is not let go, however many want to make room.
+    refused(&mut ledger, hold(node(1), false));
+    ledger.apply_command(50, hold(node(3), false)).unwrap();
     let other = LedgerCommand::NoteDataHolder {
         name: "rows".to_owned(),
         manifest: ManifestId([2; 32]),
