@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use traind_p2p::{DataEvent, Event};
 use traind_protocol::ids::{Boot, Life, NodeId, SwarmId};
 use traind_protocol::ledger::{JobStatus, LedgerCommand};
+use traind_protocol::succession::QuorumLossPolicy;
 use traind_protocol::wire::control::Registration;
 use traind_store::Store;
 
@@ -35,6 +36,8 @@ pub struct Parts {
     pub registration: Registration,
     /// The swarm to found, for the first node of one.
     pub found: Option<SwarmId>,
+    /// What this node does where a majority of its council is lost.
+    pub on_quorum_loss: QuorumLossPolicy,
     /// The network.
     pub network: traind_p2p::Handle,
     /// Its events.
@@ -96,6 +99,7 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
         me: parts.me,
         registration: parts.registration.clone(),
         found: parts.found,
+        on_quorum_loss: parts.on_quorum_loss,
         clock,
         network: parts.network.clone(),
         store: Arc::clone(&parts.store),

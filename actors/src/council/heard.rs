@@ -3,13 +3,13 @@
 use traind_p2p::{Event, LossEvidence};
 use traind_protocol::coordinator::CoordinatorInput;
 use traind_protocol::council::{Council, CouncilInput, CouncilOptions};
-use traind_protocol::ids::{Boot, NodeId, SeatId};
-use traind_protocol::ledger::Ledger;
+use traind_protocol::ids::{Boot, CouncilId, NodeId, SeatId};
 use traind_protocol::ledger::limits::NODES_MAX;
 use traind_protocol::wire::control::{ControlMessage, JobCheck, Registration, Report};
 
 use super::Loss;
 use super::driver::{CouncilDriver, CouncilError, Next};
+use super::succession::joining;
 
 impl CouncilDriver {
     pub(super) fn network(&mut self, event: Event) -> Result<(), CouncilError> {
@@ -24,6 +24,7 @@ impl CouncilDriver {
                     .push_back(Next::Coordinator(CoordinatorInput::PeerJoined { node, boot: hello.boot }));
                 self.registering.hurry();
                 self.register();
+                self.tell_standing_to(node);
                 self.dirty = true;
             }
             Event::PeerLost { node, boot, evidence } => self.lost(node, boot, evidence),
@@ -39,6 +40,7 @@ impl CouncilDriver {
     fn lost(&mut self, node: NodeId, boot: Boot, evidence: LossEvidence) {
         if self.peers.get(&node) == Some(&boot) {
             self.peers.remove(&node);
+            self.succession.forget(node);
         }
         let death_is_certain = matches!(evidence, LossEvidence::Refused | LossEvidence::Replaced);
         let reason = match evidence {
@@ -49,7 +51,7 @@ impl CouncilDriver {
         };
         tracing::info!(peer = %node.short(), name = node.friendly_name(), reason, "peer lost");
         if !self.peers.contains_key(&node) && (self.lost.len() < NODES_MAX || self.lost.contains_key(&node)) {
-            self.lost.insert(node, Loss { at: self.now(), reason });
+            self.lost.insert(node, Loss { at: self.now(), reason, is_certain: death_is_certain });
         }
         if let (true, Some(seat)) = (death_is_certain, self.seat_of(node)) {
             self.next.push_back(Next::Council(CouncilInput::PeerDied(seat)));
@@ -66,9 +68,14 @@ impl CouncilDriver {
 
     fn control(&mut self, from: NodeId, message: ControlMessage) -> Result<(), CouncilError> {
         match message {
-            ControlMessage::Raft { from: seat, to, bytes } => self.raft(from, seat, to, bytes),
+            ControlMessage::Raft { council, from: seat, to, bytes } => {
+                self.raft(from, council, (seat, to), bytes)?;
+            }
+            ControlMessage::Standing(standing) => self.standing(from, standing),
             ControlMessage::Register(registration) => self.register_other(from, registration),
-            ControlMessage::Registered { seat, boot } => self.registered(seat, boot)?,
+            ControlMessage::Registered { seat, boot, council } => {
+                self.registered(from, seat, boot, council)?
+            }
             ControlMessage::NotCoordinator { coordinator } => {
                 self.registering.learn(coordinator);
                 self.register();
@@ -86,16 +93,31 @@ impl CouncilDriver {
         Ok(())
     }
 
-    fn raft(&mut self, from: NodeId, seat: SeatId, to: SeatId, bytes: Vec<u8>) {
+    fn raft(
+        &mut self,
+        from: NodeId,
+        council: CouncilId,
+        (seat, to): (SeatId, SeatId),
+        bytes: Vec<u8>,
+    ) -> Result<(), CouncilError> {
+        if self.succession.is_of_prospect(council, to) {
+            return self.hear_for_prospect(from, seat, bytes);
+        }
+        // Who is in no council yet is told of the one that it joins by its seat alone.
+        if council != self.council_id() && self.council.as_ref().is_some_and(Council::has_state) {
+            tracing::debug!(peer = %from.short(), %council, "message of another council dropped");
+            return Ok(());
+        }
         let known = self.ledger().and_then(|ledger| ledger.seat_of(from));
         if known.is_some_and(|known| known != seat) || to != self.seat {
             tracing::debug!(peer = %from.short(), seat = seat.0, to = to.0, "council message with a wrong seat dropped");
-            return;
+            return Ok(());
         }
         if known.is_none() {
             self.said_seats.insert(seat, from);
         }
         self.next.push_back(Next::Council(CouncilInput::Message { from: seat, bytes }));
+        Ok(())
     }
 
     fn register_other(&mut self, from: NodeId, registration: Registration) {
@@ -107,12 +129,23 @@ impl CouncilDriver {
         }
     }
 
-    fn registered(&mut self, seat: SeatId, boot: Boot) -> Result<(), CouncilError> {
-        if boot == self.parts.me.boot && self.council.is_none() {
+    fn registered(
+        &mut self,
+        from: NodeId,
+        seat: SeatId,
+        boot: Boot,
+        council: CouncilId,
+    ) -> Result<(), CouncilError> {
+        if boot != self.parts.me.boot {
+            return Ok(());
+        }
+        if self.council.is_none() {
             self.take_seat(seat)?;
-            self.council = Some(Council::join(seat, CouncilOptions::default(), Ledger::default()));
+            self.council = Some(Council::join(seat, CouncilOptions::default(), joining(council)));
             tracing::info!(seat = seat.0, "admitted to the swarm");
             self.dirty = true;
+        } else if self.succession.is_turning_to(council) {
+            self.start_prospect(from, council, seat);
         }
         Ok(())
     }

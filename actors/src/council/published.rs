@@ -15,6 +15,8 @@ pub struct Published {
     pub coordinator: Option<NodeId>,
     /// The council's term.
     pub term: u64,
+    /// When this node founds a new council because a majority of this one is lost.
+    pub founds_at: Option<Millis>,
     /// This node's seat; zero until it was admitted.
     pub seat: SeatId,
     /// Seats that vote.
@@ -47,4 +49,6 @@ pub struct Loss {
     pub at: Millis,
     /// What was seen.
     pub reason: &'static str,
+    /// Whether its process is known to be dead.
+    pub is_certain: bool,
 }

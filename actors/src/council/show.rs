@@ -43,6 +43,7 @@ impl CouncilDriver {
             ledger: ledger.clone(),
             coordinator: self.coordinator_node(),
             term: council.term(),
+            founds_at: self.succession.founds_at,
             seat: self.seat,
             voters: council.voters(),
             learners: council.learners(),

@@ -10,6 +10,7 @@ use traind_actors::Parts;
 use traind_actors::fatal::Fatal;
 use traind_p2p::{DataEvent, Event, Handle, Identity, Options};
 use traind_protocol::ids::{Boot, Life, SeatId, SwarmId};
+use traind_protocol::succession::QuorumLossPolicy;
 use traind_protocol::wire::control::Registration;
 use traind_store::Store;
 
@@ -29,6 +30,7 @@ pub(super) struct Opened {
     pub(super) network: Handle,
     memory_bytes_max: Option<u64>,
     microbatch_time_min: Duration,
+    on_quorum_loss: QuorumLossPolicy,
     found: Option<SwarmId>,
     events: mpsc::Receiver<Event>,
     data: mpsc::Receiver<DataEvent>,
@@ -93,6 +95,7 @@ impl Opened {
             network,
             memory_bytes_max,
             microbatch_time_min,
+            on_quorum_loss: settings.on_quorum_loss,
             found,
             events,
             data,
@@ -117,6 +120,7 @@ impl Opened {
             store: self.store,
             memory_bytes_max: self.memory_bytes_max,
             microbatch_time_min: self.microbatch_time_min,
+            on_quorum_loss: self.on_quorum_loss,
             fatal,
         }
     }

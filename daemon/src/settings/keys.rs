@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use traind_protocol::succession::QuorumLossPolicy;
+
 use super::quantity::{rate_text, size_text};
 
 /// What a key takes.
@@ -106,6 +108,7 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec { name: "data_dir", kind: Kind::Path, default: "\"/var/lib/traind\"" },
     KeySpec { name: "device", kind: Kind::Device, default: "\"auto\"" },
     KeySpec { name: "threads", kind: Kind::Integer { min: 0, max: THREADS_MAX }, default: "0" },
+    KeySpec { name: "on_quorum_loss", kind: Kind::Choice(&QuorumLossPolicy::WORDS), default: "\"continue\"" },
     KeySpec {
         name: "limits.memory",
         kind: Kind::OptionalSize { min: MEMORY_BYTES_MIN, max: MEMORY_BYTES_MAX },

@@ -8,6 +8,7 @@ mod division;
 mod leaving;
 mod lifecycle;
 mod queue;
+mod quorum;
 mod shell;
 mod text;
 mod verbs;

@@ -11,6 +11,7 @@ pub mod invariants;
 pub mod ledger;
 pub mod numbers;
 pub mod replicated;
+pub mod succession;
 pub mod sync;
 pub mod transfer;
 pub mod view;

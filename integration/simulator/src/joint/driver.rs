@@ -155,7 +155,11 @@ impl JointWorld {
                     let (node, from) = (process.node_of(to), process.seat);
                     self.check_durable(index, &bytes);
                     if let Some(node) = node {
-                        self.send(index, node, ControlMessage::Raft { from, to, bytes });
+                        self.send(
+                            index,
+                            node,
+                            ControlMessage::Raft { council: Default::default(), from, to, bytes },
+                        );
                     }
                 }
                 CouncilOutput::Applied { index: at, command } => {

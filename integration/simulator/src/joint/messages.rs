@@ -34,6 +34,7 @@ pub(super) fn kind_of(message: &ControlMessage) -> &'static str {
         ControlMessage::Register(_) => "Register",
         ControlMessage::Registered { .. } => "Registered",
         ControlMessage::Waits(_) => "Waits",
+        ControlMessage::Standing(_) => "Standing",
         ControlMessage::NotCoordinator { .. } => "NotCoord",
         ControlMessage::Report(report) => match report.event {
             ReportEvent::Synced { .. } => "Synced",
@@ -171,7 +172,7 @@ impl JointWorld {
         }
         let Some(process) = self.nodes[index].process.as_mut() else { return };
         match message {
-            ControlMessage::Raft { from: seat, to, bytes } => {
+            ControlMessage::Raft { council: _, from: seat, to, bytes } => {
                 let known = process.ledger().and_then(|ledger| ledger.seat_of(sender));
                 if known.is_some_and(|known| known != seat) || to != process.seat {
                     return;
@@ -188,7 +189,7 @@ impl JointWorld {
                 let coordinator = process.coordinator_node();
                 self.send(index, sender, ControlMessage::NotCoordinator { coordinator });
             }
-            ControlMessage::Registered { seat, boot } => {
+            ControlMessage::Registered { seat, boot, council: _ } => {
                 if boot == process.life.boot && process.council.is_none() {
                     process.seat = seat;
                     process.council = Some(Council::join(seat, council_options(), Ledger::default()));
@@ -197,7 +198,7 @@ impl JointWorld {
                 }
             }
             // Words for people: no machine hears them.
-            ControlMessage::Waits(_) => {}
+            ControlMessage::Waits(_) | ControlMessage::Standing(_) => {}
             ControlMessage::NotCoordinator { coordinator } => {
                 if coordinator.is_some() && coordinator != process.hint {
                     process.hint = coordinator;

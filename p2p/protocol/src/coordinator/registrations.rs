@@ -33,7 +33,11 @@ impl Coordinator {
         for (node, registration) in std::mem::take(&mut self.registrations) {
             let known = pass.ledger.nodes.get(&node);
             if let Some(record) = known.filter(|record| record.boot == registration.boot) {
-                let message = ControlMessage::Registered { seat: record.seat, boot: record.boot };
+                let message = ControlMessage::Registered {
+                    seat: record.seat,
+                    boot: record.boot,
+                    council: pass.ledger.lineage.council,
+                };
                 pass.out.push(CoordinatorOutput::Send { to: node, message });
                 continue;
             }

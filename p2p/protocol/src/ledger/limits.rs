@@ -93,3 +93,9 @@ pub(crate) fn cut(text: &mut String, bytes_max: usize) {
         text.truncate(end);
     }
 }
+
+/// Councils before the present one that are remembered, the newest: one for each time that a majority was lost.
+pub const ANCESTORS_MAX: usize = 64;
+
+/// Longest encoded lineage in a snapshot, bytes: the councils before, and a figure for each job.
+pub const LINEAGE_BYTES_MAX: usize = 256 << 10;

@@ -14,6 +14,7 @@ mod job_history;
 mod job_plan;
 mod job_record;
 pub mod limits;
+mod lineage;
 mod node_record;
 mod queue;
 mod record_steps;
@@ -25,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{JobId, NodeId, SeatId};
 use crate::replicated::Replicated;
-use crate::wire::{DecodeError, decode, encode};
+use crate::wire::{DecodeError, decode, decode_first, encode};
 
 pub use command::LedgerCommand;
 pub use data_sets::{DataSetRecord, SET_PREFIX, is_set_name, set_names};
@@ -34,6 +35,7 @@ pub use job_record::{
     CheckpointEntry, CommittedRange, EvaluationEntry, JobRecord, JobResult, JobStatus, MicrobatchFailure,
     ViewChange,
 };
+pub use lineage::{GENERATION_MAX, Lineage};
 pub use node_record::{Drain, DrainUntil, NodeRecord};
 pub use rejected::{Rejected, Rejection};
 
@@ -54,6 +56,9 @@ pub struct Ledger {
     jobs_submitted: u64,
     /// Data sets by name, at most [`limits::DATA_SETS_MAX`].
     pub data_sets: BTreeMap<String, DataSetRecord>,
+    /// The council and those before it. Behind the rest in a snapshot, where older ones have nothing.
+    #[serde(skip)]
+    pub lineage: Lineage,
 }
 
 impl Ledger {
@@ -117,11 +122,15 @@ impl Replicated for Ledger {
     }
 
     fn snapshot(&self) -> Vec<u8> {
-        encode(self)
+        [encode(self), encode(&self.lineage)].concat()
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        *self = decode(bytes, limits::LEDGER_SNAPSHOT_BYTES_MAX)?;
+        let (mut restored, rest): (Self, _) = decode_first(bytes, limits::LEDGER_SNAPSHOT_BYTES_MAX)?;
+        if !rest.is_empty() {
+            restored.lineage = decode(rest, limits::LINEAGE_BYTES_MAX)?;
+        }
+        *self = restored;
         Ok(())
     }
 }

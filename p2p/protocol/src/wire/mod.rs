@@ -5,4 +5,4 @@ pub mod control;
 pub mod data;
 pub mod hello;
 
-pub use codec::{DecodeError, decode, encode};
+pub use codec::{DecodeError, decode, decode_first, encode};

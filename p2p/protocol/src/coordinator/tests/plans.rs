@@ -119,6 +119,7 @@ fn a_member_that_drains_gets_no_work_and_a_halt_moves_none() {
     let known = synced(&view.members);
     let facts = |idle: &[u8], halt, staying: &[Member]| ViewChangeFacts {
         plan: &plan,
+        epoch: view.epoch.next(),
         previous: &view,
         synced: &known,
         staying: staying.to_vec(),
@@ -133,7 +134,11 @@ fn a_member_that_drains_gets_no_work_and_a_halt_moves_none() {
     let halted = plan_next_view(&facts(&[], true, &view.members)).unwrap();
     assert_eq!((&halted.leases, &halted.owners, halted.halt), (&view.leases, &view.owners, true));
     // Halting on, the drained one stays without work, though it could do some.
-    let facts = ViewChangeFacts { previous: &drained, ..facts(&[], true, &drained.members) };
+    let facts = ViewChangeFacts {
+        epoch: drained.epoch.next(),
+        previous: &drained,
+        ..facts(&[], true, &drained.members)
+    };
     let halted = plan_next_view(&facts).unwrap();
     assert_eq!((&halted.leases, &halted.owners), (&drained.leases, &drained.owners));
 }
@@ -161,7 +166,8 @@ fn next(
 ) -> View {
     let (staying, joining) = (staying.to_vec(), joining.to_vec());
     let (avoided, idle, halt) = (Vec::new(), BTreeSet::new(), false);
-    let facts = ViewChangeFacts { plan, previous, synced, staying, joining, avoided, idle, halt };
+    let epoch = previous.epoch.next();
+    let facts = ViewChangeFacts { plan, epoch, previous, synced, staying, joining, avoided, idle, halt };
     plan_next_view(&facts).expect("somebody is synced")
 }
 
@@ -216,6 +222,7 @@ fn a_microbatch_that_failed_goes_elsewhere_if_there_is_an_elsewhere() {
     let known = synced(&view.members);
     let facts = |staying: &[Member]| ViewChangeFacts {
         plan: &plan,
+        epoch: view.epoch.next(),
         previous: &view,
         synced: &known,
         staying: staying.to_vec(),
