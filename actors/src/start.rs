@@ -188,7 +188,10 @@ async fn follow_ledger(
     loop {
         let now = published.borrow_and_update().clone();
         for job in now.ledger.jobs.values().filter(|job| job.status == JobStatus::Running) {
-            let steps = job.initial.iter().chain(&job.checkpoints).map(|entry| entry.step).collect();
+            let branches = now.ledger.lineage.branches.iter().filter(|branch| branch.job == job.id);
+            let branches = branches.map(|branch| branch.state.step);
+            let steps = job.initial.iter().chain(&job.checkpoints).map(|entry| entry.step);
+            let steps = steps.chain(branches).collect();
             // Left out when the store is busy: the next change of the ledger asks again.
             let _ = checkpoints.try_send(KeepCheckpoints { job: job.id, steps });
         }

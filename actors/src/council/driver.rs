@@ -10,19 +10,16 @@ use traind_protocol::coordinator::{Coordinator, CoordinatorInput, CoordinatorOpt
 use traind_protocol::council::{Council, CouncilInput, CouncilOptions, CouncilOutput};
 use traind_protocol::ids::{Boot, CouncilId, Millis, NodeId, SeatId};
 use traind_protocol::ledger::{Ledger, LedgerCommand};
+use traind_protocol::succession::{Succession, SuccessionInput};
 use traind_protocol::wire::control::{ControlMessage, Progress};
 use traind_store::StoreError;
 
 use super::registration::Registering;
-use super::succession::Succession;
-use super::{CouncilInbox, CouncilParts, Loss, Published, Why};
+use super::{CouncilInbox, CouncilParts, Loss, Published, Why, succession};
 use crate::session::chain_of;
 
 /// Where the seat is kept in the store.
 pub const SEAT_KEY: &str = "seat";
-
-/// Where the highest generation of a council that this node founded is kept in the store.
-pub(super) const GENERATION_KEY: &str = "council_generation";
 
 /// What the council is fed next, in order.
 pub(super) enum Next {
@@ -91,7 +88,8 @@ impl CouncilDriver {
     ) -> Result<Self, CouncilError> {
         let options = CoordinatorOptions { registration: parts.registration.clone() };
         let coordinator = Coordinator::new(parts.me.node, options);
-        let succession = Succession::new(parts.on_quorum_loss, parts.clock.now());
+        let succession = succession::options(&parts.store, parts.me.node, parts.on_quorum_loss)?;
+        let succession = Succession::new(succession, parts.clock.now());
         let mut driver = Self {
             parts,
             succession,
@@ -196,12 +194,9 @@ impl CouncilDriver {
         let now = self.now();
         let registering = self.wants_registration().then(|| self.registering.deadline(now).max(now.plus(1)));
         let telling = self.leading.then_some(self.why_due);
-        let councils =
-            [self.council.as_ref(), self.succession.prospect.as_ref().map(|prospect| &prospect.group)];
-        let councils = councils.into_iter().flatten().map(Council::deadline);
-        [self.coordinator.deadline(), registering, telling, Some(self.succession.deadline())]
+        let council = self.council.as_ref().map(Council::deadline);
+        [council, self.coordinator.deadline(), registering, telling, Some(self.succession.deadline())]
             .into_iter()
-            .chain(councils.map(Some))
             .flatten()
             .min()
             .unwrap_or_else(|| now.plus(1000))
@@ -214,8 +209,7 @@ impl CouncilDriver {
         }
         self.next.push_back(Next::Coordinator(CoordinatorInput::Tick));
         self.register();
-        self.tell_standing();
-        self.step_prospect(CouncilInput::Tick)
+        self.step_succession(SuccessionInput::Tick)
     }
 
     fn told(&mut self, input: CouncilInbox) -> Result<(), CouncilError> {
@@ -234,7 +228,7 @@ impl CouncilDriver {
         Ok(())
     }
 
-    fn propose(&mut self, command: &LedgerCommand) {
+    pub(super) fn propose(&mut self, command: &LedgerCommand) {
         self.next.push_back(Next::Council(CouncilInput::Propose(command.encode())));
     }
 
@@ -246,14 +240,11 @@ impl CouncilDriver {
         let registration = self.parts.registration.clone();
         if self.leading {
             let from = self.parts.me.node;
-            self.next.push_back(Next::Coordinator(CoordinatorInput::Register { from, registration }));
-            return;
-        }
-        if let Some(leader) = self.succession.turning_leader() {
-            // It leads another council than this node's.
-            if self.registering.is_due(self.now()) {
-                self.send(leader, ControlMessage::Register(registration));
-            }
+            self.next.push_back(Next::Coordinator(CoordinatorInput::Register {
+                from,
+                registration,
+                turn: 0,
+            }));
             return;
         }
         let peers: Vec<NodeId> = self.peers.keys().copied().collect();
@@ -264,12 +255,11 @@ impl CouncilDriver {
 
     fn wants_registration(&self) -> bool {
         let me = self.parts.me;
-        self.succession.is_turning()
-            || self.registers
-                && self
-                    .ledger()
-                    .and_then(|ledger| ledger.nodes.get(&me.node))
-                    .is_none_or(|record| record.boot != me.boot)
+        self.registers
+            && self
+                .ledger()
+                .and_then(|ledger| ledger.nodes.get(&me.node))
+                .is_none_or(|record| record.boot != me.boot)
     }
 
     /// Feeds the machines until neither has anything more to say, then shows what changed.
@@ -283,7 +273,6 @@ impl CouncilDriver {
             }
             self.tell_elected();
             self.show_seats();
-            self.watch_quorum()?;
             if self.next.is_empty() {
                 break;
             }

@@ -4,12 +4,13 @@ use traind_p2p::{Event, LossEvidence};
 use traind_protocol::coordinator::CoordinatorInput;
 use traind_protocol::council::{Council, CouncilInput, CouncilOptions};
 use traind_protocol::ids::{Boot, CouncilId, NodeId, SeatId};
+use traind_protocol::ledger::Ledger;
 use traind_protocol::ledger::limits::NODES_MAX;
+use traind_protocol::succession::SuccessionInput;
 use traind_protocol::wire::control::{ControlMessage, JobCheck, Registration, Report};
 
 use super::Loss;
 use super::driver::{CouncilDriver, CouncilError, Next};
-use super::succession::joining;
 
 impl CouncilDriver {
     pub(super) fn network(&mut self, event: Event) -> Result<(), CouncilError> {
@@ -24,10 +25,10 @@ impl CouncilDriver {
                     .push_back(Next::Coordinator(CoordinatorInput::PeerJoined { node, boot: hello.boot }));
                 self.registering.hurry();
                 self.register();
-                self.tell_standing_to(node);
+                self.step_succession(SuccessionInput::PeerJoined(node))?;
                 self.dirty = true;
             }
-            Event::PeerLost { node, boot, evidence } => self.lost(node, boot, evidence),
+            Event::PeerLost { node, boot, evidence } => self.lost(node, boot, evidence)?,
             Event::Control { from, message } => self.control(from, message)?,
             Event::Listening { .. }
             | Event::SwarmAdopted { .. }
@@ -37,10 +38,9 @@ impl CouncilDriver {
         Ok(())
     }
 
-    fn lost(&mut self, node: NodeId, boot: Boot, evidence: LossEvidence) {
+    fn lost(&mut self, node: NodeId, boot: Boot, evidence: LossEvidence) -> Result<(), CouncilError> {
         if self.peers.get(&node) == Some(&boot) {
             self.peers.remove(&node);
-            self.succession.forget(node);
         }
         let death_is_certain = matches!(evidence, LossEvidence::Refused | LossEvidence::Replaced);
         let reason = match evidence {
@@ -51,10 +51,13 @@ impl CouncilDriver {
         };
         tracing::info!(peer = %node.short(), name = node.friendly_name(), reason, "peer lost");
         if !self.peers.contains_key(&node) && (self.lost.len() < NODES_MAX || self.lost.contains_key(&node)) {
-            self.lost.insert(node, Loss { at: self.now(), reason, is_certain: death_is_certain });
+            self.lost.insert(node, Loss { at: self.now(), reason });
         }
         if let (true, Some(seat)) = (death_is_certain, self.seat_of(node)) {
             self.next.push_back(Next::Council(CouncilInput::PeerDied(seat)));
+        }
+        if !self.peers.contains_key(&node) {
+            self.step_succession(SuccessionInput::PeerLost { node, is_certain: death_is_certain })?;
         }
         let reason = reason.to_owned();
         self.next.push_back(Next::Coordinator(CoordinatorInput::PeerLost {
@@ -64,6 +67,7 @@ impl CouncilDriver {
             reason,
         }));
         self.dirty = true;
+        Ok(())
     }
 
     fn control(&mut self, from: NodeId, message: ControlMessage) -> Result<(), CouncilError> {
@@ -71,10 +75,13 @@ impl CouncilDriver {
             ControlMessage::Raft { council, from: seat, to, bytes } => {
                 self.raft(from, council, (seat, to), bytes)?;
             }
-            ControlMessage::Standing(standing) => self.standing(from, standing),
-            ControlMessage::Register(registration) => self.register_other(from, registration),
-            ControlMessage::Registered { seat, boot, council } => {
-                self.registered(from, seat, boot, council)?
+            ControlMessage::Standing(standing) => {
+                self.step_succession(SuccessionInput::Standing { from, standing })?;
+            }
+            ControlMessage::Turn { registration, turn } => self.register_other(from, registration, turn),
+            ControlMessage::Register(registration) => self.register_other(from, registration, 0),
+            ControlMessage::Registered { seat, boot, council, turn } => {
+                self.registered(boot, council, seat, turn)?;
             }
             ControlMessage::NotCoordinator { coordinator } => {
                 self.registering.learn(coordinator);
@@ -100,8 +107,8 @@ impl CouncilDriver {
         (seat, to): (SeatId, SeatId),
         bytes: Vec<u8>,
     ) -> Result<(), CouncilError> {
-        if self.succession.is_of_prospect(council, to) {
-            return self.hear_for_prospect(from, seat, bytes);
+        if self.succession.expects(council, to) {
+            return self.step_succession(SuccessionInput::Message { from, seat, bytes });
         }
         // Who is in no council yet is told of the one that it joins by its seat alone.
         if council != self.council_id() && self.council.as_ref().is_some_and(Council::has_state) {
@@ -120,33 +127,51 @@ impl CouncilDriver {
         Ok(())
     }
 
-    fn register_other(&mut self, from: NodeId, registration: Registration) {
-        if self.leading {
-            self.next.push_back(Next::Coordinator(CoordinatorInput::Register { from, registration }));
-        } else {
+    fn register_other(&mut self, from: NodeId, registration: Registration, turn: u64) {
+        if !self.leading {
             let coordinator = self.coordinator_node();
-            self.send(from, ControlMessage::NotCoordinator { coordinator });
+            return self.send(from, ControlMessage::NotCoordinator { coordinator });
+        }
+        let is_connected = self.peers.get(&from) == Some(&registration.boot);
+        if turn > 0 && !is_connected {
+            return;
+        }
+        if turn == 0 && self.ledger().is_some_and(|ledger| self.succession.is_elsewhere(ledger, from)) {
+            return;
+        }
+        let before = self.ledger().and_then(|ledger| self.succession.before_admission(ledger, from));
+        match before {
+            // It asks again.
+            Some(command) => self.propose(&command),
+            None => {
+                self.next.push_back(Next::Coordinator(CoordinatorInput::Register {
+                    from,
+                    registration,
+                    turn,
+                }));
+            }
         }
     }
 
     fn registered(
         &mut self,
-        from: NodeId,
-        seat: SeatId,
         boot: Boot,
         council: CouncilId,
+        seat: SeatId,
+        turn: u64,
     ) -> Result<(), CouncilError> {
         if boot != self.parts.me.boot {
             return Ok(());
         }
-        if self.council.is_none() {
-            self.take_seat(seat)?;
-            self.council = Some(Council::join(seat, CouncilOptions::default(), joining(council)));
-            tracing::info!(seat = seat.0, "admitted to the swarm");
-            self.dirty = true;
-        } else if self.succession.is_turning_to(council) {
-            self.start_prospect(from, council, seat);
+        if self.council.is_some() {
+            return self.step_succession(SuccessionInput::Seated { council, seat, turn });
         }
+        self.take_seat(seat)?;
+        let mut ledger = Ledger::default();
+        ledger.lineage.council = council;
+        self.council = Some(Council::join(seat, CouncilOptions::default(), ledger));
+        tracing::info!(seat = seat.0, "admitted to the swarm");
+        self.dirty = true;
         Ok(())
     }
 

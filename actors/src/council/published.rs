@@ -17,6 +17,8 @@ pub struct Published {
     pub term: u64,
     /// When this node founds a new council because a majority of this one is lost.
     pub founds_at: Option<Millis>,
+    /// Whether this node may found one: its policy is not to stand still.
+    pub founds_alone: bool,
     /// This node's seat; zero until it was admitted.
     pub seat: SeatId,
     /// Seats that vote.
@@ -49,6 +51,4 @@ pub struct Loss {
     pub at: Millis,
     /// What was seen.
     pub reason: &'static str,
-    /// Whether its process is known to be dead.
-    pub is_certain: bool,
 }

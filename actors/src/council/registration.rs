@@ -31,15 +31,6 @@ impl Registering {
         self.asked_at.map_or(now, |asked| asked.plus(REGISTER_EVERY_MS))
     }
 
-    /// Whether to ask now; if so it counts as asked.
-    pub(super) fn is_due(&mut self, now: Millis) -> bool {
-        let is_due = self.deadline(now) <= now;
-        if is_due {
-            self.asked_at = Some(now);
-        }
-        is_due
-    }
-
     /// Whom to ask now: the coordinator where it is known and connected, else everyone.
     pub(super) fn ask(&mut self, now: Millis, leader: Option<NodeId>, peers: &[NodeId]) -> Vec<NodeId> {
         if self.deadline(now) > now || peers.is_empty() {

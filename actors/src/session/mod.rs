@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::{mpsc, oneshot, watch};
-use traind_protocol::ids::{Epoch, JobId, Life, NodeId};
+use traind_protocol::ids::{CouncilId, Epoch, JobId, Life, NodeId};
 use traind_protocol::ledger::{JobRecord, JobStatus};
 use traind_protocol::wire::control::WorkCounters;
 use traind_store::Store;
@@ -80,9 +80,41 @@ pub(crate) type SharedWork = Arc<Mutex<WorkCounters>>;
 
 struct Running {
     job: JobId,
+    /// Whose ledger it follows.
+    council: CouncilId,
     epoch: Epoch,
     coordinator: Option<NodeId>,
     inbox: mpsc::Sender<SessionInput>,
+}
+
+/// The council that this node went over to counts on a state that this process left behind in its old one.
+#[derive(Debug, thiserror::Error)]
+#[error("the state of this process is that of a council which ended; start it again, it will join anew")]
+struct StateOfAnotherCouncil;
+
+/// Where a session stands in the ledger of another council.
+enum Standpoint {
+    /// In a view that follows its own.
+    Same,
+    /// In none: its state belongs to nobody any more, and a view to come admits this process anew.
+    Outside,
+    /// In one that counts on a state from before what this session did since.
+    Lost,
+}
+
+impl Running {
+    fn follow_council(&mut self, published: &Published, me: Life) -> Standpoint {
+        let council = published.ledger.lineage.council;
+        if std::mem::replace(&mut self.council, council) == council {
+            return Standpoint::Same;
+        }
+        let view = published.ledger.jobs.get(&self.job).and_then(|job| job.view.as_ref());
+        match view.filter(|view| view.member(me).is_some()) {
+            None => Standpoint::Outside,
+            Some(view) if view.epoch < self.epoch => Standpoint::Lost,
+            Some(_) => Standpoint::Same,
+        }
+    }
 }
 
 /// Runs the session of the job that this node is a member of.
@@ -112,11 +144,22 @@ impl Sessions {
                 self.parts.frames.send_replace(None);
             }
         }
+        if let Some(running) = &mut self.running {
+            match running.follow_council(published, self.parts.me) {
+                Standpoint::Same => {}
+                Standpoint::Outside => {
+                    told.push((running.inbox.clone(), SessionInput::Stop));
+                    self.running = None;
+                    self.parts.frames.send_replace(None);
+                }
+                Standpoint::Lost => self.parts.fatal.raise("following the ledger", &StateOfAnotherCouncil),
+            }
+        }
         self.work.retain(|job, _work| published.ledger.jobs.get(job).is_some_and(|job| !job.has_ended()));
         let Some(job) = published.ledger.running_job() else { return told };
         let Some(view) = &job.view else { return told };
         if self.running.is_none() && view.member(self.parts.me).is_some() {
-            self.start(job);
+            self.start(job, published.ledger.lineage.council);
         }
         if let Some(running) = &mut self.running {
             if running.epoch < view.epoch {
@@ -131,12 +174,13 @@ impl Sessions {
         told
     }
 
-    fn start(&mut self, job: &JobRecord) {
+    fn start(&mut self, job: &JobRecord, council: CouncilId) {
         let work = Arc::clone(self.work.entry(job.id).or_default());
         match start::session(&self.parts, job, work) {
             Ok(inbox) => {
                 self.parts.frames.send_replace(Some(inbox.clone()));
-                self.running = Some(Running { job: job.id, epoch: Epoch(0), coordinator: None, inbox });
+                self.running =
+                    Some(Running { job: job.id, council, epoch: Epoch(0), coordinator: None, inbox });
             }
             Err(error) => self.parts.fatal.raise("starting a session", &error),
         }

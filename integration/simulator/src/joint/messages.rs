@@ -4,6 +4,7 @@ use traind_protocol::coordinator::CoordinatorInput;
 use traind_protocol::council::{Council, CouncilInput};
 use traind_protocol::ids::{Boot, Life, NodeId};
 use traind_protocol::ledger::Ledger;
+use traind_protocol::succession::SuccessionInput;
 use traind_protocol::sync::{SyncInput, SyncMessage};
 use traind_protocol::wire::control::{ControlMessage, ReportEvent};
 
@@ -35,6 +36,7 @@ pub(super) fn kind_of(message: &ControlMessage) -> &'static str {
         ControlMessage::Registered { .. } => "Registered",
         ControlMessage::Waits(_) => "Waits",
         ControlMessage::Standing(_) => "Standing",
+        ControlMessage::Turn { .. } => "Turn",
         ControlMessage::NotCoordinator { .. } => "NotCoord",
         ControlMessage::Report(report) => match report.event {
             ReportEvent::Synced { .. } => "Synced",
@@ -144,6 +146,7 @@ impl JointWorld {
         process.asked_at = None;
         process.coordinator_input(CoordinatorInput::PeerJoined { node, boot });
         let index = node_index(at.node);
+        self.step_succession(index, SuccessionInput::PeerJoined(node));
         self.register(index);
         self.feed(index, SyncInput::PathOpened(node));
     }
@@ -159,6 +162,10 @@ impl JointWorld {
         }
         let reason = "lost".to_owned();
         process.coordinator_input(CoordinatorInput::PeerLost { node, boot, death_is_certain, reason });
+        if !process.peers.contains_key(&node) {
+            let lost = SuccessionInput::PeerLost { node, is_certain: death_is_certain };
+            self.step_succession(node_index(at.node), lost);
+        }
     }
 
     fn control(&mut self, from: Life, index: usize, message: ControlMessage) {
@@ -172,7 +179,15 @@ impl JointWorld {
         }
         let Some(process) = self.nodes[index].process.as_mut() else { return };
         match message {
-            ControlMessage::Raft { council: _, from: seat, to, bytes } => {
+            ControlMessage::Raft { council, from: seat, to, bytes } => {
+                if process.succession.expects(council, to) {
+                    let input = SuccessionInput::Message { from: sender, seat, bytes };
+                    return self.step_succession(index, input);
+                }
+                if !self.is_admitted(index, council) {
+                    return;
+                }
+                let Some(process) = self.nodes[index].process.as_mut() else { return };
                 let known = process.ledger().and_then(|ledger| ledger.seat_of(sender));
                 if known.is_some_and(|known| known != seat) || to != process.seat {
                     return;
@@ -182,23 +197,29 @@ impl JointWorld {
                 }
                 process.council_input(CouncilInput::Message { from: seat, bytes });
             }
-            ControlMessage::Register(registration) if process.leading => {
-                process.coordinator_input(CoordinatorInput::Register { from: sender, registration });
+            ControlMessage::Register(registration) => self.register_other(index, sender, registration, 0),
+            ControlMessage::Turn { registration, turn } => {
+                self.register_other(index, sender, registration, turn);
             }
-            ControlMessage::Register(_) => {
-                let coordinator = process.coordinator_node();
-                self.send(index, sender, ControlMessage::NotCoordinator { coordinator });
-            }
-            ControlMessage::Registered { seat, boot, council: _ } => {
-                if boot == process.life.boot && process.council.is_none() {
-                    process.seat = seat;
-                    process.council = Some(Council::join(seat, council_options(), Ledger::default()));
-                    self.nodes[index].disk.seat = Some(seat);
-                    self.note("nodes admitted");
+            ControlMessage::Registered { seat, boot, council, turn } => {
+                if boot != process.life.boot {
+                    return;
                 }
+                if process.council.is_some() {
+                    return self.step_succession(index, SuccessionInput::Seated { council, seat, turn });
+                }
+                let mut ledger = Ledger::default();
+                ledger.lineage.council = council;
+                process.seat = seat;
+                process.council = Some(Council::join(seat, council_options(), ledger));
+                self.nodes[index].disk.seat = Some(seat);
+                self.note("nodes admitted");
             }
             // Words for people: no machine hears them.
-            ControlMessage::Waits(_) | ControlMessage::Standing(_) => {}
+            ControlMessage::Waits(_) => {}
+            ControlMessage::Standing(standing) => {
+                self.step_succession(index, SuccessionInput::Standing { from: sender, standing });
+            }
             ControlMessage::NotCoordinator { coordinator } => {
                 if coordinator.is_some() && coordinator != process.hint {
                     process.hint = coordinator;

@@ -29,11 +29,26 @@ const FAILS_ONE_IN: usize = 400;
 impl JointWorld {
     /// The ledger of a node has changed: its view is entered, if it is new.
     pub(super) fn ledger_changed(&mut self, index: usize) {
-        let Some(process) = self.nodes[index].process.as_ref() else { return };
+        self.check_councils(index);
+        let Some(process) = self.nodes[index].process.as_mut() else { return };
+        let (council, me) = (process.council_id(), process.life);
+        let is_another = std::mem::replace(&mut process.session_council, council) != council;
         let Some(job) = process.ledger().and_then(|ledger| ledger.jobs.get(&JOB)) else { return };
         let is_running = job.status == JobStatus::Running;
         let view = job.view.clone().filter(|_| is_running);
         let committed = job.committed_to();
+        if is_another && view.as_ref().is_none_or(|view| view.member(me).is_none()) {
+            // Its state belongs to nobody any more; a view to come admits it anew.
+            process.session = None;
+        }
+        if is_another
+            && let (Some(view), Some(session)) = (&view, &process.session)
+            && session.entered_epoch() > view.epoch
+        {
+            self.note("processes that ended because their state was left behind");
+            self.kill(index);
+            return self.start(index);
+        }
         if let Some(view) = view {
             self.check_view(index, &view);
             self.enter(index, view);

@@ -14,6 +14,9 @@ impl Ledger {
     /// # Errors
     /// When the command contradicts the ledger or a limit; then nothing has changed.
     pub fn apply_command(&mut self, index: u64, command: LedgerCommand) -> Result<(), Rejected> {
+        if let Some(to) = self.lineage.yielded {
+            return Err(Rejected::GaveWay { to });
+        }
         match command {
             LedgerCommand::RegisterNode { node, registration } => self.register(index, node, registration),
             LedgerCommand::ForgetNode { node } => self.forget(node),
@@ -51,6 +54,12 @@ impl Ledger {
             LedgerCommand::NoteDataHolder { name, manifest, node, holds } => {
                 self.note_data_holder(&name, manifest, node, holds)
             }
+            LedgerCommand::YieldCouncil { to, samples } => self.yield_to(to, samples),
+            LedgerCommand::UniteCouncils { range } => self.unite(range),
+            LedgerCommand::ReseatNode { node, registration, turn } => {
+                self.reseat(index, node, registration, turn)
+            }
+            LedgerCommand::KeepBranch { branch } => self.keep_branch(branch),
             LedgerCommand::FailMicrobatch { job, step, microbatch, samples, node, reason } => {
                 self.fail_microbatch(job, (step, microbatch), samples, node, reason)
             }

@@ -6,8 +6,9 @@ use super::data_sets::DataSetRecord;
 use super::job_plan::JobPlan;
 use super::job_record::{CheckpointEntry, JobResult};
 use super::limits::LEDGER_COMMAND_BYTES_MAX;
+use super::lineage::Branch;
 use super::node_record::DrainUntil;
-use crate::ids::{Chain, Epoch, JobId, Life, ManifestId, NodeId};
+use crate::ids::{Chain, CouncilId, Epoch, JobId, Life, ManifestId, NodeId};
 use crate::view::View;
 use crate::wire::control::{EvaluationTotals, Registration};
 use crate::wire::{DecodeError, decode, encode};
@@ -212,6 +213,32 @@ pub enum LedgerCommand {
         /// Whether it does.
         holds: bool,
     },
+    /// This council met one that is further and ends here: nothing is applied behind this.
+    YieldCouncil {
+        /// The other one.
+        to: CouncilId,
+        /// Samples that it had committed then.
+        samples: u64,
+    },
+    /// Nodes of another council come over: epochs go on above those of its views.
+    UniteCouncils {
+        /// The range of its epochs.
+        range: u64,
+    },
+    /// A node comes over from another council, without the log of its seat: it gets a seat that promised nothing.
+    ReseatNode {
+        /// The node.
+        node: NodeId,
+        /// What it said about itself.
+        registration: Registration,
+        /// The how-manieth turn of this process.
+        turn: u64,
+    },
+    /// A state that only a council which ended had committed stays on record.
+    KeepBranch {
+        /// The state.
+        branch: Branch,
+    },
 }
 
 impl LedgerCommand {
@@ -255,6 +282,10 @@ impl LedgerCommand {
             Self::AddDataSet { .. } => "add data set",
             Self::RemoveDataSet { .. } => "remove data set",
             Self::NoteDataHolder { .. } => "note data holder",
+            Self::YieldCouncil { .. } => "yield council",
+            Self::UniteCouncils { .. } => "unite councils",
+            Self::ReseatNode { .. } => "reseat node",
+            Self::KeepBranch { .. } => "keep branch",
         }
     }
 
@@ -268,7 +299,11 @@ impl LedgerCommand {
             | Self::UndrainNode { .. }
             | Self::AddDataSet { .. }
             | Self::RemoveDataSet { .. }
-            | Self::NoteDataHolder { .. } => None,
+            | Self::NoteDataHolder { .. }
+            | Self::YieldCouncil { .. }
+            | Self::UniteCouncils { .. }
+            | Self::ReseatNode { .. } => None,
+            Self::KeepBranch { branch } => Some(branch.job),
             Self::SubmitJob { id, .. } => Some(*id),
             Self::CommitView { view, .. } => Some(view.job),
             Self::CancelJob { job, .. }

@@ -35,7 +35,7 @@ pub use job_record::{
     CheckpointEntry, CommittedRange, EvaluationEntry, JobRecord, JobResult, JobStatus, MicrobatchFailure,
     ViewChange,
 };
-pub use lineage::{GENERATION_MAX, Lineage};
+pub use lineage::{Branch, GENERATION_MAX, Lineage};
 pub use node_record::{Drain, DrainUntil, NodeRecord};
 pub use rejected::{Rejected, Rejection};
 

@@ -8,8 +8,10 @@ use crate::wire::control::Standing;
 #[must_use]
 pub fn turns(own: &Lineage, own_has_leader: bool, theirs: &Standing) -> bool {
     let is_another = theirs.council != own.council && theirs.council.generation <= GENERATION_MAX;
+    // One that gave way decides nothing any more, and the one it gave way to may have met another in turn.
+    let decides = own_has_leader && own.yielded.is_none();
     let gave_way = own.yielded == Some(theirs.council);
-    is_another && theirs.leads && (gave_way || (!own_has_leader && weight(theirs) > own.weight()))
+    is_another && theirs.leads && (gave_way || (!decides && weight(theirs) > own.weight()))
 }
 
 /// Whether a council whose leader hears of `theirs` gives way. Of two councils that meet one does: the numbers of both

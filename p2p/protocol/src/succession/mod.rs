@@ -2,13 +2,18 @@
 //! goes on where they meet, and when a node turns to another one. Pure functions and one small machine; docs/protocol.md
 //! has the rules.
 
+mod legacy;
 pub mod limits;
+mod machine;
 mod meeting;
 mod policy;
+mod prospect;
 mod quorum_watch;
 #[cfg(test)]
 mod tests;
 
+pub use legacy::Legacy;
+pub use machine::{Own, Succession, SuccessionInput, SuccessionOptions, SuccessionOutput, Successor};
 pub use meeting::{gives_way, turns};
 pub use policy::QuorumLossPolicy;
 pub use quorum_watch::{QuorumFacts, QuorumVerdict, QuorumWatch, Seen};

@@ -38,6 +38,8 @@ pub struct QuorumFacts {
     pub leader_is_here: bool,
     /// Term and index of the last entry of this node's log; `None` if it has no state to go on from.
     pub log_end: Option<(u64, u64)>,
+    /// The council gave way to another one, whose leader was heard last then. If it is never heard again, this one goes on.
+    pub stranded_at: Option<Millis>,
     /// Connected nodes of this council, with the end of their logs as far as they said it.
     pub others: BTreeMap<NodeId, Option<(u64, u64)>>,
 }
@@ -81,7 +83,10 @@ impl QuorumWatch {
     /// Judges the facts at `now`. To be asked again when they change, and when the time comes that it says.
     pub fn step(&mut self, now: Millis, facts: &QuorumFacts) -> QuorumVerdict {
         let given_up = facts.quorums.iter().filter_map(|voters| self.given_up_at(voters, facts)).min();
-        let Some(given_up) = given_up.filter(|_| !facts.leader_is_here) else {
+        let given_up = given_up.filter(|_| !facts.leader_is_here);
+        let stranded = facts.stranded_at.filter(|at| now >= at.plus(SILENCE_GRACE_MS / 2));
+        let stranded = stranded.map(|at| at.plus(SILENCE_GRACE_MS));
+        let Some(given_up) = given_up.or(stranded) else {
             self.lost = None;
             return QuorumVerdict::Holds;
         };

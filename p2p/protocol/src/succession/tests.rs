@@ -19,6 +19,7 @@ fn facts(voters: u8, seen: &[(u8, Seen)]) -> QuorumFacts {
         quorums: vec![all],
         leader_is_here: false,
         log_end: Some((3, 10)),
+        stranded_at: None,
         others: Default::default(),
     };
     for (number, how) in seen {

@@ -32,6 +32,8 @@ pub enum ControlMessage {
         boot: Boot,
         /// The council that did it.
         council: CouncilId,
+        /// The turn that the seat is for, as [`ControlMessage::Turn`] named it; zero for a plain registration.
+        turn: u64,
     },
     /// The receiver of a request is not the coordinator.
     NotCoordinator {
@@ -48,6 +50,14 @@ pub enum ControlMessage {
     Waits(JobWaits),
     /// A node tells all others which council it is in, about once a second and when a majority is lost.
     Standing(Standing),
+    /// A node of another council comes over. It has nothing of what it may have promised in its old seat, so it needs one
+    /// that promised nothing.
+    Turn {
+        /// What it says about itself.
+        registration: Registration,
+        /// The how-manieth turn of this process, from 1 on.
+        turn: u64,
+    },
 }
 
 /// Which council a node is in and how far it is there.
@@ -57,6 +67,8 @@ pub struct Standing {
     pub council: CouncilId,
     /// Samples of committed steps, each once: where two councils meet, the one with more of them goes on.
     pub samples: u64,
+    /// The range of its views' epochs: a council that takes in nodes of another one goes above its range.
+    pub range: u64,
     /// Term and index of the last entry of its log.
     pub log_end: (u64, u64),
     /// Whether it leads that council and has applied everything that was committed before.

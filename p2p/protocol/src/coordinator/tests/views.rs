@@ -172,7 +172,12 @@ fn registrations_are_answered_when_they_are_committed_and_when_asked_again() {
     assert_eq!(cluster.ledger.seat_of(node(1)), Some(SeatId(1)));
     let answer = CoordinatorOutput::Send {
         to: node(2),
-        message: ControlMessage::Registered { seat: SeatId(2), boot: Boot(1), council: CouncilId::default() },
+        message: ControlMessage::Registered {
+            seat: SeatId(2),
+            boot: Boot(1),
+            council: CouncilId::default(),
+            turn: 0,
+        },
     };
     cluster.is_council_stuck = true;
     cluster.join(2, 1);
