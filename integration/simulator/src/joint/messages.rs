@@ -141,6 +141,10 @@ impl JointWorld {
     }
 
     fn connected(&mut self, at: Life, node: NodeId, boot: Boot) {
+        // A process that died meanwhile completes no handshake.
+        if self.process(Life { node, boot }).is_none() {
+            return;
+        }
         let Some(process) = self.process(at) else { return };
         process.peers.insert(node, boot);
         process.asked_at = None;

@@ -11,7 +11,7 @@ use traind_protocol::succession::{Own, SuccessionInput, SuccessionOutput, Succes
 use traind_protocol::wire::control::{ControlMessage, Registration};
 
 use super::disk::raft_field;
-use super::process::{Next, registration};
+use super::process::{Next, Process, registration};
 use super::world::{JointFault, JointWorld};
 
 /// Kinds of messages of the consensus library that promise something: an answer to an append that is no refusal, a vote.
@@ -170,7 +170,20 @@ impl JointWorld {
     pub(super) fn check_united(&mut self) {
         let councils = self.councils();
         if councils.len() > 1 {
-            self.fail("C2", format!("nodes are in different councils in the end: {councils:?}"));
+            let stand = |process: &Process| {
+                let council = process.council.as_ref();
+                let ledger = council
+                    .map(|council| (&council.replicated().lineage, council.quorums(), council.leader()));
+                let (turning, peers) = (process.succession.turning_to(), process.peers.len());
+                format!(
+                    "{} seat {} {ledger:?} turning {turning:?} peers {peers}",
+                    process.life.node.short(),
+                    process.seat.0
+                )
+            };
+            let stands: Vec<String> =
+                self.nodes.iter().filter_map(|node| Some(stand(node.process.as_ref()?))).collect();
+            self.fail("C2", format!("nodes are in different councils in the end: {stands:#?}"));
         }
     }
 

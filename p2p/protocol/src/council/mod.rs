@@ -355,17 +355,18 @@ impl<R: Replicated> Council<R> {
         (log.last_term(), log.last_index())
     }
 
-    /// The replicated state as if all of the log were committed, in `fresh`. Where a majority is lost, nobody can tell
-    /// any more what was committed of the end of the log; all that was is in the longest one.
+    /// The replicated state with those commands of the end of the log that `keeps` names, in `fresh`. Where a majority is
+    /// lost, nobody can tell any more whether they were committed.
     ///
     /// # Errors
     /// When `fresh` cannot be restored from a snapshot of the state, which would be a defect.
-    pub fn to_the_end(&self, mut fresh: R) -> Result<R, DecodeError> {
+    pub fn to_the_end(&self, mut fresh: R, keeps: impl Fn(&[u8]) -> bool) -> Result<R, DecodeError> {
         fresh.restore(&self.replicated.snapshot())?;
         let log = &self.node.raft.raft_log;
         let behind = log.entries(self.applied_index + 1, None, GetEntriesContext::empty(false));
         for entry in behind.unwrap_or_default() {
-            if entry.get_entry_type() == EntryType::EntryNormal && !entry.data.is_empty() {
+            let is_command = entry.get_entry_type() == EntryType::EntryNormal && !entry.data.is_empty();
+            if is_command && keeps(&entry.data) {
                 fresh.apply(entry.index, &entry.data);
             }
         }

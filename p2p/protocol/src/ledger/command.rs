@@ -256,6 +256,24 @@ impl LedgerCommand {
         decode(bytes, LEDGER_COMMAND_BYTES_MAX)
     }
 
+    /// Whether the command in `bytes` is taken along from the end of a log of which nobody can tell any more whether it
+    /// was committed: what people asked for and facts are; decisions are not, because the council may have decided
+    /// otherwise elsewhere.
+    #[must_use]
+    pub fn is_kept(bytes: &[u8]) -> bool {
+        let decides = |command: &Self| {
+            matches!(
+                command,
+                Self::CommitView { .. }
+                    | Self::CommitHalt { .. }
+                    | Self::RecordSynced { .. }
+                    | Self::FailMicrobatch { .. }
+                    | Self::YieldCouncil { .. }
+            )
+        };
+        Self::decode(bytes).is_ok_and(|command| !decides(&command))
+    }
+
     /// The command's name.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -263,6 +263,12 @@ impl Succession {
         self.founds_at
     }
 
+    /// The council that this node is going over to, and its leader.
+    #[must_use]
+    pub fn turning_to(&self) -> Option<(CouncilId, NodeId)> {
+        self.turning.map(|turning| (turning.council, turning.leader))
+    }
+
     /// Whether a message of `council` for `seat` is for [`SuccessionInput::Message`].
     #[must_use]
     pub fn expects(&self, council: CouncilId, seat: SeatId) -> bool {
@@ -485,7 +491,7 @@ impl Succession {
         if generation > GENERATION_MAX {
             return None;
         }
-        let mut ledger = council.to_the_end(Ledger::default()).ok()?;
+        let mut ledger = council.to_the_end(Ledger::default(), LedgerCommand::is_kept).ok()?;
         let id = CouncilId { generation, founder: self.options.me };
         ledger.begin_council(id, council.seat());
         let (mut outputs, end) = (Vec::new(), council.log_end());
@@ -503,7 +509,7 @@ impl Succession {
         out: &mut Vec<SuccessionOutput>,
     ) {
         if let Some(council) = own.council.filter(|council| council.has_state()) {
-            let left = council.to_the_end(Ledger::default());
+            let left = council.to_the_end(Ledger::default(), LedgerCommand::is_kept);
             let left = left.unwrap_or_else(|_| council.replicated().clone());
             let mut legacy = Legacy::of(&left, self.options.me);
             legacy.extend(self.options.legacy.take());
