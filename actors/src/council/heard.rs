@@ -115,12 +115,12 @@ impl CouncilDriver {
             tracing::debug!(peer = %from.short(), %council, "message of another council dropped");
             return Ok(());
         }
-        let known = self.ledger().and_then(|ledger| ledger.seat_of(from));
-        if known.is_some_and(|known| known != seat) || to != self.seat {
+        let may_sit = self.ledger().is_none_or(|ledger| ledger.may_sit(from, seat));
+        if !may_sit || to != self.seat {
             tracing::debug!(peer = %from.short(), seat = seat.0, to = to.0, "council message with a wrong seat dropped");
             return Ok(());
         }
-        if known.is_none() {
+        if self.seat_of(from) != Some(seat) {
             self.said_seats.insert(seat, from);
         }
         self.next.push_back(Next::Council(CouncilInput::Message { from: seat, bytes }));

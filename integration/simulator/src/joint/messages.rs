@@ -193,10 +193,11 @@ impl JointWorld {
                 }
                 let Some(process) = self.nodes[index].process.as_mut() else { return };
                 let known = process.ledger().and_then(|ledger| ledger.seat_of(sender));
-                if known.is_some_and(|known| known != seat) || to != process.seat {
+                let may_sit = process.ledger().is_none_or(|ledger| ledger.may_sit(sender, seat));
+                if !may_sit || to != process.seat {
                     return;
                 }
-                if known.is_none() {
+                if known != Some(seat) {
                     process.said_seats.insert(seat, sender);
                 }
                 process.council_input(CouncilInput::Message { from: seat, bytes });

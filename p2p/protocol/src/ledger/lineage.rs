@@ -128,7 +128,8 @@ impl Ledger {
         turn: u64,
     ) -> Result<(), Rejected> {
         let key = (registration.boot, turn);
-        if self.lineage.seated.get(&node) == Some(&key) {
+        // A late command of an earlier turn would take the seat away in which the node is by now.
+        if self.lineage.seated.get(&node).is_some_and(|seated| seated.0 == key.0 && seated.1 >= turn) {
             return Ok(());
         }
         let had_seat = self.nodes.contains_key(&node);
@@ -215,10 +216,23 @@ mod tests {
         assert_eq!(reseat(3, 1, 1), Some(3));
         assert_eq!(reseat(4, 1, 1), Some(3), "the same again");
         assert_eq!(reseat(5, 1, 2), Some(4));
+        assert_eq!(reseat(5, 1, 1), Some(4), "an earlier turn, late");
         assert_eq!(reseat(6, 9, 1), Some(5));
         let stranger = LedgerCommand::ReseatNode { node: node(7), registration: registration(1), turn: 1 };
         ledger.apply_command(7, stranger).expect("room");
         assert_eq!(ledger.seat_of(node(7)), Some(SeatId(6)));
+    }
+
+    #[test]
+    fn a_ledger_that_is_behind_hears_nodes_in_their_later_seats_only() {
+        let mut ledger = Ledger::default();
+        ledger.apply_command(1, register(1, 1)).expect("room");
+        ledger.apply_command(2, register(2, 1)).expect("room");
+        assert!(ledger.may_sit(node(1), SeatId(1)) && ledger.may_sit(node(1), SeatId(3)));
+        assert!(!ledger.may_sit(node(1), SeatId(2)), "another node's");
+        ledger.give_new_seat(node(1));
+        assert!(!ledger.may_sit(node(1), SeatId(1)), "one that it had");
+        assert!(ledger.may_sit(node(9), SeatId(8)), "nobody is known there");
     }
 
     #[test]

@@ -99,6 +99,16 @@ impl Ledger {
         self.nodes.values().find(|record| record.seat == seat).map(|record| record.node)
     }
 
+    /// Whether `node` may be in `seat`, though this ledger may be behind: it is its seat, or one given later. A seat is
+    /// given once.
+    #[must_use]
+    pub fn may_sit(&self, node: NodeId, seat: SeatId) -> bool {
+        match self.node_of_seat(seat) {
+            Some(owner) => owner == node,
+            None => self.seat_of(node).is_none_or(|known| seat > known),
+        }
+    }
+
     fn reject(&mut self, index: u64, command: &str, job: Option<JobId>, reason: String) {
         self.rejections_total += 1;
         if self.rejections.len() >= limits::REJECTIONS_MAX {
