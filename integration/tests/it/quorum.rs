@@ -130,3 +130,34 @@ async fn of_two_nodes_either_goes_on_when_the_other_dies_and_takes_it_back() -> 
     assert_eq!(detail.result.expect("a finished job has a result").digest, expected);
     Ok(())
 }
+
+#[tokio::test]
+async fn councils_that_both_went_on_meet_and_one_takes_the_others_work_along() -> anyhow::Result<()> {
+    let job = JobFile { steps: 1_200, ..job("both-went-on") };
+    let expected = alone(&job).await?;
+    let pace = [("TRAIND_LIMITS__MICRO_BATCH_TIME", "2 ms")];
+    let mut cluster = Cluster::start_with(KIT, 3, &pace).await?;
+    let id = cluster.submit(&job).await?;
+    cluster.wait_step(&id, 60).await?;
+    // One goes on alone and takes a job that only its council knows, then it dies.
+    let dead = kill_two(&mut cluster).await?;
+    cluster.settle(&id, 1, 30).await?;
+    let only_there = JobFile { nodes_min: 1, ..JobFile::mlp("only-there", 20) };
+    let second = cluster.submit(&only_there).await?;
+    let reached = cluster.detail(&id).await?.step;
+    let survivor = cluster.kill(0)?;
+    // The other two are a majority of the old council, and get further.
+    for options in dead {
+        let peers: Vec<String> = cluster.daemons.iter().map(|daemon| daemon.address().to_owned()).collect();
+        let peers = if peers.is_empty() { options.peers.clone() } else { peers };
+        cluster.daemons.push(Daemon::start(DaemonOptions { peers, ..options }).await?);
+    }
+    cluster.wait_step(&id, reached + 60).await?;
+    start_again(&mut cluster, vec![survivor]).await?;
+    cluster.wait_members(&id, 3).await?;
+    let detail = cluster.finish(&id).await?;
+    assert_eq!(detail.result.expect("a finished job has a result").digest, expected);
+    let detail = cluster.finish(&second).await?;
+    assert_eq!((detail.step, detail.name.as_str()), (20, "only-there"));
+    Ok(())
+}

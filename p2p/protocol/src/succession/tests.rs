@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use super::limits::{DIED_GRACE_MS, NEVER_MET_GRACE_MS, RANK_MS, SILENCE_GRACE_MS};
 use super::*;
-use crate::ids::{Millis, NodeId};
+use crate::ids::{CouncilId, Epoch, Millis, NodeId};
+use crate::ledger::testing::{chain, checkpoint, job_id, plan, register, submit};
+use crate::ledger::{CommittedRange, DrainUntil, Ledger, LedgerCommand, Lineage};
+use crate::wire::control::Standing;
 
 fn node(number: u8) -> NodeId {
     NodeId([number; 32])
@@ -94,6 +97,16 @@ fn nobody_founds_beside_a_leader_or_without_a_state_or_where_people_want_to_wait
 }
 
 #[test]
+fn a_council_that_gave_way_to_one_that_is_never_heard_again_goes_on() {
+    let stranded = |at| QuorumFacts { stranded_at: Some(Millis(at)), ..facts(3, &[]) };
+    let mut watch = QuorumWatch::new(CONTINUE, Millis(0));
+    assert_eq!(watch.step(Millis(1_000), &stranded(900)), QuorumVerdict::Holds, "it is heard");
+    let until = Some(Millis(900 + SILENCE_GRACE_MS));
+    assert_eq!(watch.step(Millis(6_000), &stranded(900)), QuorumVerdict::Lost { until });
+    assert_eq!(watch.step(Millis(900 + SILENCE_GRACE_MS), &stranded(900)), QuorumVerdict::Found);
+}
+
+#[test]
 fn a_leader_that_went_only_now_gives_the_grace_anew() {
     let mut gone = facts(3, &[(2, died(0)), (3, died(0))]);
     gone.leader_is_here = true;
@@ -116,4 +129,80 @@ fn the_furthest_survivor_founds_first() {
     assert_eq!(at(Some((3, 11)), &mut gone), Some(RANK_MS));
     assert_eq!(at(Some((4, 1)), &mut gone), Some(RANK_MS), "a later term counts more");
     assert_eq!(at(None, &mut gone), Some(RANK_MS), "it may be further");
+}
+
+fn lineage(council: CouncilId, samples: u64, yielded: Option<CouncilId>) -> Lineage {
+    Lineage { council, samples, yielded, ..Lineage::default() }
+}
+
+fn id(generation: u64, founder: u8) -> CouncilId {
+    CouncilId { generation, founder: node(founder) }
+}
+
+fn leads(council: CouncilId, samples: u64) -> Standing {
+    Standing { council, samples, range: 0, log_end: (1, 1), leads: true }
+}
+
+#[test]
+fn of_two_councils_that_hear_of_each_other_exactly_one_gives_way() {
+    let all = [(id(0, 0), 5), (id(1, 1), 5), (id(1, 2), 5), (id(1, 2), 6), (id(2, 1), 4)];
+    for (one, other) in all.iter().flat_map(|one| all.iter().map(move |other| (*one, *other))) {
+        let first = gives_way(&lineage(one.0, one.1, None), &leads(other.0, other.1));
+        let second = gives_way(&lineage(other.0, other.1, None), &leads(one.0, one.1));
+        assert_eq!(first ^ second, one.0 != other.0, "{one:?} {other:?}");
+    }
+    let greater = leads(id(1, 2), 9);
+    assert!(!gives_way(&lineage(id(1, 1), 5, Some(id(3, 3))), &greater), "it has already");
+    assert!(!gives_way(&lineage(id(1, 1), 5, None), &Standing { leads: false, ..greater }));
+    assert!(!gives_way(&lineage(id(1, 1), 5, None), &leads(id(u64::MAX, 2), 9)), "no such generation");
+}
+
+#[test]
+fn a_node_turns_to_a_council_that_is_further_if_its_own_does_not_decide() {
+    let own = |samples, yielded| lineage(id(1, 1), samples, yielded);
+    let theirs = leads(id(1, 2), 10);
+    assert!(turns(&own(9, None), false, &theirs) && !turns(&own(9, None), true, &theirs));
+    assert!(!turns(&own(11, None), false, &theirs), "its own is further");
+    assert!(!turns(&own(9, None), false, &Standing { leads: false, ..theirs }));
+    assert!(turns(&own(11, Some(id(1, 2))), true, &theirs), "its own gave way to that one");
+    assert!(turns(&own(9, Some(id(7, 7))), true, &theirs), "what gave way decides nothing");
+    assert!(!turns(&lineage(id(1, 2), 0, None), false, &theirs), "it is in that council");
+}
+
+#[test]
+fn what_only_the_old_council_had_is_proposed_until_it_shows() {
+    let mut left = Ledger::default();
+    for command in [register(1, 1), register(2, 1), submit(1, plan()), submit(2, plan())] {
+        left.apply_command(1, command).expect("a good command");
+    }
+    let drain = LedgerCommand::DrainNode {
+        node: node(2),
+        by: node(1),
+        reason: "maintenance".to_owned(),
+        until: DrainUntil::Undrain,
+    };
+    left.apply_command(5, drain.clone()).expect("a good command");
+    let job = left.jobs.get_mut(&job_id(1)).expect("submitted");
+    job.checkpoints.push(checkpoint(40, &[1]));
+    let legacy = Legacy::of(&left, node(1));
+    assert_eq!(Legacy::decode(&legacy.encode()).expect("its own bytes"), legacy);
+    let mut next = Ledger::default();
+    for command in [register(1, 1), register(2, 1), submit(1, plan())] {
+        next.apply_command(1, command).expect("a good command");
+    }
+    let missing = legacy.missing(&next);
+    let kinds: Vec<&str> = missing.iter().map(LedgerCommand::kind).collect();
+    assert_eq!(kinds, ["keep branch", "submit job", "drain node"]);
+    for command in missing {
+        next.apply_command(9, command).expect("a good command");
+    }
+    assert_eq!(legacy.missing(&next), []);
+    assert_eq!(next.jobs.len(), 2);
+    assert_eq!(next.lineage.branches[0].state, checkpoint(40, &[1]));
+    // Where the other council is further, its state contains the old one's.
+    let mut further = Ledger::default();
+    further.apply_command(1, submit(1, plan())).expect("a good command");
+    let range = CommittedRange { from_step: 0, to_step: 50, epoch: Epoch(1), chain: chain(50) };
+    further.jobs.get_mut(&job_id(1)).expect("submitted").committed.push(range);
+    assert!(legacy.missing(&further).iter().all(|command| command.kind() != "keep branch"));
 }
