@@ -12,6 +12,7 @@ pub mod data_sets;
 pub mod fatal;
 mod liveness;
 pub mod network;
+pub mod replicas;
 pub mod session;
 mod start;
 pub mod transfer;

@@ -23,6 +23,7 @@ use crate::council::{
 use crate::data_sets::{DataSetParts, DataSets, folder_of};
 use crate::fatal::Fatal;
 use crate::network::{NetworkActor, Reachability, forward_events, route_frames};
+use crate::replicas::{self, ReplicaParts, Verdicts};
 use crate::session::{
     DescribeSession, LedgerPublished, SessionDescription, SessionParts, Sessions, StopSession,
 };
@@ -154,7 +155,7 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
     })
 }
 
-/// What moves chunks, and what makes data sets of them.
+/// What moves chunks, what keeps copies of checkpoints and what makes data sets of them.
 fn start_transfers(
     parts: &Parts,
     clock: Clock,
@@ -162,12 +163,22 @@ fn start_transfers(
     council: &mpsc::Sender<CouncilInbox>,
 ) -> std::io::Result<(Transfers, DataSets)> {
     let chunks = parts.store.chunks();
+    let verdicts = Verdicts::new(parts.me.node);
     let transfers = Transfers::start(TransferParts {
         node: parts.me.node,
         clock,
         network: parts.network.clone(),
         chunks: Arc::clone(chunks),
+        verdicts: verdicts.clone(),
     })?;
+    replicas::start(ReplicaParts {
+        node: parts.me.node,
+        store: Arc::clone(&parts.store),
+        transfers: transfers.clone(),
+        published: view.published.clone(),
+        council: council.clone(),
+        verdicts,
+    });
     let data_sets = DataSets::new(DataSetParts {
         node: parts.me.node,
         folder: folder_of(parts.store.path()),

@@ -35,12 +35,14 @@ fn write(store: &Store, message: WriteCheckpoint) {
     let WriteCheckpoint { job, step, chain, digest, state, reply } = message;
     let digest = digest.unwrap_or_else(|| digest_of_encoded(&state));
     match store.write_checkpoint(job, step, chain, digest, &state) {
-        Ok(_record) => {
+        Ok(record) => {
+            let manifest = record.manifest;
             let bytes = state.len() as u64;
             // The trainer's next copy goes to this memory.
             drop(state);
             // The session may have ended while its state was written.
-            let _ = reply.blocking_send(SessionInput::CheckpointWritten { step, chain, digest, bytes });
+            let _ =
+                reply.blocking_send(SessionInput::CheckpointWritten { step, chain, digest, manifest, bytes });
         }
         Err(error) => {
             tracing::error!(job = %job.short(), step, error = chain_of(&error), "checkpoint not written");

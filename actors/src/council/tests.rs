@@ -32,6 +32,7 @@ fn open(folder: &Path, boot: Boot) -> anyhow::Result<(CouncilDriver, watch::Rece
             numeric_class: "test".to_owned(),
             device: "cpu".to_owned(),
             threads: 1,
+            failure_label: String::new(),
             version: "0.1.0".to_owned(),
         },
         found: (!seat_known).then_some(swarm),

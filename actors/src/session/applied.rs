@@ -6,6 +6,7 @@ use traind_protocol::ids::Chain;
 use traind_protocol::numbers::Numbers as _;
 use traind_protocol::view::Origin;
 use traind_protocol::wire::control::{EvaluationTotals, ReportEvent, StepPoint};
+use traind_protocol::wire::state_sample::StateSample;
 
 use super::driver::{SessionDriver, SessionError};
 use super::trainer::{CapturePurpose, TrainerCommand};
@@ -27,23 +28,24 @@ impl SessionDriver {
         }
         let step = step + 1;
         tracing::debug!(step, computed = self.work().microbatches_computed, "step applied");
-        let every = self.plan.checkpoint_every;
         // The machine may have applied more than one step at once; only its last state can be the end.
         let numbers = self.machine.numbers();
         let is_early_end = numbers.has_ended() && self.machine.status().place.step == step;
-        if step == self.plan.sync.steps || is_early_end || (every > 0 && step.is_multiple_of(every)) {
+        if self.writing.is_writer(step, is_early_end) {
             let purpose = CapturePurpose::Checkpoint { step, chain };
             self.command(TrainerCommand::Capture { purpose });
         }
         self.count(|work| work.steps_applied += 1);
         // Said when the machine applies, not when the trainer has: whoever takes this node out of a view must know the
         // last step that it can have begun.
-        self.report(ReportEvent::Applied { step, chain, point: self.point, work: self.work() });
+        let (point, sample, work) = (self.point, self.sample.take(), self.work());
+        self.report(ReportEvent::Applied { step, chain, point, sample, work });
     }
 
     /// The trainer is done with a step. The figures go out with the next report, or now if there is none to come.
-    pub(super) fn point_known(&mut self, point: StepPoint) {
+    pub(super) fn point_known(&mut self, point: StepPoint, sample: StateSample) {
         self.point = Some(point);
+        self.sample = Some(sample);
         if self.finished.is_some_and(|(step, _)| step == point.step)
             && let Some(report) = self.reports.complete(point)
         {

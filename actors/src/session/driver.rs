@@ -15,6 +15,7 @@ use traind_protocol::sync::{
 use traind_protocol::view::View;
 use traind_protocol::wire::control::{ReportEvent, StepPoint, WorkCounters};
 use traind_protocol::wire::data::DATA_PAYLOAD_BYTES_MAX;
+use traind_protocol::wire::state_sample::StateSample;
 
 use super::SharedWork;
 use super::halted_state::HaltedState;
@@ -23,6 +24,7 @@ use super::messages::{SessionDescription, SessionInput};
 use super::numbers::ExactNumbers;
 use super::reports::Reports;
 use super::trainer::{CancelBelow, CapturePurpose, TrainerCommand, TrainerError, TrainerEvent};
+use super::writing::Writing;
 
 /// Reports are repeated this often, in case one was lost with a connection. They are idempotent and small.
 const REPORTS_REPEAT_MS: u64 = 1000;
@@ -71,6 +73,8 @@ pub(super) struct SessionPlan {
     pub(super) sync: SyncOptions,
     /// A checkpoint every so many steps.
     pub(super) checkpoint_every: u64,
+    /// Members that write each.
+    pub(super) checkpoint_replicas: u32,
     /// What this process did for the job so far, in earlier sessions too.
     pub(super) work: SharedWork,
 }
@@ -98,7 +102,10 @@ pub(super) struct SessionDriver {
     pub(super) finished: Option<(u64, Chain)>,
     /// The latest step that the trainer has applied, in figures; the machine may be one step ahead.
     pub(super) point: Option<StepPoint>,
+    /// What that state looks like, until it is told.
+    pub(super) sample: Option<StateSample>,
     pub(super) halted: Option<HaltedState>,
+    pub(super) writing: Writing,
     /// Chain of the state that the trainer has once it has worked off its commands.
     pub(super) chain: Chain,
     pub(super) refused: BTreeMap<&'static str, u64>,
@@ -121,6 +128,7 @@ impl SessionDriver {
             payload_bytes_max: DATA_PAYLOAD_BYTES_MAX,
         };
         let reports = Reports::new(plan.sync.job, plan.sync.me.boot);
+        let writing = Writing::new(&plan);
         Self {
             plan,
             machine,
@@ -139,7 +147,9 @@ impl SessionDriver {
             origin: None,
             finished: None,
             point: None,
+            sample: None,
             halted: None,
+            writing,
             chain: Chain::default(),
             refused: BTreeMap::new(),
         }
@@ -174,6 +184,7 @@ impl SessionDriver {
                 _ = repeat.tick() => {
                     self.repeat_reports();
                     self.offer_halted_state();
+                    self.offer_final_state();
                 }
             }
         }
@@ -181,7 +192,7 @@ impl SessionDriver {
 
     fn told(&mut self, input: SessionInput) -> Result<(), SessionError> {
         match input {
-            SessionInput::EnterView(view) => self.enter(view),
+            SessionInput::EnterView { view, failure_labels } => self.enter(view, failure_labels),
             SessionInput::Frame { from, header, payload } => {
                 match SyncMessage::decode(&header, payload, &self.limits) {
                     Ok(message) => self.feed(SyncInput::Message { from, message }),
@@ -200,9 +211,10 @@ impl SessionDriver {
                 self.repeat_reports();
                 Ok(())
             }
-            SessionInput::CheckpointWritten { step, chain, digest, bytes } => {
+            SessionInput::CheckpointWritten { step, chain, digest, manifest, bytes } => {
                 self.halt_written(step);
-                self.report(ReportEvent::CheckpointWritten { step, chain, digest, bytes });
+                self.writing.written(step);
+                self.report(ReportEvent::CheckpointWritten { step, chain, digest, manifest, bytes });
                 Ok(())
             }
             SessionInput::Describe(reply) => {
@@ -214,7 +226,8 @@ impl SessionDriver {
         }
     }
 
-    fn enter(&mut self, view: View) -> Result<(), SessionError> {
+    fn enter(&mut self, view: View, failure_labels: Vec<String>) -> Result<(), SessionError> {
+        self.writing.enter(view.clone(), failure_labels);
         let tenure = view.member(self.plan.sync.me).map(|member| member.tenure);
         self.reports.enter(&view, tenure);
         self.feed(SyncInput::EnterView(view))?;
@@ -237,8 +250,8 @@ impl SessionDriver {
                 self.report(ReportEvent::MicrobatchFailed { step, microbatch, samples, reason });
                 self.feed(SyncInput::ComputeFailed { step, base, microbatch })
             }
-            TrainerEvent::Applied(point) => {
-                self.point_known(point);
+            TrainerEvent::Applied { point, sample } => {
+                self.point_known(point, sample);
                 Ok(())
             }
             TrainerEvent::Captured { purpose, state, digest } => {
@@ -303,6 +316,7 @@ impl SessionDriver {
             SyncOutput::Applied { .. } => {}
             SyncOutput::Finished { step, chain } => {
                 self.finished = Some((step, chain));
+                self.writing.finished();
                 self.command(TrainerCommand::Evaluate);
             }
             SyncOutput::Halted { epoch, step, chain } => {

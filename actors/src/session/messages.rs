@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use traind_protocol::ids::{Chain, Digest, JobId, NodeId};
+use traind_protocol::ids::{Chain, Digest, JobId, ManifestId, NodeId};
 use traind_protocol::sync::SyncStatus;
 use traind_protocol::view::View;
 use traind_protocol::wire::control::WorkCounters;
@@ -13,7 +13,12 @@ use traind_protocol::wire::control::WorkCounters;
 #[derive(Debug)]
 pub enum SessionInput {
     /// The council committed a view of the job.
-    EnterView(View),
+    EnterView {
+        /// The view.
+        view: View,
+        /// What its members fail together with, in their order.
+        failure_labels: Vec<String>,
+    },
     /// A frame of a peer's data connection.
     Frame {
         /// The authenticated sender.
@@ -35,6 +40,8 @@ pub enum SessionInput {
         chain: Chain,
         /// Its digest.
         digest: Digest,
+        /// Its manifest.
+        manifest: ManifestId,
         /// Length of the state.
         bytes: u64,
     },

@@ -18,6 +18,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod trainer;
+mod writing;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -33,8 +34,8 @@ use traind_store::Store;
 pub use driver::SessionError;
 pub use messages::{SESSION_INBOX_MAX, SessionDescription, SessionInput};
 pub use plan::{InitialState, JobNeeds, PlanError, PlannedJob, SetPaths, check_job, localise, plan_job};
-pub(crate) use state::digest_of_encoded;
 pub use state::{MalformedState, training_state};
+pub(crate) use state::{digest_of_encoded, digest_of_pieces};
 pub(crate) use trainer::chain_of;
 
 use crate::checkpoints::Checkpoints;
@@ -164,7 +165,9 @@ impl Sessions {
         if let Some(running) = &mut self.running {
             if running.epoch < view.epoch {
                 running.epoch = view.epoch;
-                told.push((running.inbox.clone(), SessionInput::EnterView(view.clone())));
+                let failure_labels = published.ledger.failure_labels(view);
+                let entered = SessionInput::EnterView { view: view.clone(), failure_labels };
+                told.push((running.inbox.clone(), entered));
             }
             if running.coordinator != published.coordinator {
                 running.coordinator = published.coordinator;

@@ -137,6 +137,7 @@ pub fn plan_job(spec_toml: &str, needs: &JobNeeds, from: Option<&Path>) -> Resul
         may_end_early: spec.evaluation.patience > 0,
         checkpoint_every: spec.checkpoint.every_steps,
         checkpoint_keep: spec.checkpoint.keep,
+        checkpoint_replicas: spec.checkpoint.replicas,
         nodes_min: spec.nodes.min,
         nodes_max: spec.nodes.max,
         genesis: genesis(spec_toml, &data, initial.as_ref()),

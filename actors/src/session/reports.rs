@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use traind_protocol::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId};
+use traind_protocol::ids::{Boot, Chain, Epoch, Incarnation, JobId};
 use traind_protocol::view::View;
 use traind_protocol::wire::control::{Report, ReportEvent, StepPoint};
 
@@ -23,7 +23,7 @@ pub(super) struct Reports {
     tenure: Option<Epoch>,
     synced: Option<(u64, Chain)>,
     applied: Option<ReportEvent>,
-    checkpoints: BTreeMap<u64, (Chain, Digest, u64)>,
+    checkpoints: BTreeMap<u64, ReportEvent>,
     failures: Vec<ReportEvent>,
     evaluated: Option<ReportEvent>,
     halted: Option<ReportEvent>,
@@ -94,8 +94,8 @@ impl Reports {
         match &event {
             ReportEvent::Synced { step, chain } => self.synced = Some((*step, *chain)),
             ReportEvent::Applied { .. } => self.applied = Some(event.clone()),
-            ReportEvent::CheckpointWritten { step, chain, digest, bytes } => {
-                self.checkpoints.insert(*step, (*chain, *digest, *bytes));
+            ReportEvent::CheckpointWritten { step, .. } => {
+                self.checkpoints.insert(*step, event.clone());
                 while self.checkpoints.len() > CHECKPOINTS_REPEATED_MAX {
                     self.checkpoints.pop_first();
                 }
@@ -115,12 +115,9 @@ impl Reports {
     /// Everything that still has to be known, as of the present epoch.
     pub(super) fn repeat(&self) -> Vec<Report> {
         let synced = self.synced.iter().map(|&(step, chain)| ReportEvent::Synced { step, chain });
-        let checkpoints = self.checkpoints.iter().map(|(&step, &(chain, digest, bytes))| {
-            ReportEvent::CheckpointWritten { step, chain, digest, bytes }
-        });
         synced
             .chain(self.applied.clone())
-            .chain(checkpoints)
+            .chain(self.checkpoints.values().cloned())
             .chain(self.failures.iter().cloned())
             .chain(self.evaluated.clone())
             .chain(self.halted.clone())
@@ -136,7 +133,7 @@ impl Reports {
 
 #[cfg(test)]
 mod tests {
-    use traind_protocol::ids::{Life, NodeId};
+    use traind_protocol::ids::{Digest, Life, ManifestId, NodeId};
     use traind_protocol::view::{Member, Origin};
 
     use super::*;
@@ -167,7 +164,13 @@ mod tests {
     }
 
     fn on_disk() -> ReportEvent {
-        ReportEvent::CheckpointWritten { step: 5, chain: Chain([3; 32]), digest: Digest([4; 32]), bytes: 9 }
+        ReportEvent::CheckpointWritten {
+            step: 5,
+            chain: Chain([3; 32]),
+            digest: Digest([4; 32]),
+            manifest: ManifestId([5; 32]),
+            bytes: 9,
+        }
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub(super) fn session(
             genesis: job.plan.genesis,
         },
         checkpoint_every: job.plan.checkpoint_every,
+        checkpoint_replicas: job.plan.checkpoint_replicas,
         work,
     };
     let sets = parts.data_sets.paths_of(&job.spec_toml);

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 use traind_averaging::Grid;
 use traind_protocol::ids::Digest;
+use traind_protocol::wire::state_sample::{SamplePiece, StateSample};
 use traind_training::Session;
 
 use super::early_stopping::{EARLY_STOPPING_BYTES, EarlyStopping};
@@ -30,6 +31,14 @@ pub(super) struct StateParts<'a> {
     pub(super) grid: &'a [u8],
     /// Encoded training state.
     pub(super) training: &'a [u8],
+}
+
+/// The sample of the state whose turn it is. Block exponents need none: the chain of results decides them.
+#[must_use]
+pub(super) fn sample(session: &Session) -> StateSample {
+    let pieces = session.state_sample().into_iter();
+    let pieces = pieces.map(|piece| SamplePiece { tensor: piece.tensor, hash: piece.hash }).collect();
+    StateSample { step: session.step(), round_steps: session.sample_round_steps(), pieces }
 }
 
 /// Encodes the state that these hold.
@@ -97,6 +106,22 @@ pub(crate) fn digest_of_encoded(state: &[u8]) -> Digest {
     let mut hasher = blake3::Hasher::new_derive_key(DIGEST_CONTEXT);
     hasher.update(state.get(MAGIC.len()..).unwrap_or_default());
     Digest(*hasher.finalize().as_bytes())
+}
+
+/// The same of a state that comes in pieces, so that it need not be in memory as a whole.
+///
+/// # Errors
+/// The first of the pieces.
+pub(crate) fn digest_of_pieces<E>(pieces: impl Iterator<Item = Result<Vec<u8>, E>>) -> Result<Digest, E> {
+    let mut hasher = blake3::Hasher::new_derive_key(DIGEST_CONTEXT);
+    let mut magic_left = MAGIC.len();
+    for piece in pieces {
+        let piece = piece?;
+        let skipped = magic_left.min(piece.len());
+        magic_left -= skipped;
+        hasher.update(&piece[skipped..]);
+    }
+    Ok(Digest(*hasher.finalize().as_bytes()))
 }
 
 /// BLAKE3 over everything that decides the future.

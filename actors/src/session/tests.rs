@@ -137,7 +137,7 @@ fn a_restored_trainer_goes_on_with_the_same_bits() {
     let applied = results(&numbers, &first.layout, &computed);
     first.tell(TrainerCommand::Apply { step: 1, loss: 2.5, results: applied.clone() });
     match first.hear() {
-        TrainerEvent::Applied(point) => {
+        TrainerEvent::Applied { point, .. } => {
             assert_eq!((point.step, point.loss, point.learning_rate), (1, 2.5, 0.02));
             assert!(point.gradient_norm > 0.0);
         }
@@ -219,7 +219,7 @@ fn held_out_samples_are_tested_once_with_the_micro_batches_of_a_step() {
         let expected = if step == 2 { 359 } else { 0 };
         assert_eq!(head.held_out_total, expected, "the state after {step} steps");
         bench.tell(TrainerCommand::Apply { step: step + 1, loss: 0.0, results: results.clone() });
-        assert!(matches!(bench.hear(), TrainerEvent::Applied(_)));
+        assert!(matches!(bench.hear(), TrainerEvent::Applied { .. }));
         numbers.advance(&results);
     }
 }
@@ -236,7 +236,7 @@ fn a_job_without_progress_ends_with_the_step_that_carries_the_test() {
         let computed = bench.compute(step);
         let results = results(&numbers, &bench.layout, &computed);
         bench.tell(TrainerCommand::Apply { step: step + 1, loss: 0.0, results: results.clone() });
-        assert!(matches!(bench.hear(), TrainerEvent::Applied(_)));
+        assert!(matches!(bench.hear(), TrainerEvent::Applied { .. }));
         numbers.advance(&results);
     }
     assert!(numbers.has_ended());

@@ -13,6 +13,7 @@ use traind_averaging::{Grid, HeldOut, PartLayout, Totals, check_result, decode_r
 use traind_protocol::ids::{Chain, Digest, Epoch};
 use traind_protocol::index_set::IndexSet;
 use traind_protocol::wire::control::StepPoint;
+use traind_protocol::wire::state_sample::StateSample;
 use traind_training::{AppliedUpdate, JobSpec, Session, TrainingError};
 
 use super::early_stopping::EarlyStopping;
@@ -118,7 +119,12 @@ pub(super) enum TrainerEvent {
         reason: String,
     },
     /// A step was applied.
-    Applied(StepPoint),
+    Applied {
+        /// The step in figures.
+        point: StepPoint,
+        /// What the state looks like.
+        sample: StateSample,
+    },
     /// A state was encoded.
     Captured {
         /// Why.
@@ -256,7 +262,9 @@ impl Trainer {
             TrainerCommand::Apply { step, loss, results } => {
                 let update = self.apply(&results)?;
                 let AppliedUpdate { learning_rate, gradient_norm } = update;
-                Ok(self.tell(TrainerEvent::Applied(StepPoint { step, loss, learning_rate, gradient_norm })))
+                let point = StepPoint { step, loss, learning_rate, gradient_norm };
+                let sample = state::sample(&self.session);
+                Ok(self.tell(TrainerEvent::Applied { point, sample }))
             }
             TrainerCommand::Capture { purpose } => {
                 let state = self.capture();

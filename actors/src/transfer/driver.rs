@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use traind_protocol::ids::{ChunkId, NodeId};
+use traind_protocol::ids::{ChunkId, Millis, NodeId};
+use traind_protocol::ledger::Finding;
 use traind_protocol::transfer::{
     Assembly, Chunk, ChunkOutcome, Donor, DonorInput, DonorOutput, Fetch, FetchInput, FetchOutput,
-    TransferMessage,
+    TransferMessage, Verdict,
 };
 use traind_store::{Chunks, Manifest, StoreError};
 
@@ -17,8 +18,8 @@ use super::TransferParts;
 use super::connections::Connections;
 use super::fetching::{Fetching, Stage};
 use super::messages::{
-    DONE_MAX, FETCHES_ACTIVE_MAX, FETCHES_MAX, FILE_THREADS, FetchError, Request, TransferInput,
-    TransferStatus, What,
+    CHUNK_MS_MAX, DONE_MAX, FETCHES_ACTIVE_MAX, FETCHES_MAX, FILE_THREADS, FetchError, Request,
+    TransferInput, TransferStatus, What,
 };
 use super::serving::{say, serve};
 
@@ -126,6 +127,7 @@ impl Driver {
             TransferInput::Fetch(request) => self.requested(request),
             TransferInput::Forget(manifest) => self.end(What::Manifest(manifest), Err(FetchError::Forgotten)),
             TransferInput::Damaged(chunk) => {
+                self.parts.verdicts.note(self.parts.node, Finding::Damaged, chunk);
                 self.requested(Request { what: What::Chunk(chunk), sources: Vec::new(), reply: None });
             }
         }
@@ -141,7 +143,7 @@ impl Driver {
                 }
                 return;
             }
-            self.fetches.push(Fetching::new(what));
+            self.fetches.push(Fetching::new(what, self.parts.clock.now()));
         }
         let me = self.parts.node;
         if let Some(fetching) = self.fetching(what) {
@@ -206,7 +208,12 @@ impl Driver {
             }
             Done::Looked { what, missing: Err(error) } => self.end(what, Err(error)),
             Done::Kept { what, from, chunk, outcome } => self.kept(what, from, chunk, outcome),
-            Done::Finished { what, outcome } => self.end(what, outcome.map_err(FetchError::Store)),
+            Done::Finished { what, outcome } => {
+                if let (What::Chunk(chunk), Ok(())) = (what, &outcome) {
+                    self.parts.verdicts.note(self.parts.node, Finding::Replaced, chunk);
+                }
+                self.end(what, outcome.map_err(FetchError::Store));
+            }
             Done::Served { to, chunk, is_sent } => {
                 self.stops.remove(&(to, chunk));
                 self.give(DonorInput::Served { to, chunk, is_sent });
@@ -268,6 +275,11 @@ impl Driver {
                 }
                 FetchOutput::Distrust { node, chunk, verdict } => {
                     tracing::error!(peer = %node, name = node.friendly_name(), %chunk, ?verdict, "a chunk was refused; nothing of this node is trusted here");
+                    let finding = match verdict {
+                        Verdict::WrongBytes => Finding::WrongBytes,
+                        Verdict::WrongPieces => Finding::WrongPieces,
+                    };
+                    self.parts.verdicts.note(node, finding, chunk);
                     if let Some(fetching) = self.fetching(what) {
                         fetching.distrusted.insert(node);
                     }
@@ -324,6 +336,9 @@ impl Driver {
             self.joined(node);
         }
         let now = self.parts.clock.now();
+        for what in self.given_up(now) {
+            self.end(what, Err(FetchError::NoSource));
+        }
         let is_due = |fetching: &&Fetching| matches!(&fetching.stage, Stage::Chunks(fetch) if fetch.deadline().is_some_and(|at| at <= now));
         let due: Vec<What> = self.fetches.iter().filter(is_due).map(|fetching| fetching.what).collect();
         for what in due {
@@ -331,6 +346,14 @@ impl Driver {
         }
         self.ask_for_manifests();
         self.publish();
+    }
+
+    /// Single chunks that nobody could give: they make room for others, and whoever finds them damaged asks again.
+    fn given_up(&self, now: Millis) -> Vec<What> {
+        let is_given_up = |fetching: &&Fetching| {
+            matches!(fetching.what, What::Chunk(_)) && now.since(fetching.began_at) >= CHUNK_MS_MAX
+        };
+        self.fetches.iter().filter(is_given_up).map(|fetching| fetching.what).collect()
     }
 
     fn joined(&mut self, node: NodeId) {

@@ -28,6 +28,8 @@ pub(super) enum Stage {
 /// One fetch.
 pub(super) struct Fetching {
     pub(super) what: What,
+    /// When it was asked for.
+    pub(super) began_at: Millis,
     /// Who may have it; everybody if empty.
     pub(super) sources: BTreeSet<NodeId>,
     pub(super) stage: Stage,
@@ -36,9 +38,10 @@ pub(super) struct Fetching {
 }
 
 impl Fetching {
-    pub(super) fn new(what: What) -> Self {
+    pub(super) fn new(what: What, now: Millis) -> Self {
         Self {
             what,
+            began_at: now,
             sources: BTreeSet::new(),
             stage: Stage::Waiting,
             distrusted: BTreeSet::new(),

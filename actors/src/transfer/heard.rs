@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use traind_protocol::ids::{ChunkId, ManifestId, NodeId};
+use traind_protocol::ledger::Finding;
 use traind_protocol::transfer::{Chunk, ChunkOutcome, DonorInput, FetchInput, Taken, TransferMessage};
 use traind_store::Manifest;
 
@@ -48,6 +49,7 @@ impl Driver {
             Ok((id, found)) if id == manifest => self.look(what, Some(found)),
             _ => {
                 fetching.distrusted.insert(from);
+                self.parts.verdicts.note(from, Finding::WrongManifest, ChunkId(manifest.0));
                 tracing::error!(peer = %from, name = from.friendly_name(), %manifest, "another manifest was sent than asked for; nothing of this node is trusted here");
                 self.ask_for_manifests();
             }

@@ -16,6 +16,9 @@ pub(super) const DONE_MAX: usize = 256;
 /// Fetches that go on side by side; more wait in the order they came.
 pub(super) const FETCHES_ACTIVE_MAX: usize = 4;
 
+/// A damaged chunk that nobody gave within so long is not waited for, ms: fetches that can go on need its room.
+pub(super) const CHUNK_MS_MAX: u64 = 60_000;
+
 /// Fetches in all.
 pub(super) const FETCHES_MAX: usize = 256;
 
@@ -91,6 +94,9 @@ pub enum FetchError {
         /// The chunk.
         chunk: ChunkId,
     },
+    /// Nobody who is connected has it.
+    #[error("nobody who is connected gave it")]
+    NoSource,
     /// A bug: the file work panicked.
     #[error("the file work panicked")]
     Panicked,

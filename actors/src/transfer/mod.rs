@@ -12,7 +12,7 @@ mod heard;
 mod messages;
 mod serving;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -22,6 +22,7 @@ use traind_protocol::ids::{ChunkId, ManifestId, NodeId};
 use traind_store::Chunks;
 
 use crate::clock::Clock;
+use crate::replicas::Verdicts;
 pub use messages::{FetchError, FetchSummary, TransferInput, TransferStatus, What};
 use messages::{Request, TRANSFER_INBOX_MAX};
 
@@ -35,6 +36,8 @@ pub struct TransferParts {
     pub network: traind_p2p::Handle,
     /// Where chunks are.
     pub chunks: Arc<Chunks>,
+    /// Who is told what was found wrong with chunks.
+    pub verdicts: Verdicts,
 }
 
 /// A handle of the running transfers. When the last one is dropped they end.

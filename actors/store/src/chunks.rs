@@ -154,10 +154,12 @@ impl Chunks {
         self.damaged_set().iter().copied().collect()
     }
 
-    /// Has `listener` called for each chunk that is found damaged from here on, once until it is written again. It is called
-    /// by whoever found it and must not block.
+    /// Has `listener` called for each chunk that is known to be damaged or found so from here on, once until it is written
+    /// again. It is called by whoever found it and must not block.
     pub fn on_damage(&self, listener: DamageListener) {
-        *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener);
+        let mut listens = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
+        self.damaged().into_iter().for_each(&listener);
+        *listens = Some(listener);
     }
 
     /// Releases `lease` and removes those of its chunks that nothing names: what an attempt leaves that failed.

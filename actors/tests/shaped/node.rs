@@ -87,6 +87,7 @@ async fn serve(orders: &Orders) -> anyhow::Result<()> {
         clock: Clock::start(),
         network: network.clone(),
         chunks: Arc::clone(store.chunks()),
+        verdicts: traind_actors::replicas::Verdicts::new(network.node()),
     };
     let transfers = Transfers::start(parts)?;
     let (_none, session) = watch::channel(None);

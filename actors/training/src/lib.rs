@@ -49,7 +49,7 @@ pub use portable::{
     PortableError, ProvenanceConfig, TOKENIZER_FILE, TensorProblem, export_model, export_state,
     import_parameters, initial_state, model_from_directory, refuse_pickle,
 };
-pub use session::{AppliedUpdate, MicrobatchOutcome, Session};
+pub use session::{AppliedUpdate, MicrobatchOutcome, SAMPLE_PIECES_MAX, Session, StatePiece};
 pub use spec::{
     BatchSpec, CheckpointSpec, CsvSpec, DataSpec, DecaySpec, EmaSpec, EvaluationSpec, Gpt2Activation,
     Gpt2Spec, JobSpec, LabelColumn, LayerSpec, LlamaSpec, ModelSpec, NodesSpec, OptimiserSpec, PrecisionSpec,

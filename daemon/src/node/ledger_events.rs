@@ -24,11 +24,11 @@ pub(super) struct LedgerEvent {
 }
 
 impl LedgerEvent {
-    fn of_node(kind: EventKind, node: NodeId, message: String) -> Self {
+    pub(super) fn of_node(kind: EventKind, node: NodeId, message: String) -> Self {
         Self { kind, message, node: Some(node), job: None, step: None }
     }
 
-    fn of_job(kind: EventKind, record: &JobRecord, step: u64, message: String) -> Self {
+    pub(super) fn of_job(kind: EventKind, record: &JobRecord, step: u64, message: String) -> Self {
         Self { kind, message, node: None, job: Some(record.id), step: Some(step) }
     }
 }
@@ -37,6 +37,7 @@ impl LedgerEvent {
 pub(super) fn between(before: &Published, after: &Published) -> Vec<LedgerEvent> {
     let mut events = Vec::new();
     nodes(before, after, &mut events);
+    super::store_events::verdicts(&before.ledger, &after.ledger, &mut events);
     let mut records: Vec<&JobRecord> = after.ledger.jobs.values().collect();
     records.sort_by_key(|record| record.order);
     for record in records {
@@ -120,6 +121,9 @@ fn job(before: Option<&JobRecord>, after: &JobRecord, events: &mut Vec<LedgerEve
     for entry in after.checkpoints.iter().filter(|entry| Some(entry.step) > seen) {
         let message = format!("{name}: checkpoint of step {} on {} nodes", entry.step, entry.holders.len());
         events.push(LedgerEvent::of_job(EventKind::Checkpoint, after, entry.step, message));
+    }
+    if let Some(before) = before {
+        super::store_events::copies(before, after, events);
     }
     let failures_before = before.map_or(0, |job| job.failed_microbatches.len());
     for failure in after.failed_microbatches.iter().skip(failures_before) {

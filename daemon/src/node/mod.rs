@@ -10,6 +10,7 @@ mod leaving;
 mod ledger_events;
 mod observation;
 mod opened;
+mod store_events;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -55,6 +55,7 @@ impl Opened {
             numeric_class: numeric_class.clone(),
             device: settings.device.clone(),
             threads: u32::try_from(threads).unwrap_or(u32::MAX),
+            failure_label: settings.failure_label.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let remembered_swarm = bytes32(&store, SWARM_KEY)?.map(SwarmId);
@@ -81,6 +82,7 @@ impl Opened {
             kademlia: settings.network.kademlia,
             interfaces_excluded: settings.network.interfaces_excluded.clone(),
             upload_bytes_per_second_max: settings.limits.upload_bytes_per_second_max,
+            chunk_bytes_per_second_max: settings.limits.transfer_bytes_per_second_max,
             numeric_class,
             loopback_only: settings.dev,
             ..Options::new(identity, me.boot)

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use traind_protocol::ids::SwarmId;
+use traind_protocol::ledger::limits::FAILURE_LABEL_BYTES_MAX;
 
 use super::address::Address;
 use super::device::is_device;
@@ -39,6 +40,7 @@ impl Kind {
             (Self::OptionalSocketAddress, Value::Text(text)) => {
                 text.is_empty() || text.parse::<SocketAddr>().is_ok()
             }
+            (Self::OptionalLabel, Value::Text(text)) => is_label(text),
             (Self::InterfacePatterns, Value::List(items)) => {
                 items.len() <= INTERFACE_PATTERNS_MAX && items.iter().all(is_interface_pattern)
             }
@@ -72,6 +74,11 @@ impl Kind {
 fn are_addresses(items: &[Value], fits: fn(&Address) -> bool) -> bool {
     items.len() <= ADDRESSES_MAX
         && items.iter().all(|item| matches!(item, Value::Text(text) if Address::parse(text).is_some_and(|address| fits(&address))))
+}
+
+fn is_label(text: &str) -> bool {
+    text.len() <= FAILURE_LABEL_BYTES_MAX
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 /// A name as the kernel takes it, with or without `*`.
@@ -109,6 +116,13 @@ mod tests {
         assert!(
             !listen.accepts(&listen.read("")) && Kind::PeerAddresses.accepts(&Kind::PeerAddresses.read(""))
         );
+    }
+
+    #[test]
+    fn labels_are_words() {
+        let accepts = |text: &str| Kind::OptionalLabel.accepts(&Value::Text(text.into()));
+        assert!(accepts("") && accepts("rack-3.cellar") && accepts(&"a".repeat(64)));
+        assert!(!accepts("rack 3") && !accepts(&"a".repeat(65)) && !accepts("ä"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use traind_protocol::ledger::limits::FAILURE_LABEL_BYTES_MAX;
 use traind_protocol::succession::QuorumLossPolicy;
 
 use super::quantity::{rate_text, size_text};
@@ -55,6 +56,8 @@ pub enum Kind {
     },
     /// An IP address and a port to listen on, or empty for none.
     OptionalSocketAddress,
+    /// A label of letters, digits and `-_.`, or empty.
+    OptionalLabel,
     /// Names of network interfaces, in which `*` stands for any letters.
     InterfacePatterns,
 }
@@ -109,6 +112,7 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec { name: "device", kind: Kind::Device, default: "\"auto\"" },
     KeySpec { name: "threads", kind: Kind::Integer { min: 0, max: THREADS_MAX }, default: "0" },
     KeySpec { name: "on_quorum_loss", kind: Kind::Choice(&QuorumLossPolicy::WORDS), default: "\"continue\"" },
+    KeySpec { name: "failure_label", kind: Kind::OptionalLabel, default: "\"\"" },
     KeySpec {
         name: "limits.memory",
         kind: Kind::OptionalSize { min: MEMORY_BYTES_MIN, max: MEMORY_BYTES_MAX },
@@ -116,6 +120,11 @@ pub const KEYS: &[KeySpec] = &[
     },
     KeySpec {
         name: "limits.upload",
+        kind: Kind::OptionalRate { min: UPLOAD_RATE_MIN, max: UPLOAD_RATE_MAX },
+        default: "\"\"",
+    },
+    KeySpec {
+        name: "limits.transfers",
         kind: Kind::OptionalRate { min: UPLOAD_RATE_MIN, max: UPLOAD_RATE_MAX },
         default: "\"\"",
     },
@@ -205,6 +214,11 @@ impl Kind {
             ),
             Self::OptionalSocketAddress => {
                 "\"\" for off, or an address such as \"127.0.0.1:7441\" or \"[::1]:7441\"".into()
+            }
+            Self::OptionalLabel => {
+                format!(
+                    "\"\" or at most {FAILURE_LABEL_BYTES_MAX} letters, digits and -_. such as \"rack-3\""
+                )
             }
             Self::InterfacePatterns => format!(
                 "a list of at most {INTERFACE_PATTERNS_MAX} names of network interfaces, * for any letters, such as \

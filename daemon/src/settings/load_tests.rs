@@ -169,13 +169,15 @@ fn bad_values_are_refused_with_place_key_and_what_is_allowed() {
 fn limits_times_and_addresses_arrive_with_their_units() {
     let case = Case::new().file(
         "traind.toml",
-        "[limits]\nmemory = \"8 GiB\"\nupload = \"400 Mbit/s\"\nmicro_batch_time = \"25 ms\"\n[stop]\ndrain_timeout = \"2 min\"\n\
+        "failure_label = \"rack-3\"\n[limits]\ntransfers = \"20 MB/s\"\nmemory = \"8 GiB\"\nupload = \"400 Mbit/s\"\nmicro_batch_time = \"25 ms\"\n[stop]\ndrain_timeout = \"2 min\"\n\
          [metrics]\nlisten = \"[::1]:7441\"\ntensorboard = false\n[network]\nkademlia = false\n",
     );
     let case = case.variable("TRAIND_NETWORK__INTERFACES_EXCLUDED", "tun*, wg0");
     let settings = case.settings();
     assert_eq!(settings.limits.memory_bytes_max, Some(8 << 30));
     assert_eq!(settings.limits.upload_bytes_per_second_max, Some(50_000_000));
+    assert_eq!(settings.limits.transfer_bytes_per_second_max, Some(20_000_000));
+    assert_eq!(settings.failure_label, "rack-3");
     assert_eq!(settings.limits.micro_batch_time_min, std::time::Duration::from_millis(25));
     assert_eq!(settings.stop.drain_max, Duration::from_secs(120));
     assert_eq!(settings.metrics.listen, Some("[::1]:7441".parse().unwrap()));
@@ -183,6 +185,7 @@ fn limits_times_and_addresses_arrive_with_their_units() {
     assert_eq!(settings.network.interfaces_excluded, ["tun*", "wg0"]);
 
     let refused = |text: &str| Case::new().file("traind.toml", text).refusal();
+    assert!(refused("failure_label = \"rack 3\"").contains("letters, digits"));
     assert_eq!(
         refused("[limits]\nmemory = 8"),
         "traind.toml:2: `limits.memory` cannot be 8; allowed: \"\" for no limit, or a size from 128 MiB to 1 PiB such \

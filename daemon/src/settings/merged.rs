@@ -32,6 +32,7 @@ pub(super) struct Merged {
     device: String,
     threads: usize,
     on_quorum_loss: String,
+    failure_label: String,
     limits: MergedLimits,
     stop: MergedStop,
     log: LogSettings,
@@ -45,6 +46,7 @@ pub(super) struct Merged {
 struct MergedLimits {
     memory: String,
     upload: String,
+    transfers: String,
     micro_batch_time: String,
 }
 
@@ -111,9 +113,11 @@ impl Merged {
             device: self.device,
             threads: self.threads,
             on_quorum_loss: QuorumLossPolicy::from_word(&self.on_quorum_loss).unwrap_or_default(),
+            failure_label: self.failure_label,
             limits: LimitSettings {
                 memory_bytes_max: size_bytes(&self.limits.memory),
                 upload_bytes_per_second_max: rate_bytes_per_second(&self.limits.upload),
+                transfer_bytes_per_second_max: rate_bytes_per_second(&self.limits.transfers),
                 // Every layer was checked, as below.
                 micro_batch_time_min: duration(&self.limits.micro_batch_time).unwrap_or(Duration::ZERO),
             },

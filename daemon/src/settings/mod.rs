@@ -52,6 +52,8 @@ pub struct Settings {
     pub threads: usize,
     /// What it does where a majority of its council is lost.
     pub on_quorum_loss: QuorumLossPolicy,
+    /// What the machine fails together with, as the name of a rack; empty for nothing but itself.
+    pub failure_label: String,
     /// What it may use of this machine.
     pub limits: LimitSettings,
     /// How it stops.
@@ -77,6 +79,8 @@ pub struct LimitSettings {
     pub memory_bytes_max: Option<u64>,
     /// Most that is sent to all peers together, bytes per second. `None`: no limit.
     pub upload_bytes_per_second_max: Option<u64>,
+    /// Of that, most that chunks of checkpoints and data sets may take, bytes per second. `None`: no limit.
+    pub transfer_bytes_per_second_max: Option<u64>,
     /// Least time that a micro-batch takes: what its computation leaves of it, the processor rests. Zero: no rest.
     pub micro_batch_time_min: Duration,
 }

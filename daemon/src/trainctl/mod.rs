@@ -6,6 +6,7 @@ mod daemon_process;
 mod demo;
 mod failure;
 mod follow;
+mod hub;
 mod interrupt;
 mod job_file;
 mod model_directory;

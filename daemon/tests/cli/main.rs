@@ -5,6 +5,7 @@ mod cluster;
 mod daemon;
 mod data;
 mod fake;
+mod hub;
 mod jobs;
 mod protocol;
 mod refusals;

@@ -12,7 +12,7 @@ use crate::fake::{FINISHED, Fake, JOB, trainctl};
 use crate::verbs::{json, table};
 
 /// A model of one tensor, longer than what is sent at a time.
-fn model() -> Vec<u8> {
+pub(crate) fn model() -> Vec<u8> {
     let data = vec![7u8; 600_000];
     let header = r#"{"a":{"dtype":"U8","shape":[600000],"data_offsets":[0,600000]}}"#;
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();

@@ -118,7 +118,7 @@ fn job_show_tells_views_work_and_result() {
         "data:          idx /srv/data, digest dadadada",
         "started from:  model.safetensors f0f0",
         "  brave-otter-03: its /srv/data is another",
-        "  5     75.0 %    270 of 360  0.8000  2.2",
+        "  5     75.0 %    270 of 360  0.8000",
     ] {
         assert!(text.lines().any(|found| found == line), "{line:?} is not in\n{text}");
     }

@@ -10,6 +10,7 @@ pub mod index_set;
 pub mod invariants;
 pub mod ledger;
 pub mod numbers;
+pub mod replicas;
 pub mod replicated;
 pub mod succession;
 pub mod sync;

@@ -6,6 +6,7 @@ use tempfile::tempdir;
 use tokio::time::timeout;
 use traind_p2p::DataEvent;
 use traind_protocol::ids::ManifestId;
+use traind_protocol::ledger::{Finding, Verdict};
 use traind_protocol::transfer::{PIECE_BYTES_MAX, TransferMessage};
 use traind_store::{CHUNK_BYTES_MAX, Manifest};
 
@@ -129,6 +130,12 @@ async fn who_sends_other_bytes_is_named_and_the_rest_is_enough() -> anyhow::Resu
     timeout(DEADLINE, named).await?;
     timeout(DEADLINE, fetch).await???;
     assert!(receiver.holds(CHUNKS));
+    let told = receiver.verdicts.waiting();
+    let is_about_liar = |verdict: &&Verdict| {
+        (verdict.node, verdict.by, verdict.finding) == (liar_id, receiver.id(), Finding::WrongBytes)
+    };
+    assert_eq!(told.iter().filter(is_about_liar).count(), told.len(), "{told:?}");
+    assert!(!told.is_empty(), "the ledger is to name who sent other bytes");
     lying.abort();
     Ok(())
 }
@@ -156,6 +163,15 @@ async fn a_flipped_bit_on_disk_is_mended_from_a_replica() -> anyhow::Result<()> 
     };
     timeout(DEADLINE, mended).await?;
     assert!(one.holds(3));
+    let noted = async {
+        while one.verdicts.waiting().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(DEADLINE, noted).await?;
+    let told: Vec<_> =
+        one.verdicts.waiting().iter().map(|said| (said.node, said.finding, said.object)).collect();
+    assert_eq!(told, [(one.id(), Finding::Damaged, chunk), (one.id(), Finding::Replaced, chunk)]);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
 //! Transfers between nodes of one process, over real connections.
 
 mod cases;
-mod node;
+pub(crate) mod node;

@@ -14,24 +14,25 @@ use traind_store::{CHUNK_BYTES_MAX, Store};
 
 use crate::clock::Clock;
 use crate::network::route_frames;
+use crate::replicas::Verdicts;
 use crate::transfer::{TransferParts, Transfers};
 
 /// Nothing in these tests takes longer, unless the machine is overloaded.
-pub(super) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The job that all checkpoints here are of.
-pub(super) const JOB: JobId = JobId([7; 8]);
+pub(crate) const JOB: JobId = JobId([7; 8]);
 
 /// A network, and what it tells.
-pub(super) struct Net {
-    pub(super) handle: Handle,
-    pub(super) events: mpsc::Receiver<Event>,
-    pub(super) data: mpsc::Receiver<DataEvent>,
-    pub(super) address: String,
+pub(crate) struct Net {
+    pub(crate) handle: Handle,
+    pub(crate) events: mpsc::Receiver<Event>,
+    pub(crate) data: mpsc::Receiver<DataEvent>,
+    pub(crate) address: String,
 }
 
 /// Starts the network of a node that knows `peers`.
-pub(super) async fn network(key: &Path, boot: u64, peers: &[String]) -> anyhow::Result<Net> {
+pub(crate) async fn network(key: &Path, boot: u64, peers: &[String]) -> anyhow::Result<Net> {
     let identity = Identity::load_or_create(key)?;
     let options = Options {
         seat: SeatId(boot),
@@ -59,16 +60,17 @@ pub(super) async fn network(key: &Path, boot: u64, peers: &[String]) -> anyhow::
 }
 
 /// A node. Its network stops when it is dropped.
-pub(super) struct Node {
-    pub(super) store: Arc<Store>,
-    pub(super) transfers: Transfers,
-    pub(super) network: Handle,
-    pub(super) address: String,
-    pub(super) folder: PathBuf,
+pub(crate) struct Node {
+    pub(crate) store: Arc<Store>,
+    pub(crate) transfers: Transfers,
+    pub(crate) verdicts: Verdicts,
+    pub(crate) network: Handle,
+    pub(crate) address: String,
+    pub(crate) folder: PathBuf,
 }
 
 impl Node {
-    pub(super) async fn start(
+    pub(crate) async fn start(
         folder: &TempDir,
         name: &str,
         boot: u64,
@@ -77,11 +79,13 @@ impl Node {
         let folder = folder.path().join(name);
         let store = Arc::new(Store::open(&folder)?);
         let net = network(&store.identity_path(), boot, peers).await?;
+        let verdicts = Verdicts::new(net.handle.node());
         let parts = TransferParts {
             node: net.handle.node(),
             clock: Clock::start(),
             network: net.handle.clone(),
             chunks: Arc::clone(store.chunks()),
+            verdicts: verdicts.clone(),
         };
         let transfers = Transfers::start(parts)?;
         let (_none, session) = watch::channel(None);
@@ -89,27 +93,27 @@ impl Node {
         // Events of the control plane are nobody's here.
         let mut events = net.events;
         tokio::spawn(async move { while events.recv().await.is_some() {} });
-        Ok(Self { store, transfers, network: net.handle, address: net.address, folder })
+        Ok(Self { store, transfers, verdicts, network: net.handle, address: net.address, folder })
     }
 
-    pub(super) fn id(&self) -> NodeId {
+    pub(crate) fn id(&self) -> NodeId {
         self.network.node()
     }
 
     /// Writes a checkpoint of `chunks` chunks; all nodes write the same.
-    pub(super) fn write(&self, chunks: usize) -> anyhow::Result<ManifestId> {
+    pub(crate) fn write(&self, chunks: usize) -> anyhow::Result<ManifestId> {
         let state = state(chunks);
         let record = self.store.write_checkpoint(JOB, 5, Chain([1; 32]), Digest([2; 32]), &state)?;
         Ok(record.manifest)
     }
 
     /// Whether the checkpoint is here, byte for byte.
-    pub(super) fn holds(&self, chunks: usize) -> bool {
+    pub(crate) fn holds(&self, chunks: usize) -> bool {
         self.store.read_checkpoint(JOB, 5).is_ok_and(|(_, found)| found == state(chunks))
     }
 
     /// Waits until `count` peers are joined.
-    pub(super) async fn meets(&self, count: usize) -> anyhow::Result<()> {
+    pub(crate) async fn meets(&self, count: usize) -> anyhow::Result<()> {
         let meeting = async {
             while self.network.peers().len() < count {
                 tokio::task::yield_now().await;
@@ -120,7 +124,7 @@ impl Node {
 }
 
 /// Bytes that no compression and no repetition helps with.
-pub(super) fn state(chunks: usize) -> Vec<u8> {
+pub(crate) fn state(chunks: usize) -> Vec<u8> {
     let mut bytes = vec![0; chunks * CHUNK_BYTES_MAX - 5];
     blake3::Hasher::new().finalize_xof().fill(&mut bytes);
     bytes

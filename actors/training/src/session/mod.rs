@@ -5,9 +5,11 @@ mod engine;
 mod evaluate;
 mod inference;
 mod initial;
+mod state_sample;
 
 use std::ops::Range;
 
+pub use self::state_sample::{SAMPLE_PIECES_MAX, StatePiece};
 use self::{batch::Border, engine::Engine};
 pub(crate) use self::{
     evaluate::EVALUATION_SAMPLES,

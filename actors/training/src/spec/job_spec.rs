@@ -29,6 +29,8 @@ const MICRO_BATCHES: Range<u32> = 1..1025;
 const MICRO_BATCH_SIZES: Range<u32> = 1..4097;
 /// Checkpoints kept: each is a whole copy of the state.
 const CHECKPOINTS_KEPT: Range<u32> = 1..1001;
+/// Copies of a checkpoint: no swarm has more nodes.
+const REPLICAS: Range<u32> = 1..65;
 /// Nodes of a job: more than micro-batches would have nothing to do.
 const NODES: Range<u32> = 1..1025;
 
@@ -124,6 +126,8 @@ pub struct CheckpointSpec {
     pub every_steps: u64,
     /// The newest so many are kept, 1 to 1000. Default 3.
     pub keep: u32,
+    /// Nodes that hold each, 1 to 64. Default 2.
+    pub replicas: u32,
 }
 
 /// How many nodes may take part.
@@ -270,10 +274,11 @@ impl EmaSpec {
 
 impl CheckpointSpec {
     fn read(root: &TableReader<'_>) -> Result<Self, SpecError> {
-        let table = root.section("checkpoint", &["every_steps", "keep"])?;
+        let table = root.section("checkpoint", &["every_steps", "keep", "replicas"])?;
         Ok(Self {
             every_steps: table.integer("every_steps", STEPS, Some(50))?,
             keep: table.integer_u32("keep", CHECKPOINTS_KEPT, 3)?,
+            replicas: table.integer_u32("replicas", REPLICAS, 2)?,
         })
     }
 }

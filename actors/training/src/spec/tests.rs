@@ -24,6 +24,7 @@ warmup_steps = 10
 [checkpoint]
 every_steps = 20
 keep = 5
+replicas = 4
 [evaluation]
 every_steps = 7
 [nodes]
@@ -71,7 +72,7 @@ fn every_key_is_read() {
             },
             schedule: ScheduleSpec::Constant { warmup_steps: 10 },
             evaluation: EvaluationSpec { every_steps: 7, patience: 0, improvement_min: 0.0 },
-            checkpoint: CheckpointSpec { every_steps: 20, keep: 5 },
+            checkpoint: CheckpointSpec { every_steps: 20, keep: 5, replicas: 4 },
             nodes: NodesSpec { min: 2, max: 4 },
         }
     );
@@ -89,7 +90,7 @@ fn four_keys_suffice() {
     );
     assert_eq!(spec.schedule, ScheduleSpec::Constant { warmup_steps: 0 });
     assert_eq!(spec.evaluation, EvaluationSpec { every_steps: 0, patience: 0, improvement_min: 0.0 });
-    assert_eq!(spec.checkpoint, CheckpointSpec { every_steps: 50, keep: 3 });
+    assert_eq!(spec.checkpoint, CheckpointSpec { every_steps: 50, keep: 3, replicas: 2 });
     assert_eq!(spec.nodes, NodesSpec { min: 1, max: 16 });
 }
 
@@ -344,6 +345,8 @@ fn a_value_out_of_range_is_refused() {
         ("every_steps = 0", "checkpoint.every_steps"),
         ("keep = 0", "checkpoint.keep"),
         ("keep = 1001", "checkpoint.keep"),
+        ("replicas = 0", "checkpoint.replicas"),
+        ("replicas = 65", "checkpoint.replicas"),
         ("min = 0", "nodes.min"),
         ("max = 1025", "nodes.max"),
         ("min = 5", "nodes.min"),

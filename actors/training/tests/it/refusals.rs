@@ -1,7 +1,8 @@
 //! What a session refuses, and that it stays as it was.
 
-use traind_training::{Session, TrainingError};
+use traind_training::{JobSpec, ModelSpec, Session, TrainingError};
 
+use crate::fixtures::csv;
 use crate::{job, job_with, train};
 
 const HEADER_BYTES: usize = 60;
@@ -101,4 +102,16 @@ fn an_update_of_adamw_that_overflows_leaves_the_state_as_it_was() {
     assert!(session.state() == before, "a refused update left traces");
     gradient[fc2] = 1.0;
     session.apply(&gradient).unwrap();
+}
+
+/// Inputs whose products overflow: the job would fail in its first step, so it does not start, and says where.
+#[test]
+fn a_first_gradient_that_is_not_finite_names_the_parameters() {
+    let row = |class: u8| format!("3e38,-3e38,3e38,{class}\n");
+    let text: String = [0, 1, 0, 1, 0].map(row).concat();
+    let (_directory, _, data) = csv("x.csv", text.as_bytes(), "");
+    let spec = JobSpec { data, model: ModelSpec::Mlp { hidden: vec![256] }, ..job(4) };
+    let Err(error) = Session::start(&spec, "cpu") else { panic!("it started") };
+    let expected = "the first gradients of 4 of the model's parameters are not finite: fc1.bias, fc1.weight, fc2.bias, fc2.weight";
+    assert_eq!(error.to_string(), expected);
 }

@@ -181,3 +181,44 @@ fn a_schedule_that_is_stretched_over_more_steps_makes_another_job() -> Result<()
     assert_eq!(refusal(&mut longer, &bytes), StateError::AnotherJob);
     Ok(())
 }
+
+/// The state of a session with another number of steps and one flipped bit of the value at `index`, parameters first.
+fn flipped(session: &Session, step: u64, index: usize) -> Vec<u8> {
+    let mut bytes = session.state();
+    bytes[HEADER_BYTES - 16..HEADER_BYTES - 8].copy_from_slice(&step.to_le_bytes());
+    bytes[HEADER_BYTES + 4 * index] ^= 1;
+    bytes
+}
+
+/// Within a round every value is in one sample, and the sample names the tensor whose bit is wrong.
+#[test]
+fn one_wrong_bit_shows_in_one_sample_of_a_round_under_the_name_of_its_tensor() -> Result<(), TrainingError> {
+    let spec = job_with(9, "[optimiser]\nkind = \"adamw\"");
+    let (mut right, mut wrong) = (Session::start(&spec, "cpu")?, Session::start(&spec, "cpu")?);
+    train(&mut right, &spec, 1);
+    let (saved, elements) = (right.state(), right.layout().elements());
+    let round = right.sample_round_steps();
+    assert!(round > 3, "{round}");
+    let middle = right.layout().places().iter().find(|place| place.name == "conv2.weight").unwrap().range();
+    for (index, tensor) in [
+        (0, "conv1.bias".to_owned()),
+        (middle.start, "conv2.weight".to_owned()),
+        (elements + middle.end - 1, "moment 1 of conv2.weight".to_owned()),
+        (3 * elements - 1, format!("moment 2 of {}", right.layout().places().last().unwrap().name)),
+    ] {
+        let mut differing = Vec::new();
+        for step in 7..7 + round {
+            right.restore(&saved)?;
+            wrong.restore(&flipped(&right, step, index))?;
+            let mut unflipped = flipped(&right, step, index);
+            unflipped[HEADER_BYTES + 4 * index] ^= 1;
+            right.restore(&unflipped)?;
+            let (right, wrong) = (right.state_sample(), wrong.state_sample());
+            assert_eq!(right.len(), wrong.len());
+            differing.extend(right.into_iter().zip(wrong).filter(|(right, wrong)| right != wrong));
+        }
+        let names: Vec<&str> = differing.iter().map(|(right, _)| right.tensor.as_str()).collect();
+        assert_eq!(names, [tensor]);
+    }
+    Ok(())
+}

@@ -17,10 +17,18 @@ pub struct CheckpointRow {
     pub digest: String,
     /// Chain of the state.
     pub chain: String,
+    /// Its manifest: what its chunks are named by.
+    pub manifest: String,
     /// Length of the state, bytes.
     pub bytes: u64,
     /// Who holds it.
     pub holders: Vec<NodeRef>,
+    /// Nodes that were chosen to hold it too, and fetch it.
+    #[serde(default)]
+    pub fetching: Vec<NodeRef>,
+    /// How many nodes the job wants to hold it.
+    #[serde(default)]
+    pub replicas: u32,
 }
 
 /// Everything about one checkpoint.

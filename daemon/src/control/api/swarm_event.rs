@@ -54,6 +54,16 @@ pub enum EventKind {
     ViewChanged,
     /// A job has a checkpoint.
     Checkpoint,
+    /// A node holds a checkpoint that others held before.
+    CheckpointCopied,
+    /// A node that held a checkpoint does not have it whole any more.
+    CheckpointLost,
+    /// A node sent bytes that were not what their name says.
+    ChunkRefused,
+    /// A chunk on a node's disk is damaged.
+    ChunkDamaged,
+    /// A damaged chunk was got again from another node.
+    ChunkReplaced,
     /// A job was tested on the held-out samples.
     Evaluated,
     /// A micro-batch of a job gave no usable gradient; another node tries it.
@@ -93,6 +103,11 @@ impl EventKind {
             Self::JobStarted => "job started",
             Self::ViewChanged => "view changed",
             Self::Checkpoint => "checkpoint",
+            Self::CheckpointCopied => "checkpoint copied",
+            Self::CheckpointLost => "checkpoint lost",
+            Self::ChunkRefused => "chunk refused",
+            Self::ChunkDamaged => "chunk damaged",
+            Self::ChunkReplaced => "chunk replaced",
             Self::Evaluated => "evaluated",
             Self::MicrobatchFailed => "micro-batch failed",
             Self::JobPausing => "job pausing",

@@ -192,8 +192,11 @@ fn checkpoint_rows(record: &JobRecord) -> Vec<CheckpointRow> {
         step: entry.step,
         digest: entry.digest.to_hex(),
         chain: entry.chain.to_hex(),
+        manifest: entry.manifest.to_hex(),
         bytes: entry.bytes,
         holders: refs(entry.holders.iter().copied()),
+        fetching: refs(entry.assigned.iter().copied()),
+        replicas: record.plan.checkpoint_replicas,
     };
     record.checkpoints.iter().map(row).collect()
 }

@@ -84,9 +84,17 @@ impl Backend {
         let written =
             tokio::task::spawn_blocking(move || store.write_checkpoint(job, 0, chain, digest, &bytes));
         match written.await {
-            Ok(Ok(_record)) => {
+            Ok(Ok(record)) => {
                 let holders = BTreeSet::from([self.actors.node]);
-                Ok(CheckpointEntry { step: 0, chain, digest, bytes: length, holders })
+                Ok(CheckpointEntry {
+                    step: 0,
+                    chain,
+                    digest,
+                    manifest: record.manifest,
+                    bytes: length,
+                    holders,
+                    assigned: BTreeSet::new(),
+                })
             }
             Ok(Err(error)) => Err(ApiError::unavailable("the model to start from cannot be kept")
                 .because(format!("{:#}", anyhow::Error::new(error)))

@@ -42,13 +42,19 @@ pub(super) fn detail(detail: &CheckpointDetail) -> String {
     let CheckpointDetail { row, local, newest } = detail;
     let newest = if *newest { ", the newest" } else { "" };
     let held = if *local { " (this node too)" } else { " (not this node)" };
+    let fetching = match row.fetching.as_slice() {
+        [] => String::new(),
+        nodes => format!("; {} to get it", names(nodes)),
+    };
     facts(&[
         ("job", format!("{}  {}", row.job_name, row.job)),
         ("step", format!("{}{newest}", row.step)),
         ("size", bytes(row.bytes)),
-        ("held by", format!("{}{held}", names(&row.holders))),
+        ("held by", format!("{}{held}{fetching}", names(&row.holders))),
+        ("copies", format!("{} of {} wanted", row.holders.len(), row.replicas)),
         ("digest", row.digest.clone()),
         ("chain", row.chain.clone()),
+        ("manifest", row.manifest.clone()),
     ])
 }
 

@@ -1,5 +1,7 @@
 //! Jobs: a table of all, and everything about one.
 
+use traind_training::JobSpec;
+
 use super::checkpoint::checkpoints;
 use super::facts;
 use super::node::names;
@@ -79,7 +81,7 @@ pub(super) fn detail(job: &JobDetail, is_wide: bool) -> String {
         prose(&mut text, "nodes that it does without", &job.kept_out.iter().map(row).collect::<String>());
     }
     if !job.evaluations.is_empty() {
-        section(&mut text, "held-out samples", &evaluations(&job.evaluations));
+        section(&mut text, "held-out samples", &evaluations(job));
     }
     if !job.work.is_empty() {
         section(&mut text, "work by process", &work(&job.work));
@@ -161,19 +163,20 @@ pub(super) fn planned(job: &JobPlanned) -> String {
     facts(&lines)
 }
 
-fn evaluations(points: &[EvaluationPoint]) -> String {
-    table(
-        ["STEP", "ACCURACY", "RIGHT", "LOSS", "PERPLEXITY"],
-        points.iter().map(|point| {
-            [
-                point.step.to_string(),
-                or_dash(point.accuracy.map(percent)),
-                format!("{} of {}", point.correct, point.total),
-                loss(point.loss),
-                or_dash(point.loss.map(|loss| format!("{:.1}", loss.exp()))),
-            ]
-        }),
-    )
+/// The perplexity says something of a language model only.
+fn evaluations(job: &JobDetail) -> String {
+    let is_language = JobSpec::parse(&job.spec_toml).is_ok_and(|spec| spec.data.is_text());
+    let columns = [Always("STEP"), Always("ACCURACY"), Always("RIGHT"), Always("LOSS"), Wide("PERPLEXITY")];
+    let row = |point: &EvaluationPoint| {
+        [
+            point.step.to_string(),
+            or_dash(point.accuracy.map(percent)),
+            format!("{} of {}", point.correct, point.total),
+            loss(point.loss),
+            or_dash(point.loss.map(|loss| format!("{:.1}", loss.exp()))),
+        ]
+    };
+    table_in_width(columns, is_language, job.evaluations.iter().map(row))
 }
 
 fn members(members: &[MemberRow]) -> String {

@@ -10,6 +10,7 @@ use traind_training::{LanguageModel, Sampling, TextEnd, TrainingError};
 
 use super::super::args::GenerateArguments;
 use super::super::failure::Failure;
+use super::super::hub;
 use super::super::output::Output;
 use super::super::render;
 use crate::control::Client;
@@ -39,13 +40,14 @@ pub(in super::super) async fn generate(
     let GenerateArguments { prompt, tokens, temperature, top_k, top_p, seed, .. } = arguments;
     let sampling = Sampling { temperature: *temperature, top_k: *top_k as usize, top_p: *top_p, seed: *seed };
     // A name with a slash is never a job's.
-    let is_directory = named.is_dir() || named.components().count() > 1;
+    let is_directory =
+        hub::is_named(&arguments.checkpoint) || named.is_dir() || named.components().count() > 1;
     let fetched = match is_directory {
         true => None,
         false => Some(fetch(&Client::new(socket), &arguments.checkpoint, arguments.step).await?),
     };
-    let directory = fetched.as_ref().map_or(named, TempDir::path);
-    let model = open(directory).await?;
+    let directory = hub::local(fetched.as_ref().map_or(named, TempDir::path), output).await?;
+    let model = open(&directory).await?;
     output.detail(&format!("{} parameters", model.parameters()));
     let streams = !output.format.is_json();
     if streams {

@@ -7,7 +7,7 @@ use super::super::follow::{Ending, lost};
 use super::super::output::Output;
 use super::super::progress::JobProgress;
 use super::super::screen::Screen;
-use super::super::{job_file, model_directory, model_file, render};
+use super::super::{hub, job_file, model_directory, model_file, render};
 use super::job::{ending_to_exit_code, follow_to_exit_code};
 use super::unexpected;
 use crate::control::Client;
@@ -19,7 +19,7 @@ use crate::exit_code;
 pub(super) struct Submit {
     /// The job file.
     pub(super) file: PathBuf,
-    /// The directory of the model to start from.
+    /// The model to start from: a directory, or a repository of the hub.
     pub(super) from: Option<PathBuf>,
     /// Whether to follow the job to its end.
     pub(super) follow: bool,
@@ -73,9 +73,10 @@ async fn send(client: &Client, what: &Submit, output: &Output) -> Result<Respons
     let dry_run = what.dry_run;
     let answer = match &what.from {
         None => client.call(&Request::JobSubmit { spec_toml, from: None, dry_run }).await,
-        Some(directory) => {
-            model_directory::check(directory, &job.spec)?;
-            let model = model_file::check(directory)?;
+        Some(named) => {
+            let directory = hub::local(named, output).await?;
+            model_directory::check(&directory, &job.spec)?;
+            let model = model_file::check(&directory)?;
             output.message(&format!(
                 "sending {} ({})",
                 model.path.display(),

@@ -149,8 +149,11 @@ pub(crate) fn checkpoint() -> CheckpointRow {
         step: 5,
         digest: "d0".repeat(32),
         chain: "c0".repeat(32),
+        manifest: "a0".repeat(32),
         bytes: 493_696,
         holders: vec![node(1), node(2)],
+        fetching: vec![node(3)],
+        replicas: 3,
     }
 }
 

@@ -4,7 +4,7 @@ use traind_protocol::ids::{Boot, Life};
 use traind_protocol::ledger::{DrainUntil, JobPlan, LedgerCommand};
 
 use super::messages::kind_of;
-use super::session::CHECKPOINT_EVERY;
+use super::session::{CHECKPOINT_EVERY, CHECKPOINT_REPLICAS};
 use super::world::{Event, JOB, JointWorld};
 use crate::node::node_index;
 
@@ -197,6 +197,7 @@ impl JointWorld {
             steps: self.steps,
             checkpoint_every: CHECKPOINT_EVERY,
             checkpoint_keep: 2,
+            checkpoint_replicas: CHECKPOINT_REPLICAS,
             nodes_min: 1,
             nodes_max: self.nodes.len() as u32,
             genesis: self.genesis,

@@ -145,7 +145,8 @@ pub(super) const REPEAT_EVERY_MS: u64 = 1_000;
 pub(super) fn registration(boot: Boot) -> Registration {
     let text = |text: &str| text.to_owned();
     let (numeric_class, device, version) = (text("toy"), text("cpu"), text("0.1.0"));
-    Registration { boot, numeric_class, device, threads: 1, version }
+    let failure_label = String::new();
+    Registration { boot, numeric_class, device, threads: 1, failure_label, version }
 }
 
 /// Timing of the council in these runs: that of the product, with snapshots so often that they happen.

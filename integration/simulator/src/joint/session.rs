@@ -1,9 +1,12 @@
 //! The session of the job: the sync machine, its trainer and its checkpoints.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
-use traind_protocol::ids::{Chain, Digest, Epoch, Life};
-use traind_protocol::ledger::JobStatus;
+use traind_protocol::ids::{Chain, Digest, Epoch, Life, ManifestId};
+use traind_protocol::ledger::{CheckpointEntry, JobStatus, LedgerCommand};
 use traind_protocol::numbers::Numbers;
+use traind_protocol::replicas::choose_writers;
 use traind_protocol::sync::{SyncInput, SyncMessage, SyncOptions, SyncOutput};
 use traind_protocol::view::{Origin, View};
 use traind_protocol::wire::control::{ControlMessage, ReportEvent, WorkCounters};
@@ -13,6 +16,9 @@ use super::process::Session;
 use super::world::{Event, JOB, JointWorld};
 use crate::node::node_index;
 use crate::toy::ToyModel;
+
+/// Copies of each checkpoint.
+pub(super) const CHECKPOINT_REPLICAS: u32 = 2;
 
 /// Steps from one checkpoint to the next.
 pub(super) const CHECKPOINT_EVERY: u64 = 8;
@@ -35,6 +41,8 @@ impl JointWorld {
         let is_another = std::mem::replace(&mut process.session_council, council) != council;
         let Some(job) = process.ledger().and_then(|ledger| ledger.jobs.get(&JOB)) else { return };
         let is_running = job.status == JobStatus::Running;
+        let assigned: Vec<CheckpointEntry> =
+            job.checkpoints.iter().filter(|entry| entry.assigned.contains(&me.node)).cloned().collect();
         let view = job.view.clone().filter(|_| is_running);
         let committed = job.committed_to();
         if is_another && view.as_ref().is_none_or(|view| view.member(me).is_none()) {
@@ -54,6 +62,22 @@ impl JointWorld {
             self.enter(index, view);
         }
         self.check_committed(index, committed);
+        assigned.into_iter().for_each(|entry| self.copy(index, entry));
+    }
+
+    /// A node that was chosen to hold a checkpoint gets it from a holder that is there.
+    fn copy(&mut self, index: usize, entry: CheckpointEntry) {
+        let me = Self::id(index);
+        let sources = entry.holders.iter().map(|holder| &self.nodes[node_index(*holder)]);
+        let mut found = sources
+            .filter(|source| source.process.is_some())
+            .filter_map(|source| source.disk.checkpoints.get(&entry.step));
+        let Some(written) = found.find(|written| written.chain == entry.chain).cloned() else { return };
+        self.nodes[index].disk.checkpoints.insert(entry.step, written);
+        self.note("checkpoints copied");
+        let (holders, assigned) = (BTreeSet::from([me]), BTreeSet::new());
+        let entry = CheckpointEntry { holders, assigned, ..entry };
+        self.propose(index, &LedgerCommand::RecordCheckpoint { job: JOB, entry });
     }
 
     fn enter(&mut self, index: usize, view: View) {
@@ -125,8 +149,8 @@ impl JointWorld {
             }
             SyncOutput::Applied { step, chain, .. } => {
                 let (point, work) = (None, WorkCounters::default());
-                self.tell_fact(index, ReportEvent::Applied { step, chain, point, work });
-                if step % CHECKPOINT_EVERY == 0 {
+                self.tell_fact(index, ReportEvent::Applied { step, chain, point, sample: None, work });
+                if step % CHECKPOINT_EVERY == 0 && self.is_writer(index, step) {
                     self.write_checkpoint(index, None);
                 }
             }
@@ -151,6 +175,16 @@ impl JointWorld {
                 self.fail("V2", format!("node {index} refuses an honest message of {from}: {reason}"));
             }
         }
+    }
+
+    /// Whether a member writes the checkpoint of `step`: decided as the product does.
+    fn is_writer(&self, index: usize, step: u64) -> bool {
+        let Some(process) = &self.nodes[index].process else { return false };
+        let ledger = process.ledger();
+        let view = ledger.and_then(|ledger| ledger.jobs.get(&JOB)).and_then(|job| job.view.as_ref());
+        view.is_some_and(|view| {
+            choose_writers(view, &[], step, CHECKPOINT_REPLICAS).contains(&process.life.node)
+        })
     }
 
     fn tell_fact(&mut self, index: usize, event: ReportEvent) {
@@ -252,7 +286,10 @@ impl JointWorld {
         let (digest, bytes) = (digest_of(&state), state.len() as u64);
         self.nodes[index].disk.checkpoints.insert(step, Written { chain, state });
         self.note("checkpoints written");
-        self.tell_fact(index, ReportEvent::CheckpointWritten { step, chain, digest, bytes });
+        self.tell_fact(
+            index,
+            ReportEvent::CheckpointWritten { step, chain, digest, manifest: ManifestId(digest.0), bytes },
+        );
         let place = self.session(index).map(|session| session.machine.place());
         if let Some(epoch) = then
             && place.and_then(|place| place.view).is_some_and(|view| view.1 == epoch)

@@ -7,31 +7,49 @@ use super::limits::{CHECKPOINT_BATCH_MS, CHECKPOINTS_PENDING_MAX};
 use super::machine::{Coordinator, Pass};
 use super::proposals::ProposalKey;
 use super::reports::JobReports;
-use crate::ids::{Chain, Digest, Millis, NodeId};
+use crate::ids::{Chain, Digest, ManifestId, Millis, NodeId};
 use crate::ledger::{CheckpointEntry, JobRecord, LedgerCommand};
+use crate::replicas::choose_writers;
 use crate::view::View;
 
-/// A checkpoint that some members wrote.
+/// A state of which a checkpoint was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct WrittenState {
+    pub(super) step: u64,
+    pub(super) chain: Chain,
+    pub(super) digest: Digest,
+    pub(super) manifest: ManifestId,
+    pub(super) bytes: u64,
+}
+
+impl WrittenState {
+    fn is_of(&self, entry: &CheckpointEntry) -> bool {
+        (self.step, self.chain, self.digest, self.manifest, self.bytes) == entry.state()
+    }
+}
+
+/// Who wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PendingCheckpoint {
     first_at: Millis,
-    bytes: u64,
     holders: BTreeSet<NodeId>,
 }
 
+impl PendingCheckpoint {
+    /// Whether anybody is left.
+    pub(super) fn lose_holder(&mut self, node: NodeId) -> bool {
+        self.holders.remove(&node);
+        !self.holders.is_empty()
+    }
+}
+
 impl JobReports {
-    pub(super) fn checkpoint_written(
-        &mut self,
-        now: Millis,
-        node: NodeId,
-        state: (u64, Chain, Digest),
-        bytes: u64,
-    ) {
+    pub(super) fn checkpoint_written(&mut self, now: Millis, node: NodeId, state: WrittenState) {
         // The state of step 0 is the seed's unless it was imported: nobody needs a checkpoint of it.
-        if state.0 == 0 && !self.is_imported {
+        if state.step == 0 && !self.is_imported {
             return;
         }
-        let fresh = || PendingCheckpoint { first_at: now, bytes, holders: BTreeSet::new() };
+        let fresh = || PendingCheckpoint { first_at: now, holders: BTreeSet::new() };
         self.checkpoints.entry(state).or_insert_with(fresh).holders.insert(node);
         if self.checkpoints.len() > CHECKPOINTS_PENDING_MAX {
             self.checkpoints.pop_first();
@@ -40,21 +58,18 @@ impl JobReports {
 
     /// One chain has one digest: a checkpoint that differs from the recorded one of its step shows a broken node.
     fn name_differing_checkpoints(&mut self, job: &JobRecord) {
-        let differs = |state: &(u64, Chain, Digest), pending: &PendingCheckpoint| {
-            job.origins().find(|entry| {
-                entry.step == state.0
-                    && (entry.chain, entry.digest, entry.bytes) != (state.1, state.2, pending.bytes)
-            })
+        let differs = |state: &WrittenState| {
+            job.origins().find(|entry| entry.step == state.step && !state.is_of(entry))
         };
         let divergence = &mut self.divergence;
         self.checkpoints.retain(|state, pending| {
-            let Some(entry) = differs(state, pending) else { return true };
+            let Some(entry) = differs(state) else { return true };
             let names: Vec<String> = pending.holders.iter().map(NodeId::friendly_name).collect();
             divergence.get_or_insert(format!(
                 "{} wrote a checkpoint of step {} with digest {}, recorded is {}",
                 names.join(", "),
-                state.0,
-                state.2.short(),
+                state.step,
+                state.digest.short(),
                 entry.digest.short()
             ));
             false
@@ -72,44 +87,45 @@ impl Coordinator {
         at_once: bool,
     ) {
         let Some(reports) = &mut self.reports else { return };
-        let is_known = |state: &(u64, Chain, Digest), pending: &PendingCheckpoint| {
+        let is_known = |state: &WrittenState, pending: &PendingCheckpoint| {
             let keep = job.plan.checkpoint_keep as usize;
-            let outdated = state.0 > 0
+            let outdated = state.step > 0
                 && job.checkpoints.len() >= keep
-                && job.checkpoints.first().is_some_and(|oldest| state.0 < oldest.step);
-            outdated
-                || job.origins().any(|entry| {
-                    (entry.step, entry.chain, entry.digest) == *state
-                        && pending.holders.is_subset(&entry.holders)
-                })
+                && job.checkpoints.first().is_some_and(|oldest| state.step < oldest.step);
+            let is_in =
+                |entry: &CheckpointEntry| state.is_of(entry) && pending.holders.is_subset(&entry.holders);
+            outdated || job.origins().any(is_in)
         };
         reports.name_differing_checkpoints(job);
         reports.checkpoints.retain(|state, pending| !is_known(state, pending));
         let mut due = Vec::new();
         for (state, pending) in &reports.checkpoints {
             let is_stable = |node: &&NodeId| {
-                pass.ledger.nodes.contains_key(node) && reports.is_stable_state(**node, state.0, state.1)
+                pass.ledger.nodes.contains_key(node)
+                    && reports.is_stable_state(**node, state.step, state.chain)
             };
             let holders: BTreeSet<NodeId> = pending.holders.iter().filter(is_stable).copied().collect();
-            if state.0 > reports.stable.0 || holders.is_empty() {
+            if state.step > reports.stable.0 || holders.is_empty() {
                 continue;
             }
-            let is_complete = view.members.iter().all(|member| holders.contains(&member.node));
+            let is_complete = writers(pass, job, view, state.step).is_subset(&holders);
             let batch_ends_at = pending.first_at.plus(CHECKPOINT_BATCH_MS);
             if at_once || is_complete || pass.now >= batch_ends_at {
-                due.push((*state, pending.bytes, holders));
+                due.push((*state, holders));
             } else {
                 pass.wake_at(batch_ends_at);
             }
         }
-        for ((step, chain, digest), bytes, holders) in due {
+        for (state, holders) in due {
+            let WrittenState { step, chain, digest, manifest, bytes } = state;
             if step > job.committed_to().0 && !self.commit_stable(pass, job) {
                 continue;
             }
             let recorded = job.origins().find(|entry| entry.step == step);
             let key = ProposalKey::Checkpoint(job.id, step, recorded.map_or(0, |entry| entry.holders.len()));
             if self.proposals.is_due(pass.now, key) {
-                let entry = CheckpointEntry { step, chain, digest, bytes, holders };
+                let assigned = BTreeSet::new();
+                let entry = CheckpointEntry { step, chain, digest, manifest, bytes, holders, assigned };
                 let command = LedgerCommand::RecordCheckpoint { job: job.id, entry };
                 pass.out.push(CoordinatorOutput::Propose(command));
             }
@@ -135,4 +151,10 @@ impl Coordinator {
         pass.out.push(CoordinatorOutput::Propose(command));
         true
     }
+}
+
+/// Who writes the checkpoint of `step` in `view`.
+pub(super) fn writers(pass: &Pass<'_>, job: &JobRecord, view: &View, step: u64) -> BTreeSet<NodeId> {
+    let labels = pass.ledger.failure_labels(view);
+    choose_writers(view, &labels, step, job.plan.checkpoint_replicas)
 }

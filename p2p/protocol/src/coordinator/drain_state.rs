@@ -28,8 +28,8 @@ pub enum DrainState {
     },
 }
 
-/// How far the drain of `node` is. Done means: no running job needs it, it has no vote in the council and does not lead
-/// it. Votes and lead stay where they are if every other live node drains too, for nobody could take them.
+/// How far the drain of `node` is. Done means: no running job needs it, no checkpoint goes with it if it drains for longer than
+/// a restart, it has no vote in the council and does not lead it. Votes and lead stay where they are if every other live node drains too, for nobody could take them.
 #[must_use]
 pub fn drain_state(ledger: &Ledger, node: NodeId, facts: &DrainFacts) -> DrainState {
     let waiting = |for_what: String| DrainState::Waiting { for_what };
@@ -52,6 +52,11 @@ pub fn drain_state(ledger: &Ledger, node: NodeId, facts: &DrainFacts) -> DrainSt
     let mut others = facts.live.iter().filter(|other| **other != node && ledger.takes_work(**other));
     if others.next().is_none() {
         return DrainState::Done;
+    }
+    if ledger.leaves_for_good(node)
+        && let Some((job, step)) = ledger.would_lose(node)
+    {
+        return waiting(format!("another node to get the checkpoint of step {step} of {}", job.name));
     }
     match facts.leader {
         None => return waiting("a coordinator to be elected".to_owned()),

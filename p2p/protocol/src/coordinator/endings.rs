@@ -1,7 +1,8 @@
 //! The end of a job: all members hold the final state and agree on it, or they do not.
 
+use super::checkpoints::writers;
 use super::input_output::CoordinatorOutput;
-use super::limits::FINAL_CHECKPOINT_WAIT_MS;
+use super::limits::{FINAL_CHECKPOINT_WAIT_MS, FINAL_COPIES_WAIT_MS};
 use super::machine::{Coordinator, Pass};
 use super::proposals::ProposalKey;
 use super::reports::FinishedState;
@@ -57,7 +58,10 @@ impl Coordinator {
         view: &View,
         step: u64,
     ) -> bool {
-        if job.checkpoints.iter().any(|entry| entry.step == step) {
+        let writers = writers(pass, job, view, step);
+        let recorded = job.checkpoints.iter().find(|entry| entry.step == step);
+        let lacking = recorded.map(|entry| writers.difference(&entry.holders).copied().collect::<Vec<_>>());
+        if lacking.as_ref().is_some_and(Vec::is_empty) {
             return false;
         }
         let since = match self.all_finished {
@@ -65,15 +69,20 @@ impl Coordinator {
             _ => pass.now,
         };
         self.all_finished = Some((job.id, view.epoch, since));
-        let until = since.plus(FINAL_CHECKPOINT_WAIT_MS);
+        let (until, what, then) = match lacking {
+            None => {
+                let what = "the final state to be written to a disk".to_owned();
+                (since.plus(FINAL_CHECKPOINT_WAIT_MS), what, "the job ends without it")
+            }
+            Some(nodes) => {
+                let names: Vec<String> = nodes.iter().map(NodeId::friendly_name).collect();
+                let what = format!("waits for {} to write the final state too", names.join(", "));
+                (since.plus(FINAL_COPIES_WAIT_MS), what, "another node copies it")
+            }
+        };
         let waits = pass.now < until;
         if waits {
-            self.wait(
-                pass,
-                "the final state to be written to a disk".to_owned(),
-                since,
-                Some((until, "the job ends without it")),
-            );
+            self.wait(pass, what, since, Some((until, then)));
         }
         waits
     }

@@ -31,8 +31,9 @@ pub const FOUNDING_GRACE_MS: u64 = 1_000;
 /// The same where a member with the state is only silent, ms: it may be alive and ahead.
 pub const SILENCE_GRACE_MS: u64 = 10_000;
 
-/// So long the holders of the newest checkpoint are waited for before an older one is taken, ms.
-pub const ORIGIN_GRACE_MS: u64 = 3_000;
+/// So long the holders of the newest checkpoint are waited for before an older one is taken, ms: they are a few of all
+/// nodes, and after a power cut their machines may take longer to start than others.
+pub const ORIGIN_GRACE_MS: u64 = 30_000;
 
 /// So long the holders of the newest checkpoint of a job that was halted in order are waited for before an older one is
 /// taken, ms: the machine that has it may be starting anew.
@@ -57,6 +58,22 @@ pub const JOINER_RETRY_MS: u64 = 60_000;
 /// Checkpoints that members wrote at about the same time are recorded together, ms after the first.
 pub const CHECKPOINT_BATCH_MS: u64 = 500;
 
+/// Copies of checkpoints are counted this often, ms: there may be thousands of them.
+pub const REPLICAS_INTERVAL_MS: u64 = 1_000;
+
+/// Who writes a checkpoint gets so long, ms, before another node is to fetch it: a slow disk takes so long for 1 GiB.
+pub const REPLICA_GRACE_MS: u64 = 10_000;
+
+/// A holder that went away is counted on for so long, ms: a machine starts anew within that. A copy too many does no
+/// harm beyond its bytes.
+pub const HOLDER_GRACE_MS: u64 = 30_000;
+
+/// Who was chosen to fetch a checkpoint and has not got it after so long, ms, is made up for by another: 1 GiB at 2 MB/s.
+pub const REPAIR_MS_MAX: u64 = 600_000;
+
+/// Copies that are fetched in the whole swarm at a time: they share its links with training.
+pub const REPAIRS_AT_ONCE_MAX: usize = 4;
+
 /// Checkpoints that wait to be recorded: more than two are in flight only if reports contradict each other.
 pub const CHECKPOINTS_PENDING_MAX: usize = 16;
 
@@ -68,6 +85,15 @@ pub const PROGRESS_INTERVAL_MS: u64 = 200;
 
 /// Steps remembered of each member: members are at most one step apart, reports of the quick ones a few more.
 pub const APPLIED_HISTORY_MAX: usize = 64;
+
+/// Steps of which samples of members' states are compared: members are at most one step apart, their reports a few more.
+pub const SAMPLED_STEPS_MAX: usize = 8;
+
+/// A node whose state has diverged for the second time stays outside for so long, ms; then twice as long each time.
+pub const DIVERGED_RETRY_MS: u64 = 60_000;
+
+/// It stays outside for so long at most, ms: an hour.
+pub const DIVERGED_RETRY_MS_MAX: u64 = 3_600_000;
 
 /// Chains of stable steps remembered, to compare checkpoints with: writing one may take so many steps.
 pub const STABLE_CHAINS_MAX: usize = 4096;
@@ -95,3 +121,6 @@ pub const FORGOTTEN_SEAT_GRACE_MS: u64 = 2_000;
 /// A job whose members have all finished waits for so long, ms, for the first of them to write the final state: a slow
 /// disk takes seconds for a large one. A job whose final state nobody can write ends all the same.
 pub const FINAL_CHECKPOINT_WAIT_MS: u64 = 30_000;
+
+/// The others who write the final state get so long, ms, once all have finished: afterwards nobody hears that they have.
+pub const FINAL_COPIES_WAIT_MS: u64 = 2_000;

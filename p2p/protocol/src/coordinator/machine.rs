@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::data_checks::DataChecks;
+use super::divergence::Relapses;
 use super::input_output::{CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
 use super::liveness::{Liveness, Loss};
 use super::progress::ProgressState;
 use super::proposals::{ProposalKey, Proposals};
+use super::replicas::Replicas;
 use super::reports::JobReports;
 use super::seats::SeatsSeen;
 use super::starts::Starts;
@@ -32,10 +34,13 @@ pub struct Coordinator {
     /// Reports on views that the ledger does not show yet, at most [`super::limits::REPORTS_EARLY_MAX`], the newest.
     pub(super) reports_early: VecDeque<(NodeId, Report)>,
     pub(super) admissions: Admissions,
+    pub(super) relapses: Relapses,
     /// What nodes found where the data of the jobs should be.
     pub(super) checks: DataChecks,
     /// Jobs that are about to leave the queue.
     pub(super) starts: Starts,
+    /// Checkpoints that have too few holders.
+    pub(super) replicas: Replicas,
     /// Nodes that are here and may not take part in the running job, and why.
     pub(super) kept_out: Vec<(NodeId, String)>,
     /// The view of a job whose members with the state are all lost, and since when.
@@ -86,8 +91,10 @@ impl Coordinator {
             reports: None,
             reports_early: VecDeque::new(),
             admissions: Admissions::default(),
+            relapses: Relapses::new(),
             checks: DataChecks::default(),
             starts: Starts::default(),
+            replicas: Replicas::default(),
             kept_out: Vec::new(),
             lineage_lost: None,
             all_finished: None,
@@ -170,8 +177,10 @@ impl Coordinator {
         self.reports = None;
         self.reports_early.clear();
         self.admissions = Admissions::default();
+        self.relapses.clear();
         self.checks = DataChecks::default();
         self.starts = Starts::default();
+        self.replicas = Replicas::default();
         self.kept_out.clear();
         self.lineage_lost = None;
         self.all_finished = None;
@@ -198,6 +207,7 @@ impl Coordinator {
         self.decide_seats(&mut pass);
         self.decide_refusals(&mut pass);
         self.decide_job(&mut pass);
+        self.decide_replicas(&mut pass);
         self.decide_progress(&mut pass);
         self.proposals.end_pass();
         if let Some(retry_at) = self.proposals.deadline() {

@@ -7,6 +7,7 @@
 
 mod checkpoints;
 mod data_checks;
+mod divergence;
 mod drain_state;
 mod drains;
 mod endings;
@@ -25,6 +26,7 @@ mod plan_view;
 mod progress;
 mod proposals;
 mod registrations;
+mod replicas;
 mod report_intake;
 mod reports;
 mod seats;

@@ -17,6 +17,7 @@ pub(super) enum ProposalKey {
     Synced(JobId, Life, Epoch),
     /// The step and how many holders the ledger has.
     Checkpoint(JobId, u64, usize),
+    Replicas(JobId, u64),
     Failure(JobId, u64, u32),
     End(JobId),
     Refuse(JobId),

@@ -5,7 +5,7 @@ use super::limits::REGISTRATIONS_PENDING_MAX;
 use super::machine::{Coordinator, Pass};
 use super::proposals::ProposalKey;
 use crate::ids::NodeId;
-use crate::ledger::limits::{NODE_TEXT_BYTES_MAX, NODES_MAX, cut};
+use crate::ledger::limits::{FAILURE_LABEL_BYTES_MAX, NODE_TEXT_BYTES_MAX, NODES_MAX, cut};
 use crate::ledger::{Ledger, LedgerCommand};
 use crate::wire::control::{ControlMessage, Registration};
 
@@ -15,6 +15,7 @@ impl Coordinator {
         for text in [numeric_class, device, version] {
             cut(text, NODE_TEXT_BYTES_MAX);
         }
+        cut(&mut registration.failure_label, FAILURE_LABEL_BYTES_MAX);
         let has_room = self.registrations.len() < REGISTRATIONS_PENDING_MAX;
         if from != self.me && (has_room || self.registrations.contains_key(&from)) {
             self.registrations.insert(from, (registration, turn));

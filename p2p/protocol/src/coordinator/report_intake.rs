@@ -1,5 +1,6 @@
 //! Reports on their way in: held until the ledger shows what they are about.
 
+use super::divergence::bound;
 use super::failures::FAILURE_REASON_BYTES_MAX;
 use super::input_output::CoordinatorOutput;
 use super::limits::REPORTS_EARLY_MAX;
@@ -20,6 +21,9 @@ impl Coordinator {
             samples.shrink_to_fit();
             cut(reason, FAILURE_REASON_BYTES_MAX);
             reason.shrink_to_fit();
+        }
+        if let ReportEvent::Applied { sample: Some(sample), .. } = &mut report.event {
+            bound(sample);
         }
         if self.reports_early.len() >= REPORTS_EARLY_MAX {
             self.reports_early.pop_front();

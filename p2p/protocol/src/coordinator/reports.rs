@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::checkpoints::PendingCheckpoint;
+use super::checkpoints::{PendingCheckpoint, WrittenState};
+use super::divergence::StateSamples;
 use super::drains::IdleSteps;
 use super::failures::PendingFailure;
 use super::halts::HaltedState;
@@ -30,7 +31,7 @@ pub(super) struct FinishedState {
 pub(super) struct JobReports {
     pub(super) job: JobId,
     pub(super) incarnation: Incarnation,
-    steps: u64,
+    pub(super) steps: u64,
     /// Whether members may finish earlier.
     may_end_early: bool,
     /// The view that `members` are of.
@@ -53,7 +54,7 @@ pub(super) struct JobReports {
     stable_heard: u64,
     /// Counters by process with the time of the last word.
     pub(super) work: BTreeMap<(NodeId, Boot), (WorkCounters, Millis)>,
-    pub(super) checkpoints: BTreeMap<(u64, Chain, Digest), PendingCheckpoint>,
+    pub(super) checkpoints: BTreeMap<WrittenState, PendingCheckpoint>,
     /// Whether step 0 was imported: then its state is worth a checkpoint.
     pub(super) is_imported: bool,
     /// Where members stopped, by their word in the newest view.
@@ -66,6 +67,10 @@ pub(super) struct JobReports {
     pub(super) failed_since: Option<(Epoch, Millis)>,
     /// Two members with different chains after the same step: a broken node. Nothing is stable any more.
     pub(super) divergence: Option<String>,
+    /// What members' states look like.
+    pub(super) samples: StateSamples,
+    /// Members whose verdict was counted.
+    pub(super) convicted: BTreeSet<Life>,
 }
 
 impl JobReports {
@@ -96,6 +101,8 @@ impl JobReports {
             failures: BTreeMap::new(),
             failed_since: None,
             divergence: None,
+            samples: StateSamples::default(),
+            convicted: BTreeSet::new(),
         };
         if let Some(heard) = heard.filter(|heard| heard.job == job.id) {
             reports.work =
@@ -123,6 +130,9 @@ impl JobReports {
         let is_member =
             |life: Life, tenure: Epoch| view.member(life).is_some_and(|member| member.tenure == tenure);
         self.members.retain(|node, known| is_member(Life { node: *node, boot: known.boot }, known.tenure));
+        let members = &self.members;
+        self.samples.retain(|life| members.get(&life.node).is_some_and(|known| known.boot == life.boot));
+        self.convicted.retain(|life| self.samples.verdict(*life).is_some());
         for member in &view.members {
             let fresh = || MemberReports::new(now, member.boot, member.tenure);
             self.members.entry(member.node).or_insert_with(fresh);
@@ -148,7 +158,7 @@ impl JobReports {
                 self.synced.insert((life, tenure));
                 self.applied(now, view, from, step, AppliedStep { epoch, chain });
             }
-            ReportEvent::Applied { step, chain, point, work } => {
+            ReportEvent::Applied { step, chain, point, sample, work } => {
                 self.synced.insert((life, tenure));
                 self.count_work(now, life, work);
                 if epoch == view.epoch {
@@ -162,6 +172,9 @@ impl JobReports {
                     }
                 }
                 self.applied(now, view, from, step, AppliedStep { epoch, chain });
+                if let Some(sample) = sample {
+                    self.sampled(view, life, sample);
+                }
             }
             ReportEvent::Evaluated { step, totals, .. } => {
                 if totals.loss.is_finite() {
@@ -178,8 +191,8 @@ impl JobReports {
                 }
                 self.applied(now, view, from, step, AppliedStep { epoch, chain });
             }
-            ReportEvent::CheckpointWritten { step, chain, digest, bytes } => {
-                self.checkpoint_written(now, from, (step, chain, digest), bytes);
+            ReportEvent::CheckpointWritten { step, chain, digest, manifest, bytes } => {
+                self.checkpoint_written(now, from, WrittenState { step, chain, digest, manifest, bytes });
             }
             ReportEvent::Finished { step, chain, digest, test_correct, test_total } => {
                 if step == self.steps || self.may_end_early && step < self.steps {

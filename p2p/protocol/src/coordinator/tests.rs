@@ -1,9 +1,11 @@
 mod checks;
 mod cluster;
+mod divergence;
 mod drains;
 mod founding;
 mod jobs;
 mod pauses;
 mod plans;
 mod random;
+mod replicas;
 mod views;

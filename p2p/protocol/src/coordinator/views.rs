@@ -21,10 +21,16 @@ use crate::view::{Member, View};
 pub(super) struct Admissions {
     /// Members that have no state yet, with the time since when.
     unsynced: BTreeMap<(Life, Epoch), Millis>,
-    /// Nodes that were too slow to fetch the state, with the time until when they stay outside.
-    refused: BTreeMap<NodeId, Millis>,
+    /// Nodes that stay outside for a while: since when, until when, and why.
+    refused: BTreeMap<NodeId, (Millis, Millis, &'static str)>,
     /// Nodes that may join, with the time since when.
     joinable: BTreeMap<Life, Millis>,
+}
+
+impl Admissions {
+    pub(super) fn refuse(&mut self, node: NodeId, now: Millis, delay_ms: u64, why: &'static str) {
+        self.refused.insert(node, (now, now.plus(delay_ms), why));
+    }
 }
 
 impl Coordinator {
@@ -186,6 +192,9 @@ impl Coordinator {
         for member in &view.members {
             let name = member.node.friendly_name();
             match self.liveness.fate(pass.ledger, member.life()) {
+                Fate::Alive if let Some(verdict) = self.convict(pass.now, member.life()) => {
+                    reasons.push(verdict)
+                }
                 Fate::Alive if self.is_too_slow(pass, job, member) => {
                     reasons.push(format!("{name} had no state after {} s", JOINER_SYNC_MS_MAX / 1000));
                 }
@@ -213,7 +222,7 @@ impl Coordinator {
         let since = *self.admissions.unsynced.entry(key).or_insert(pass.now);
         let deadline = since.plus(JOINER_SYNC_MS_MAX);
         if pass.now >= deadline {
-            self.admissions.refused.insert(member.node, pass.now.plus(JOINER_RETRY_MS));
+            self.admissions.refuse(member.node, pass.now, JOINER_RETRY_MS, "was too slow");
             return true;
         }
         let what = format!("{} fetches the state", member.node.friendly_name());
@@ -224,10 +233,9 @@ impl Coordinator {
     /// Lives outside that may join, in the order of their seats. Nobody joins a job that is about to end.
     fn joinable(&mut self, pass: &mut Pass<'_>, job: &JobRecord, staying: &[Member]) -> Vec<Life> {
         let now = pass.now;
-        self.admissions.refused.retain(|_, until| now < *until);
-        for (node, until) in self.admissions.refused.clone() {
-            let what = format!("{} was too slow and may not join yet", node.friendly_name());
-            let since = Millis(until.0.saturating_sub(JOINER_RETRY_MS));
+        self.admissions.refused.retain(|_, (_, until, _)| now < *until);
+        for (node, (since, until, why)) in self.admissions.refused.clone() {
+            let what = format!("{} {why} and may not join yet", node.friendly_name());
             self.wait(pass, what, since, Some((until, "it may join again")));
         }
         let is_ending = self.reports.as_ref().is_some_and(|reports| !reports.finished.is_empty());

@@ -49,6 +49,8 @@ impl Ledger {
             }
             LedgerCommand::RecordCheckpoint { job, entry } => self.record_checkpoint(job, entry),
             LedgerCommand::DropCheckpoint { job, step, holder } => self.drop_checkpoint(job, step, holder),
+            LedgerCommand::AssignCheckpoint { job, step, nodes } => self.assign_checkpoint(job, step, nodes),
+            LedgerCommand::RecordVerdict { verdict } => self.record_verdict(verdict),
             LedgerCommand::AddDataSet { name, record } => self.add_data_set(name, record),
             LedgerCommand::RemoveDataSet { name } => self.remove_data_set(&name),
             LedgerCommand::NoteDataHolder { name, manifest, node, holds } => {
@@ -149,6 +151,9 @@ impl Ledger {
         if entry.holders.len() != 1 || !entry.holders.contains(&by) {
             return refuse("its holder is not the submitting node");
         }
+        if !entry.assigned.is_empty() {
+            return refuse("nobody was chosen to fetch it");
+        }
         Ok(())
     }
 
@@ -212,9 +217,9 @@ struct Submission {
 impl Submission {
     /// Whether `job` came from the same submission. Holders of the imported state change later.
     fn is_of(&self, job: &JobRecord) -> bool {
-        let state = |entry: &CheckpointEntry| (entry.step, entry.chain, entry.digest, entry.bytes);
         (&job.name, &job.spec_toml, &job.plan, &job.data_digest)
             == (&self.name, &self.spec_toml, &self.plan, &self.data_digest)
-            && job.initial.as_ref().map(state) == self.initial.as_ref().map(state)
+            && job.initial.as_ref().map(CheckpointEntry::state)
+                == self.initial.as_ref().map(CheckpointEntry::state)
     }
 }

@@ -1,6 +1,6 @@
 //! Applying commands on nodes: who is admitted, who gets no work.
 
-use super::limits::{NODE_TEXT_BYTES_MAX, NODES_MAX, cut};
+use super::limits::{FAILURE_LABEL_BYTES_MAX, NODE_TEXT_BYTES_MAX, NODES_MAX, cut};
 use super::{Drain, DrainUntil, Ledger, NodeRecord, Rejected};
 use crate::ids::{NodeId, SeatId};
 use crate::wire::control::Registration;
@@ -12,7 +12,9 @@ impl Ledger {
         node: NodeId,
         registration: Registration,
     ) -> Result<(), Rejected> {
-        let Registration { boot, mut numeric_class, mut device, threads, mut version } = registration;
+        let Registration { boot, mut numeric_class, mut device, threads, mut failure_label, mut version } =
+            registration;
+        cut(&mut failure_label, FAILURE_LABEL_BYTES_MAX);
         for text in [&mut numeric_class, &mut device, &mut version] {
             cut(text, NODE_TEXT_BYTES_MAX);
         }
@@ -37,6 +39,7 @@ impl Ledger {
             numeric_class,
             device,
             threads,
+            failure_label,
             version,
             registered_index: index,
             drain,
@@ -67,6 +70,7 @@ impl Ledger {
         for job in self.jobs.values_mut() {
             for entry in job.checkpoints.iter_mut().chain(&mut job.initial) {
                 entry.holders.remove(&node);
+                entry.assigned.remove(&node);
             }
             job.checkpoints.retain(|entry| !entry.holders.is_empty());
         }

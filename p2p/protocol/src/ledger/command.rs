@@ -1,5 +1,7 @@
 //! What may be proposed to the council.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::data_sets::DataSetRecord;
@@ -8,6 +10,7 @@ use super::job_record::{CheckpointEntry, JobResult};
 use super::limits::LEDGER_COMMAND_BYTES_MAX;
 use super::lineage::Branch;
 use super::node_record::DrainUntil;
+use super::verdicts::Verdict;
 use crate::ids::{Chain, CouncilId, Epoch, JobId, Life, ManifestId, NodeId};
 use crate::view::View;
 use crate::wire::control::{EvaluationTotals, Registration};
@@ -190,6 +193,20 @@ pub enum LedgerCommand {
         /// Why.
         reason: String,
     },
+    /// Nodes shall fetch a checkpoint from its holders, no others; replaces whoever was to.
+    AssignCheckpoint {
+        /// The job.
+        job: JobId,
+        /// Its step.
+        step: u64,
+        /// The nodes.
+        nodes: BTreeSet<NodeId>,
+    },
+    /// A node found something wrong with a chunk. The same again changes nothing.
+    RecordVerdict {
+        /// Its word.
+        verdict: Verdict,
+    },
     /// Give some chunks a name. The same again changes nothing.
     AddDataSet {
         /// The name.
@@ -297,6 +314,8 @@ impl LedgerCommand {
             Self::FailMicrobatch { .. } => "fail micro-batch",
             Self::FinishJob { .. } => "finish job",
             Self::FailJob { .. } => "fail job",
+            Self::AssignCheckpoint { .. } => "assign checkpoint",
+            Self::RecordVerdict { .. } => "record verdict",
             Self::AddDataSet { .. } => "add data set",
             Self::RemoveDataSet { .. } => "remove data set",
             Self::NoteDataHolder { .. } => "note data holder",
@@ -315,6 +334,7 @@ impl LedgerCommand {
             | Self::ForgetNode { .. }
             | Self::DrainNode { .. }
             | Self::UndrainNode { .. }
+            | Self::RecordVerdict { .. }
             | Self::AddDataSet { .. }
             | Self::RemoveDataSet { .. }
             | Self::NoteDataHolder { .. }
@@ -334,6 +354,7 @@ impl LedgerCommand {
             | Self::CommitSteps { job, .. }
             | Self::RecordCheckpoint { job, .. }
             | Self::DropCheckpoint { job, .. }
+            | Self::AssignCheckpoint { job, .. }
             | Self::FailMicrobatch { job, .. }
             | Self::FinishJob { job, .. }
             | Self::FailJob { job, .. } => Some(*job),

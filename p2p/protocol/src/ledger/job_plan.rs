@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::limits::{CHECKPOINT_KEEP_MAX, MICROBATCH_SIZE_MAX, MICROBATCHES_MAX, PARTS_MAX, STEPS_MAX};
+use super::limits::{
+    CHECKPOINT_KEEP_MAX, CHECKPOINT_REPLICAS_MAX, MICROBATCH_SIZE_MAX, MICROBATCHES_MAX, PARTS_MAX, STEPS_MAX,
+};
 use crate::ids::Chain;
 use crate::wire::data::DATA_PAYLOAD_BYTES_MAX;
 
@@ -23,6 +25,8 @@ pub struct JobPlan {
     pub checkpoint_every: u64,
     /// Checkpoints to keep, the newest ones.
     pub checkpoint_keep: u32,
+    /// Nodes that hold each checkpoint, if there are so many.
+    pub checkpoint_replicas: u32,
     /// Nodes with the data and not draining that are needed to start, and to go on after a pause or another halt. A job
     /// that runs goes on with fewer.
     pub nodes_min: u32,
@@ -61,6 +65,10 @@ impl JobPlan {
             (
                 (1..=CHECKPOINT_KEEP_MAX).contains(&self.checkpoint_keep),
                 "checkpoints to keep must be 1 to 64",
+            ),
+            (
+                (1..=CHECKPOINT_REPLICAS_MAX).contains(&self.checkpoint_replicas),
+                "replicas of checkpoints must be 1 to 64",
             ),
             (self.nodes_min >= 1, "the least number of nodes must be at least 1"),
             (self.nodes_max >= self.nodes_min, "the largest number of nodes is below the least"),

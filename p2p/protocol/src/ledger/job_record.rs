@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::job_plan::JobPlan;
-use crate::ids::{Chain, Digest, Epoch, Incarnation, JobId, Life, NodeId};
+use crate::ids::{Chain, Digest, Epoch, Incarnation, JobId, Life, ManifestId, NodeId};
 use crate::view::{Member, View};
 use crate::wire::control::EvaluationTotals;
 
@@ -142,10 +142,27 @@ pub struct CheckpointEntry {
     pub chain: Chain,
     /// Digest of that state.
     pub digest: Digest,
+    /// Its manifest, which is a function of all this and of the state: the same on every node, however it keeps chunks.
+    pub manifest: ManifestId,
     /// Its length, bytes.
     pub bytes: u64,
     /// Nodes that hold it.
     pub holders: BTreeSet<NodeId>,
+    /// Nodes that were chosen to hold it too and fetch it from those; none in a command.
+    pub assigned: BTreeSet<NodeId>,
+}
+
+impl CheckpointEntry {
+    /// Everything about it but who holds it.
+    #[must_use]
+    pub fn state(&self) -> (u64, Chain, Digest, ManifestId, u64) {
+        (self.step, self.chain, self.digest, self.manifest, self.bytes)
+    }
+
+    pub(super) fn add_holders(&mut self, holders: BTreeSet<NodeId>) {
+        self.assigned.retain(|node| !holders.contains(node));
+        self.holders.extend(holders);
+    }
 }
 
 /// A micro-batch that gave no finite gradient.

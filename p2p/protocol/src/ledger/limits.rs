@@ -40,6 +40,12 @@ pub const PARTS_MAX: u32 = 4096;
 /// Steps of a job: three years at 10,000 steps a second, and far from any overflow.
 pub const STEPS_MAX: u64 = 1 << 40;
 
+/// Copies of a checkpoint: one on each node.
+pub const CHECKPOINT_REPLICAS_MAX: u32 = NODES_MAX as u32;
+
+/// Longest failure label of a node, bytes: the name of a rack.
+pub const FAILURE_LABEL_BYTES_MAX: usize = 64;
+
 /// Checkpoints kept of one job.
 pub const CHECKPOINT_KEEP_MAX: u32 = 64;
 
@@ -70,6 +76,9 @@ pub const NODE_TEXT_BYTES_MAX: usize = 256;
 
 /// Data sets: each with 64 holders takes 2.3 KiB.
 pub const DATA_SETS_MAX: usize = 128;
+
+/// Verdicts remembered, newest kept: for people who look within a day.
+pub const VERDICTS_MAX: usize = 64;
 
 /// Longest name of a data set, bytes: it becomes part of a file's.
 pub const DATA_SET_NAME_BYTES_MAX: usize = 128;

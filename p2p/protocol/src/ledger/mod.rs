@@ -19,6 +19,7 @@ mod node_record;
 mod queue;
 mod record_steps;
 mod rejected;
+mod verdicts;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{JobId, NodeId, SeatId};
 use crate::replicated::Replicated;
+use crate::view::View;
 use crate::wire::{DecodeError, decode, decode_first, encode};
 
 pub use command::LedgerCommand;
@@ -38,6 +40,7 @@ pub use job_record::{
 pub use lineage::{Branch, GENERATION_MAX, Lineage};
 pub use node_record::{Drain, DrainUntil, NodeRecord};
 pub use rejected::{Rejected, Rejection};
+pub use verdicts::{Finding, Verdict};
 
 /// What the council replicates.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -56,6 +59,10 @@ pub struct Ledger {
     jobs_submitted: u64,
     /// Data sets by name, at most [`limits::DATA_SETS_MAX`].
     pub data_sets: BTreeMap<String, DataSetRecord>,
+    /// What nodes found wrong with chunks, oldest first, at most [`limits::VERDICTS_MAX`].
+    pub verdicts: VecDeque<Verdict>,
+    /// Verdicts since the first one.
+    pub verdicts_total: u64,
     /// The council and those before it. Behind the rest in a snapshot, where older ones have nothing.
     #[serde(skip)]
     pub lineage: Lineage,
@@ -72,6 +79,20 @@ impl Ledger {
     #[must_use]
     pub fn takes_work(&self, node: NodeId) -> bool {
         self.nodes.get(&node).is_some_and(NodeRecord::takes_work)
+    }
+
+    /// Whether `node` drains for longer than a restart: what it holds may go with it.
+    #[must_use]
+    pub fn leaves_for_good(&self, node: NodeId) -> bool {
+        let drain = self.nodes.get(&node).and_then(|record| record.drain.as_ref());
+        drain.is_some_and(|drain| drain.until == DrainUntil::Undrain)
+    }
+
+    /// A job of whose checkpoints one would go with `node`, and its step.
+    #[must_use]
+    pub fn would_lose(&self, node: NodeId) -> Option<(&JobRecord, u64)> {
+        let is_only = |entry: &&CheckpointEntry| entry.holders.len() == 1 && entry.holders.contains(&node);
+        self.jobs.values().find_map(|job| Some((job, job.checkpoints.iter().find(is_only)?.step)))
     }
 
     /// Whether `node` was here, in its present process, when `job` was submitted: then the job is refused if the node
@@ -91,6 +112,13 @@ impl Ledger {
             .filter(|(_, entry)| entry.holders.len() == 1 && entry.holders.contains(&node))
             .map(|(job, entry)| (job, entry.step))
             .collect()
+    }
+
+    /// What the members of `view` fail together with, in their order; empty for nothing but themselves.
+    #[must_use]
+    pub fn failure_labels(&self, view: &View) -> Vec<String> {
+        let label = |node: NodeId| self.nodes.get(&node).map(|record| record.failure_label.clone());
+        view.members.iter().map(|member| label(member.node).unwrap_or_default()).collect()
     }
 
     /// The node in `seat`.

@@ -19,6 +19,8 @@ pub struct NodeRecord {
     pub device: String,
     /// Threads that it computes with.
     pub threads: u32,
+    /// What it fails together with, as a rack or a site; empty for nothing but itself.
+    pub failure_label: String,
     /// Version of its program.
     pub version: String,
     /// Index in the council's log of the command that registered `boot`.

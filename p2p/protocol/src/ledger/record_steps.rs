@@ -1,9 +1,10 @@
 //! Committed steps, checkpoints, failed micro-batches.
 
+use std::collections::BTreeSet;
+
 use super::limits::{FAILED_MICROBATCHES_MAX, FAILED_SAMPLES_MAX, REASON_BYTES_MAX, cut};
 use super::{
-    CheckpointEntry, CommittedRange, EvaluationEntry, JobRecord, JobStatus, Ledger, MicrobatchFailure,
-    Rejected,
+    CheckpointEntry, CommittedRange, EvaluationEntry, JobRecord, Ledger, MicrobatchFailure, Rejected,
 };
 use crate::ids::{Chain, Epoch, JobId, NodeId};
 use crate::wire::control::EvaluationTotals;
@@ -32,12 +33,17 @@ impl Ledger {
         Ok(())
     }
 
-    pub(super) fn record_checkpoint(&mut self, job: JobId, entry: CheckpointEntry) -> Result<(), Rejected> {
+    pub(super) fn record_checkpoint(
+        &mut self,
+        job: JobId,
+        mut entry: CheckpointEntry,
+    ) -> Result<(), Rejected> {
         for &node in &entry.holders {
             if !self.nodes.contains_key(&node) {
                 return Err(Rejected::NodeNotRegistered { node });
             }
         }
+        entry.assigned.clear();
         let record = self.job_mut(job)?;
         let step = entry.step;
         let refuse = |what| Err(Rejected::CheckpointRefused { step, what });
@@ -59,10 +65,10 @@ impl Ledger {
         match record.checkpoints.binary_search_by_key(&step, |known| known.step) {
             Ok(position) => {
                 let known = &mut record.checkpoints[position];
-                if (known.chain, known.digest, known.bytes) != (entry.chain, entry.digest, entry.bytes) {
+                if known.state() != entry.state() {
                     return refuse("another state of this step is known");
                 }
-                known.holders.extend(entry.holders);
+                known.add_holders(entry.holders);
             }
             Err(0) if record.checkpoints.len() >= keep => return refuse("older than all that are kept"),
             Err(position) => {
@@ -98,6 +104,33 @@ impl Ledger {
         if holders.is_empty() {
             record.checkpoints.remove(position);
         }
+        Ok(())
+    }
+
+    pub(super) fn assign_checkpoint(
+        &mut self,
+        job: JobId,
+        step: u64,
+        nodes: BTreeSet<NodeId>,
+    ) -> Result<(), Rejected> {
+        for &node in &nodes {
+            if !self.nodes.contains_key(&node) {
+                return Err(Rejected::NodeNotRegistered { node });
+            }
+        }
+        let record = self.job_mut(job)?;
+        let refuse = |what| Err(Rejected::CheckpointRefused { step, what });
+        if nodes.len() > record.plan.checkpoint_replicas as usize {
+            return refuse("more nodes than there shall be copies");
+        }
+        let mut entries = record.checkpoints.iter_mut().chain(&mut record.initial);
+        let Some(entry) = entries.find(|entry| entry.step == step) else {
+            return refuse("it is not in the ledger");
+        };
+        if !nodes.is_disjoint(&entry.holders) {
+            return refuse("a node holds it already");
+        }
+        entry.assigned = nodes;
         Ok(())
     }
 
@@ -149,21 +182,17 @@ impl Ledger {
     }
 }
 
-/// Members of a job that started from an imported state may hold it too. A queued one has its first holder alone.
+/// Members of a job that started from an imported state may hold it too, and whoever fetched it before.
 fn hold_initial(record: &mut JobRecord, entry: CheckpointEntry) -> Result<(), Rejected> {
     let refuse = |what| Err(Rejected::CheckpointRefused { step: 0, what });
-    if record.status != JobStatus::Running {
-        return refuse("the job is not running");
+    if record.has_ended() {
+        return refuse("the job has ended");
     }
     match &mut record.initial {
         None => refuse("the seed makes it"),
-        Some(known)
-            if (known.chain, known.digest, known.bytes) != (entry.chain, entry.digest, entry.bytes) =>
-        {
-            refuse("another state was imported")
-        }
+        Some(known) if known.state() != entry.state() => refuse("another state was imported"),
         Some(known) => {
-            known.holders.extend(entry.holders);
+            known.add_holders(entry.holders);
             Ok(())
         }
     }

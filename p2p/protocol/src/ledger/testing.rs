@@ -1,7 +1,7 @@
 //! Values for tests of the ledger and of the coordinator.
 
 use super::{CheckpointEntry, JobPlan, LedgerCommand};
-use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, Life, NodeId};
+use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, Life, ManifestId, NodeId};
 use crate::view::{Member, Origin, View};
 use crate::wire::control::Registration;
 
@@ -30,6 +30,10 @@ pub(crate) fn digest(step: u64) -> Digest {
     Digest(*blake3::hash(&chain(step).0).as_bytes())
 }
 
+pub(crate) fn manifest(step: u64) -> ManifestId {
+    ManifestId(*blake3::hash(&digest(step).0).as_bytes())
+}
+
 pub(crate) fn plan() -> JobPlan {
     JobPlan {
         microbatches: 12,
@@ -39,6 +43,7 @@ pub(crate) fn plan() -> JobPlan {
         may_end_early: false,
         checkpoint_every: 10,
         checkpoint_keep: 2,
+        checkpoint_replicas: 8,
         nodes_min: 1,
         nodes_max: 8,
         genesis: chain(0),
@@ -52,6 +57,7 @@ pub(crate) fn registration(boot: u64) -> Registration {
         numeric_class: "class".to_owned(),
         device: "cpu".to_owned(),
         threads: 4,
+        failure_label: String::new(),
         version: "0.1.0".to_owned(),
     }
 }
@@ -94,5 +100,14 @@ pub(crate) fn commit_steps(from: u64, to: u64, epoch: u64) -> LedgerCommand {
 
 pub(crate) fn checkpoint(step: u64, holders: &[u8]) -> CheckpointEntry {
     let holders = holders.iter().map(|number| node(*number)).collect();
-    CheckpointEntry { step, chain: chain(step), digest: digest(step), bytes: 1000, holders }
+    let assigned = Default::default();
+    CheckpointEntry {
+        step,
+        chain: chain(step),
+        digest: digest(step),
+        manifest: manifest(step),
+        bytes: 1000,
+        holders,
+        assigned,
+    }
 }

@@ -2,6 +2,7 @@ mod any_order;
 mod data_sets;
 mod drains;
 mod halts;
+mod replicas;
 
 use std::collections::BTreeSet;
 
@@ -280,6 +281,7 @@ fn full_of_nodes() -> Ledger {
             numeric_class: "c".repeat(1000),
             device: "d".repeat(1000),
             version: "v".repeat(1000),
+            failure_label: "l".repeat(1000),
             threads: u32::MAX,
             ..registration(u64::MAX)
         };

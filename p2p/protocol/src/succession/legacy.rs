@@ -1,10 +1,12 @@
 //! What a node takes along from a council that ended: jobs, data sets, drains and the states that only it had.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::limits::LEGACY_BYTES_MAX;
 use crate::ids::NodeId;
-use crate::ledger::{Branch, DrainUntil, JobRecord, Ledger, LedgerCommand};
+use crate::ledger::{Branch, CheckpointEntry, DrainUntil, JobRecord, Ledger, LedgerCommand};
 use crate::wire::{DecodeError, decode, encode};
 
 /// Commands for the council that goes on. Each is proposed until its ledger shows it.
@@ -21,7 +23,8 @@ impl Legacy {
         for job in left.jobs.values() {
             // Another council may have more of the job: then its state contains this one.
             if let Some(newest) = job.checkpoints.last() {
-                let (id, council, state) = (job.id, left.lineage.council, newest.clone());
+                let (id, council) = (job.id, left.lineage.council);
+                let state = CheckpointEntry { assigned: BTreeSet::new(), ..newest.clone() };
                 commands.push(LedgerCommand::KeepBranch { branch: Branch { job: id, council, state } });
             }
             if !job.has_ended() {

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Boot, Chain, CouncilId, Digest, Epoch, Incarnation, JobId, NodeId, SeatId};
+use super::state_sample::StateSample;
+use crate::ids::{Boot, Chain, CouncilId, Digest, Epoch, Incarnation, JobId, ManifestId, NodeId, SeatId};
 
 /// Longest encoded control message, bytes. The largest are the council's snapshots of the ledger; a ledger of 64
 /// nodes, 1,000 jobs and their views stays below 8 MiB.
@@ -137,6 +138,8 @@ pub struct Registration {
     pub device: String,
     /// Threads that it computes with.
     pub threads: u32,
+    /// What it fails together with, at most [`crate::ledger::limits::FAILURE_LABEL_BYTES_MAX`]; empty for nothing but itself.
+    pub failure_label: String,
     /// Version of its program, as `0.1.0`.
     pub version: String,
 }
@@ -213,6 +216,8 @@ pub enum ReportEvent {
         chain: Chain,
         /// The latest step whose figures are known, this one or an earlier one: the trainer applies behind.
         point: Option<StepPoint>,
+        /// A sample of the latest state that is known.
+        sample: Option<StateSample>,
         /// What this process did for the job so far.
         work: WorkCounters,
     },
@@ -233,6 +238,8 @@ pub enum ReportEvent {
         chain: Chain,
         /// Digest of that state.
         digest: Digest,
+        /// Its manifest.
+        manifest: ManifestId,
         /// Length of the state, bytes.
         bytes: u64,
     },

@@ -4,5 +4,6 @@ mod codec;
 pub mod control;
 pub mod data;
 pub mod hello;
+pub mod state_sample;
 
 pub use codec::{DecodeError, decode, decode_first, encode};

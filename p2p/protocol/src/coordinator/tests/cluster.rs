@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::coordinator::{Coordinator, CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
 use crate::ids::{Boot, Epoch, JobId, Life, Millis, NodeId};
-use crate::ledger::testing::{DATA, chain, digest, job_id, node, registration, submit};
+use crate::ledger::testing::{DATA, chain, digest, job_id, manifest, node, registration, submit};
 use crate::ledger::{DrainUntil, JobPlan, JobRecord, JobStatus, Ledger, LedgerCommand};
 use crate::replicated::Replicated;
 use crate::view::View;
@@ -304,7 +304,7 @@ impl Cluster {
 
 pub(super) fn applied(step: u64) -> ReportEvent {
     let work = WorkCounters { steps_applied: step, ..WorkCounters::default() };
-    ReportEvent::Applied { step, chain: chain(step), point: Some(point(step)), work }
+    ReportEvent::Applied { step, chain: chain(step), point: Some(point(step)), sample: None, work }
 }
 
 pub(super) fn point(step: u64) -> StepPoint {
@@ -316,7 +316,13 @@ pub(super) fn halted(step: u64) -> ReportEvent {
 }
 
 pub(super) fn written(step: u64) -> ReportEvent {
-    ReportEvent::CheckpointWritten { step, chain: chain(step), digest: digest(step), bytes: 1000 }
+    ReportEvent::CheckpointWritten {
+        step,
+        chain: chain(step),
+        digest: digest(step),
+        manifest: manifest(step),
+        bytes: 1000,
+    }
 }
 
 pub(super) fn finished(step: u64) -> ReportEvent {

@@ -3,10 +3,10 @@
 use super::cluster::{Cluster, applied, finished, fresh_coordinator, point, written};
 use crate::coordinator::CoordinatorInput;
 use crate::coordinator::limits::{
-    CHECKPOINT_BATCH_MS, FINAL_CHECKPOINT_WAIT_MS, JOIN_BATCH_MS, PROGRESS_INTERVAL_MS,
+    CHECKPOINT_BATCH_MS, FINAL_CHECKPOINT_WAIT_MS, FINAL_COPIES_WAIT_MS, JOIN_BATCH_MS, PROGRESS_INTERVAL_MS,
 };
 use crate::ids::{Boot, Epoch};
-use crate::ledger::testing::{chain, checkpoint, digest, job_id, node, plan, submit};
+use crate::ledger::testing::{chain, checkpoint, digest, job_id, manifest, node, plan, submit};
 use crate::ledger::{JobPlan, JobStatus, LedgerCommand};
 use crate::wire::control::{EvaluationTotals, ReportEvent, WorkCounters};
 
@@ -105,7 +105,10 @@ fn members_that_diverge_are_named_and_nothing_is_stable_any_more() {
     let mut cluster = Cluster::running(2, plan());
     cluster.apply_step(1, 1);
     let work = WorkCounters::default();
-    cluster.report(2, ReportEvent::Applied { step: 1, chain: chain(77), point: Some(point(1)), work });
+    cluster.report(
+        2,
+        ReportEvent::Applied { step: 1, chain: chain(77), point: Some(point(1)), sample: None, work },
+    );
     cluster.report(2, applied(1));
     cluster.pass_ms(PROGRESS_INTERVAL_MS);
     assert_eq!(cluster.coordinator.progress(job_id(1)).unwrap().stable_step, 0);
@@ -159,7 +162,16 @@ fn checkpoints_are_recorded_for_many_holders_at_once_and_only_of_stable_states()
     assert_eq!((records.count(), commits(&cluster)), (1, 1));
     // A checkpoint of a state that was never stable.
     let (wrong, bytes) = (digest(5), 1000);
-    cluster.report(1, ReportEvent::CheckpointWritten { step: 20, chain: chain(5), digest: wrong, bytes });
+    cluster.report(
+        1,
+        ReportEvent::CheckpointWritten {
+            step: 20,
+            chain: chain(5),
+            digest: wrong,
+            manifest: manifest(20),
+            bytes,
+        },
+    );
     cluster.pass_ms(CHECKPOINT_BATCH_MS);
     assert_eq!(cluster.job().checkpoints, [checkpoint(10, &[1, 2, 3]), checkpoint(20, &[1, 2, 3])]);
 }
@@ -180,6 +192,8 @@ fn a_job_is_done_when_all_members_agree_on_its_end() {
     cluster.pass_ms(1_000);
     assert_eq!(cluster.view().epoch, Epoch(1));
     cluster.lose(3, 1, true);
+    assert!(cluster.why().contains("to write the final state too"), "{}", cluster.why());
+    cluster.pass_ms(FINAL_COPIES_WAIT_MS);
     assert_eq!(cluster.status(), &JobStatus::Done);
     let result = cluster.job().result.clone().unwrap();
     assert_eq!((result.step, result.chain, result.digest), (3, chain(3), digest(3)));
@@ -194,11 +208,25 @@ fn a_checkpoint_with_another_digest_names_its_writer_and_is_not_proposed_again_a
     for step in 1..=10 {
         cluster.all_apply(step);
     }
-    cluster
-        .report(1, ReportEvent::CheckpointWritten { step: 0, chain: chain(0), digest: digest(0), bytes: 9 });
+    cluster.report(
+        1,
+        ReportEvent::CheckpointWritten {
+            step: 0,
+            chain: chain(0),
+            digest: digest(0),
+            manifest: manifest(0),
+            bytes: 9,
+        },
+    );
     cluster.report(1, written(10));
     cluster.pass_ms(CHECKPOINT_BATCH_MS);
-    let event = ReportEvent::CheckpointWritten { step: 10, chain: chain(10), digest: digest(9), bytes: 1000 };
+    let event = ReportEvent::CheckpointWritten {
+        step: 10,
+        chain: chain(10),
+        digest: digest(9),
+        manifest: manifest(9),
+        bytes: 1000,
+    };
     cluster.report(2, event);
     cluster.pass_ms(10 * CHECKPOINT_BATCH_MS);
     assert_eq!(cluster.job().checkpoints, [checkpoint(10, &[1])]);
@@ -275,7 +303,8 @@ fn a_new_coordinator_goes_on_from_the_ledger_and_what_members_say_again() {
     cluster.report(2, written(3));
     cluster.report(2, finished(3));
     cluster.report(3, finished(3));
-    assert_eq!(cluster.status(), &JobStatus::Done);
+    cluster.report(3, written(3));
+    assert_eq!(cluster.status(), &JobStatus::Done, "at once: who writes it has");
     let last = cluster.progress().last().cloned().cloned().unwrap();
     assert_eq!(last.points.len(), 3, "the losses of the former coordinator are not forgotten");
     assert_eq!(last.work.len(), 3);
@@ -323,6 +352,7 @@ fn evaluations_are_recorded_once_their_step_is_stable_the_last_one_too() {
     cluster.report(2, applied(3));
     cluster.report(2, finished(3));
     cluster.unstick();
+    cluster.report(2, written(3));
     assert_eq!((course(&cluster), cluster.status()), (vec![(1, 60), (2, 61), (3, 70)], &JobStatus::Done));
     assert_eq!(cluster.job().result.as_ref().unwrap().loss, 1.0 / 3.0);
     let records = cluster.applied.iter().filter(|c| matches!(c, LedgerCommand::RecordEvaluation { .. }));
