@@ -75,6 +75,8 @@ pub(super) struct CouncilDriver {
     pub(super) why_was_told: bool,
     /// What becomes of this node where its council cannot decide.
     pub(super) succession: Succession,
+    /// How often this process went over to a council that does not contain all of its old one.
+    pub(super) detours: u64,
     pub(super) published: watch::Sender<Arc<Published>>,
     pub(super) progress: watch::Sender<Option<Progress>>,
 }
@@ -93,6 +95,7 @@ impl CouncilDriver {
         let mut driver = Self {
             parts,
             succession,
+            detours: 0,
             council: None,
             coordinator,
             seat: SeatId::default(),

@@ -44,6 +44,7 @@ impl CouncilDriver {
             ledger: ledger.clone(),
             coordinator: self.coordinator_node(),
             term: council.term(),
+            detours: self.detours,
             founds_alone: self.parts.on_quorum_loss == QuorumLossPolicy::Continue,
             founds_at: self.succession.founds_at(),
             seat: self.seat,

@@ -91,6 +91,7 @@ impl CouncilDriver {
                     if let Some(legacy) = &successor.legacy {
                         self.keep(LEGACY_KEY, &legacy.encode())?;
                     }
+                    self.detours += u64::from(!successor.continues);
                     self.succeed(successor)?;
                 }
                 SuccessionOutput::LegacySettled => self.keep(LEGACY_KEY, &[])?,

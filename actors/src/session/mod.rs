@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::{mpsc, oneshot, watch};
-use traind_protocol::ids::{CouncilId, Epoch, JobId, Life, NodeId};
+use traind_protocol::ids::{Epoch, JobId, Life, NodeId};
 use traind_protocol::ledger::{JobRecord, JobStatus};
 use traind_protocol::wire::control::WorkCounters;
 use traind_store::Store;
@@ -81,8 +81,8 @@ pub(crate) type SharedWork = Arc<Mutex<WorkCounters>>;
 
 struct Running {
     job: JobId,
-    /// Whose ledger it follows.
-    council: CouncilId,
+    /// [`Published::detours`] when it started.
+    detours: u64,
     epoch: Epoch,
     coordinator: Option<NodeId>,
     inbox: mpsc::Sender<SessionInput>,
@@ -104,17 +104,13 @@ enum Standpoint {
 }
 
 impl Running {
-    fn follow_council(&mut self, published: &Published, me: Life) -> Standpoint {
-        let council = published.ledger.lineage.council;
-        if std::mem::replace(&mut self.council, council) == council {
+    fn standpoint(&self, published: &Published, me: Life) -> Standpoint {
+        if self.detours == published.detours {
             return Standpoint::Same;
         }
         let view = published.ledger.jobs.get(&self.job).and_then(|job| job.view.as_ref());
-        match view.filter(|view| view.member(me).is_some()) {
-            None => Standpoint::Outside,
-            Some(view) if view.epoch < self.epoch => Standpoint::Lost,
-            Some(_) => Standpoint::Same,
-        }
+        let is_member = view.is_some_and(|view| view.member(me).is_some());
+        if is_member { Standpoint::Lost } else { Standpoint::Outside }
     }
 }
 
@@ -145,8 +141,8 @@ impl Sessions {
                 self.parts.frames.send_replace(None);
             }
         }
-        if let Some(running) = &mut self.running {
-            match running.follow_council(published, self.parts.me) {
+        if let Some(running) = &self.running {
+            match running.standpoint(published, self.parts.me) {
                 Standpoint::Same => {}
                 Standpoint::Outside => {
                     told.push((running.inbox.clone(), SessionInput::Stop));
@@ -160,7 +156,7 @@ impl Sessions {
         let Some(job) = published.ledger.running_job() else { return told };
         let Some(view) = &job.view else { return told };
         if self.running.is_none() && view.member(self.parts.me).is_some() {
-            self.start(job, published.ledger.lineage.council);
+            self.start(job, published.detours);
         }
         if let Some(running) = &mut self.running {
             if running.epoch < view.epoch {
@@ -177,13 +173,13 @@ impl Sessions {
         told
     }
 
-    fn start(&mut self, job: &JobRecord, council: CouncilId) {
+    fn start(&mut self, job: &JobRecord, detours: u64) {
         let work = Arc::clone(self.work.entry(job.id).or_default());
         match start::session(&self.parts, job, work) {
             Ok(inbox) => {
                 self.parts.frames.send_replace(Some(inbox.clone()));
                 self.running =
-                    Some(Running { job: job.id, council, epoch: Epoch(0), coordinator: None, inbox });
+                    Some(Running { job: job.id, detours, epoch: Epoch(0), coordinator: None, inbox });
             }
             Err(error) => self.parts.fatal.raise("starting a session", &error),
         }

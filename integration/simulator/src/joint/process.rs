@@ -67,11 +67,6 @@ impl Session {
         true
     }
 
-    /// The epoch of the view that it is in.
-    pub(super) fn entered_epoch(&self) -> Epoch {
-        self.entered.1
-    }
-
     /// Keeps a fact, and gives the report of it.
     pub(super) fn record(&mut self, job: JobId, boot: Boot, event: ReportEvent) -> Report {
         let kept = self.facts.entry(kind_of(&event)).or_default();
@@ -130,8 +125,8 @@ pub(super) struct Process {
     pub(super) seats_shown: (BTreeSet<SeatId>, BTreeSet<SeatId>, BTreeSet<SeatId>),
     pub(super) session: Option<Session>,
     pub(super) succession: Succession,
-    /// Whose ledger the session follows.
-    pub(super) session_council: CouncilId,
+    /// It went over to a council that does not contain all of its old one, and its session has not heard of it.
+    pub(super) detoured: bool,
     pub(super) dirty: bool,
 }
 
@@ -180,7 +175,7 @@ impl Process {
             seats_shown: Default::default(),
             session: None,
             succession,
-            session_council: Default::default(),
+            detoured: false,
             dirty: true,
         }
     }

@@ -37,25 +37,22 @@ impl JointWorld {
     pub(super) fn ledger_changed(&mut self, index: usize) {
         self.check_councils(index);
         let Some(process) = self.nodes[index].process.as_mut() else { return };
-        let (council, me) = (process.council_id(), process.life);
-        let is_another = std::mem::replace(&mut process.session_council, council) != council;
+        let me = process.life;
+        let detoured = std::mem::take(&mut process.detoured) && process.session.is_some();
         let Some(job) = process.ledger().and_then(|ledger| ledger.jobs.get(&JOB)) else { return };
         let is_running = job.status == JobStatus::Running;
         let assigned: Vec<CheckpointEntry> =
             job.checkpoints.iter().filter(|entry| entry.assigned.contains(&me.node)).cloned().collect();
         let view = job.view.clone().filter(|_| is_running);
         let committed = job.committed_to();
-        if is_another && view.as_ref().is_none_or(|view| view.member(me).is_none()) {
-            // Its state belongs to nobody any more; a view to come admits it anew.
-            process.session = None;
-        }
-        if is_another
-            && let (Some(view), Some(session)) = (&view, &process.session)
-            && session.entered_epoch() > view.epoch
-        {
+        if detoured && view.as_ref().is_some_and(|view| view.member(me).is_some()) {
+            // The view counts on a state from before what the session did since.
             self.note("processes that ended because their state was left behind");
             self.kill(index);
             return self.start(index);
+        } else if detoured {
+            // Its state belongs to nobody any more; a view to come admits it anew.
+            process.session = None;
         }
         if let Some(view) = view {
             self.check_view(index, &view);

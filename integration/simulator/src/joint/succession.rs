@@ -91,6 +91,7 @@ impl JointWorld {
         let (seat, leader, term) = (process.seat, successor.council.leader(), successor.council.term());
         process.council = Some(successor.council);
         process.seats_shown = Default::default();
+        process.detoured |= !successor.continues;
         process.dirty = true;
         self.run_council_outputs(index, successor.outputs);
         self.nodes[index].disk.seat = Some(seat);

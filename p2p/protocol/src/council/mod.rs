@@ -355,6 +355,12 @@ impl<R: Replicated> Council<R> {
         (log.last_term(), log.last_index())
     }
 
+    /// Term and index of the last entry applied.
+    #[must_use]
+    pub fn applied_end(&self) -> (u64, u64) {
+        (self.node.raft.raft_log.term(self.applied_index).unwrap_or(u64::MAX), self.applied_index)
+    }
+
     /// The replicated state with those commands of the end of the log that `keeps` names, in `fresh`. Where a majority is
     /// lost, nobody can tell any more whether they were committed.
     ///

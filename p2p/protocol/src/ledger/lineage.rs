@@ -20,8 +20,9 @@ const SEAT_MAX: u64 = u16::MAX as u64;
 pub struct Lineage {
     /// The present council.
     pub council: CouncilId,
-    /// Those before it, oldest first, at most [`ANCESTORS_MAX`].
-    pub ancestors: Vec<CouncilId>,
+    /// Those before it, oldest first, at most [`ANCESTORS_MAX`], each with the term and index at which its log ended where
+    /// the next one was founded.
+    pub ancestors: Vec<(CouncilId, (u64, u64))>,
     /// Samples of committed steps, each step of a job counted once. Only grows.
     pub samples: u64,
     /// The upper half of the epochs of this council's views.
@@ -72,6 +73,12 @@ impl Lineage {
         self.range / (SEAT_MAX + 1)
     }
 
+    /// Whether this lineage contains all of `council` up to the entry at `end`, a term and an index.
+    #[must_use]
+    pub fn continues(&self, council: CouncilId, end: (u64, u64)) -> bool {
+        self.ancestors.iter().any(|(ancestor, ended)| *ancestor == council && end <= *ended)
+    }
+
     /// What decides where two councils meet: the greater one goes on.
     #[must_use]
     pub fn weight(&self) -> (u64, CouncilId) {
@@ -87,10 +94,10 @@ impl Ledger {
         Epoch(self.lineage.range * (EPOCH_COUNT_MAX + 1) + count)
     }
 
-    /// The ledger goes over to the council `id`, which the node in `seat` founds.
-    pub fn begin_council(&mut self, id: CouncilId, seat: SeatId) {
+    /// The ledger goes over to the council `id`, which the node in `seat` founds where its log of the old one ends.
+    pub fn begin_council(&mut self, id: CouncilId, seat: SeatId, end: (u64, u64)) {
         let lineage = &mut self.lineage;
-        lineage.ancestors.push(lineage.council);
+        lineage.ancestors.push((lineage.council, end));
         let surplus = lineage.ancestors.len().saturating_sub(ANCESTORS_MAX);
         lineage.ancestors.drain(..surplus);
         lineage.council = id;
@@ -172,7 +179,7 @@ mod tests {
     #[test]
     fn of_two_councils_that_meet_exactly_one_gives_way_and_then_stands_still() {
         let mut ledger = with_job();
-        ledger.begin_council(id(1, 5), SeatId(1));
+        ledger.begin_council(id(1, 5), SeatId(1), (3, 7));
         ledger.lineage.samples = 10;
         let yielding = |to, samples| LedgerCommand::YieldCouncil { to, samples };
         for (to, samples) in [(id(2, 1), 9), (id(1, 4), 10), (id(1, 5), 11)] {
@@ -188,11 +195,11 @@ mod tests {
     #[test]
     fn epochs_go_on_above_those_of_nodes_that_come_over() {
         let mut ledger = with_job();
-        ledger.begin_council(id(1, 1), SeatId(3));
+        ledger.begin_council(id(1, 1), SeatId(3), (3, 7));
         let (job, own) = (ledger.jobs[&job_id(1)].clone(), ledger.lineage.range);
         let mut other = with_job();
-        other.begin_council(id(1, 2), SeatId(9));
-        other.begin_council(id(4, 2), SeatId(9));
+        other.begin_council(id(1, 2), SeatId(9), (3, 7));
+        other.begin_council(id(4, 2), SeatId(9), (3, 7));
         let theirs = other.lineage.range;
         ledger.apply_command(9, LedgerCommand::UniteCouncils { range: theirs }).expect("room");
         assert!(ledger.next_epoch(&job) > other.next_epoch(&job));
@@ -269,18 +276,21 @@ mod tests {
         let job = ledger.jobs[&job_id(1)].clone();
         assert_eq!(ledger.next_epoch(&job), Epoch(1));
         let (mut one, mut other) = (ledger.clone(), ledger.clone());
-        one.begin_council(id(1, 1), SeatId(1));
-        other.begin_council(id(1, 2), SeatId(2));
+        one.begin_council(id(1, 1), SeatId(1), (3, 7));
+        other.begin_council(id(1, 2), SeatId(2), (3, 7));
         let (of_one, of_other) = (one.next_epoch(&job), other.next_epoch(&job));
         assert!(Epoch(1) < of_one && of_one < of_other, "{of_one:?} {of_other:?}");
         assert_eq!((of_one.count(), of_other.count()), (1, 1));
         let later = JobRecord { epochs: of_other.0, ..job.clone() };
-        other.begin_council(id(2, 1), SeatId(1));
+        other.begin_council(id(2, 1), SeatId(1), (3, 7));
         assert!(other.next_epoch(&later) > of_other.next());
         assert_eq!(other.next_epoch(&later).count(), 2);
-        assert_eq!(other.lineage.ancestors, [CouncilId::default(), id(1, 2)]);
+        assert_eq!(other.lineage.ancestors, [(CouncilId::default(), (3, 7)), (id(1, 2), (3, 7))]);
+        let continues = |council, end| other.lineage.continues(council, end);
+        assert!(continues(CouncilId::default(), (3, 7)) && continues(id(1, 2), (2, 9)));
+        assert!(!continues(id(1, 2), (3, 8)) && !continues(id(1, 1), (1, 1)));
         for generation in 3..200 {
-            ledger.begin_council(id(generation, 1), SeatId(1));
+            ledger.begin_council(id(generation, 1), SeatId(1), (3, 7));
         }
         assert_eq!(ledger.lineage.ancestors.len(), ANCESTORS_MAX);
     }
@@ -299,7 +309,7 @@ mod tests {
     #[test]
     fn a_snapshot_without_a_lineage_is_of_the_first_council() {
         let mut ledger = with_job();
-        ledger.begin_council(id(1, 7), SeatId(2));
+        ledger.begin_council(id(1, 7), SeatId(2), (3, 7));
         let mut read = Ledger::default();
         read.restore(&ledger.snapshot()).expect("its own snapshot");
         assert_eq!(read, ledger);

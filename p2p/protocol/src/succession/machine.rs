@@ -118,6 +118,9 @@ pub struct Successor {
     pub outputs: Vec<CouncilOutput>,
     /// Who is in which seat, as far as the ledger does not know it.
     pub seats: BTreeMap<SeatId, NodeId>,
+    /// Whether it contains all that this node knew of the old council: then sessions go on in its views. Else what they
+    /// did belongs to nobody.
+    pub continues: bool,
     /// What was only in the old ledger.
     pub legacy: Option<Legacy>,
 }
@@ -493,12 +496,19 @@ impl Succession {
         }
         let mut ledger = council.to_the_end(Ledger::default(), LedgerCommand::is_kept).ok()?;
         let id = CouncilId { generation, founder: self.options.me };
-        ledger.begin_council(id, council.seat());
         let (mut outputs, end) = (Vec::new(), council.log_end());
+        ledger.begin_council(id, council.seat(), end);
         let options = self.options.council.clone();
         let founded = Council::found_after(council.seat(), options, ledger, end, &mut outputs);
         self.options.generation = generation;
-        Some(Successor { id, council: founded, outputs, seats: own.said_seats.clone(), legacy: None })
+        Some(Successor {
+            id,
+            council: founded,
+            outputs,
+            seats: own.said_seats.clone(),
+            legacy: None,
+            continues: true,
+        })
     }
 
     fn go_over(
@@ -509,6 +519,9 @@ impl Succession {
         out: &mut Vec<SuccessionOutput>,
     ) {
         if let Some(council) = own.council.filter(|council| council.has_state()) {
+            let old = council.replicated().lineage.council;
+            let new = &successor.council.replicated().lineage;
+            successor.continues = new.continues(old, council.applied_end());
             let left = council.to_the_end(Ledger::default(), LedgerCommand::is_kept);
             let left = left.unwrap_or_else(|_| council.replicated().clone());
             let mut legacy = Legacy::of(&left, self.options.me);

@@ -77,7 +77,8 @@ impl Prospect {
                 record.compact_before = Some(u64::MAX);
             }
             let (id, seats) = (self.id, std::mem::take(&mut self.seats));
-            self.successor = Some(Successor { id, council: group, outputs, seats, legacy: None });
+            self.successor =
+                Some(Successor { id, council: group, outputs, seats, legacy: None, continues: true });
             return;
         }
         if outputs.contains(&CouncilOutput::Poisoned) {
