@@ -2,7 +2,7 @@
 
 use traind_protocol::coordinator::CoordinatorInput;
 use traind_protocol::council::{Council, CouncilInput};
-use traind_protocol::ids::{Boot, Life, NodeId};
+use traind_protocol::ids::{Boot, CouncilId, Life, NodeId, SeatId};
 use traind_protocol::ledger::Ledger;
 use traind_protocol::succession::SuccessionInput;
 use traind_protocol::sync::{SyncInput, SyncMessage};
@@ -184,23 +184,7 @@ impl JointWorld {
         let Some(process) = self.nodes[index].process.as_mut() else { return };
         match message {
             ControlMessage::Raft { council, from: seat, to, bytes } => {
-                if process.succession.expects(council, to) {
-                    let input = SuccessionInput::Message { from: sender, seat, bytes };
-                    return self.step_succession(index, input);
-                }
-                if !self.is_admitted(index, council) {
-                    return;
-                }
-                let Some(process) = self.nodes[index].process.as_mut() else { return };
-                let known = process.ledger().and_then(|ledger| ledger.seat_of(sender));
-                let may_sit = process.ledger().is_none_or(|ledger| ledger.may_sit(sender, seat));
-                if !may_sit || to != process.seat {
-                    return;
-                }
-                if known != Some(seat) {
-                    process.said_seats.insert(seat, sender);
-                }
-                process.council_input(CouncilInput::Message { from: seat, bytes });
+                self.raft(index, sender, council, (seat, to), bytes);
             }
             ControlMessage::Register(registration) => self.register_other(index, sender, registration, 0),
             ControlMessage::Turn { registration, turn } => {
@@ -243,6 +227,33 @@ impl JointWorld {
             }
             ControlMessage::Report(_) | ControlMessage::JobChecked(_) | ControlMessage::Progress(_) => {}
         }
+    }
+
+    /// A message of a consensus group.
+    fn raft(
+        &mut self,
+        index: usize,
+        sender: NodeId,
+        council: CouncilId,
+        (seat, to): (SeatId, SeatId),
+        bytes: Vec<u8>,
+    ) {
+        let Some(process) = self.nodes[index].process.as_ref() else { return };
+        if process.succession.expects(council, to) {
+            return self.step_succession(index, SuccessionInput::Message { from: sender, seat, bytes });
+        }
+        if !self.is_admitted(index, council) {
+            return;
+        }
+        let Some(process) = self.nodes[index].process.as_mut() else { return };
+        let may_sit = process.ledger().is_none_or(|ledger| ledger.may_sit(sender, seat));
+        if !may_sit || to != process.seat {
+            return;
+        }
+        if process.ledger().and_then(|ledger| ledger.seat_of(sender)) != Some(seat) {
+            process.said_seats.insert(seat, sender);
+        }
+        process.council_input(CouncilInput::Message { from: seat, bytes });
     }
 
     /// The node of an index.

@@ -315,7 +315,7 @@ mod tests {
         assert_eq!(read, ledger);
         // What directories of earlier versions hold: the fields before the lineage alone.
         read.restore(&encode(&ledger)).expect("an older snapshot");
-        assert_eq!((read.lineage, read.jobs), (Lineage::default(), ledger.jobs));
+        assert_eq!((&read.lineage, &read.jobs), (&Lineage::default(), &ledger.jobs));
         let cut = ledger.snapshot();
         assert!(Ledger::default().restore(&cut[..cut.len() - 1]).is_err());
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::machine::{SuccessionOutput, Successor};
+use super::input_output::{SuccessionOutput, Successor};
 use crate::council::{Council, CouncilInput, CouncilOptions, CouncilOutput};
 use crate::ids::{CouncilId, Millis, NodeId, SeatId};
 use crate::ledger::Ledger;
