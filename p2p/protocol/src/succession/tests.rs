@@ -132,7 +132,9 @@ fn the_furthest_survivor_founds_first() {
 }
 
 fn lineage(council: CouncilId, samples: u64, yielded: Option<CouncilId>) -> Lineage {
-    Lineage { council, samples, yielded, ..Lineage::default() }
+    let mut lineage = Lineage::default();
+    (lineage.council, lineage.samples, lineage.yielded) = (council, samples, yielded);
+    lineage
 }
 
 fn id(generation: u64, founder: u8) -> CouncilId {
