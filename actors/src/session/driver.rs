@@ -237,10 +237,11 @@ impl SessionDriver {
 
     fn trained(&mut self, event: TrainerEvent) -> Result<(), SessionError> {
         match event {
-            TrainerEvent::Computed { step, base, microbatch, contributions } => {
+            TrainerEvent::Computed { step, base, microbatch, contributions, took } => {
                 let is_taken_over = self.taken_over.contains(microbatch);
                 self.count(|work| {
                     work.microbatches_computed += 1;
+                    work.computing_us += u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
                     work.microbatches_taken_over += u64::from(is_taken_over);
                 });
                 self.feed(SyncInput::Computed { step, base, microbatch, contributions })

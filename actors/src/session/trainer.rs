@@ -104,6 +104,8 @@ pub(super) enum TrainerEvent {
         microbatch: u32,
         /// Encoded contributions.
         contributions: Vec<Bytes>,
+        /// What that took, rest included.
+        took: Duration,
     },
     /// A micro-batch without a usable gradient.
     ComputeFailed {
@@ -308,14 +310,15 @@ impl Trainer {
             let began = Instant::now();
             let outcome = catch_unwind(AssertUnwindSafe(|| self.contributions(step, microbatch)))
                 .unwrap_or_else(|panic| Err(format!("the computation panicked: {}", panic_message(&*panic))));
+            self.rest(began, generation);
+            let took = began.elapsed();
             let event = match outcome {
-                Ok(contributions) => TrainerEvent::Computed { step, base, microbatch, contributions },
+                Ok(contributions) => TrainerEvent::Computed { step, base, microbatch, contributions, took },
                 Err(reason) => {
                     let samples = self.session.microbatch_samples(step, microbatch);
                     TrainerEvent::ComputeFailed { step, base, microbatch, samples, reason }
                 }
             };
-            self.rest(began, generation);
             if !self.tell(event) {
                 return false;
             }

@@ -10,11 +10,14 @@ use crate::transfer::model;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
+/// Requests that may wait for the test to look at them.
+const REQUESTS_MAX: usize = 64;
+
 /// Answers as the hub does to what its client asks, until the listener's process ends; tells which paths were asked for.
 fn hub(files: BTreeMap<&'static str, Vec<u8>>) -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let (tell, asked) = mpsc::channel();
+    let (tell, asked) = mpsc::sync_channel(REQUESTS_MAX);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let Some(path) = answer(stream.unwrap(), &files) else { continue };

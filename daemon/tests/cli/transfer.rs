@@ -106,7 +106,7 @@ fn the_server_takes_no_more_than_it_can_keep_and_nothing_that_is_damaged() {
 fn checkpoint_show_and_export_write_what_the_daemon_sends() {
     let fake = Fake::start();
     let text = table(&fake, &["checkpoint", "show", "digits", "5"]);
-    assert!(text.contains("step:          5, the newest\n") && text.contains("(this node too)\n"), "{text}");
+    assert!(text.contains("step:          5, the newest\n") && text.contains("(this node too)"), "{text}");
     assert_eq!(json(&fake, &["checkpoint", "show", "digits"], "CheckpointDetail")["local"], true);
     assert_eq!(fake.trainctl(&["checkpoint", "show", "digits", "6"]).code, Some(4));
 

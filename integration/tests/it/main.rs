@@ -12,6 +12,7 @@ mod queue;
 mod quorum;
 mod replicas;
 mod shell;
+mod speeds;
 mod text;
 mod verbs;
 mod why;

@@ -4,7 +4,7 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub(in super::super) struct GenerateArguments {
-    /// Directory of a model as Hugging Face's, hf:OWNER/NAME[@REVISION], or a job that this node has a checkpoint of
+    /// A model's directory, hf:OWNER/NAME[@REVISION], or a job that this node has a checkpoint of
     #[arg(value_name = "CHECKPOINT")]
     pub(in super::super) checkpoint: String,
     /// The text to go on with

@@ -13,7 +13,7 @@ pub(in super::super) enum JobVerb {
     Submit {
         /// Job file
         file: PathBuf,
-        /// Start from model.safetensors in this directory, or in hf:OWNER/NAME[@REVISION], instead of fresh parameters
+        /// Start from model.safetensors in this directory, or in hf:OWNER/NAME[@REVISION]
         #[arg(long, value_name = "DIR")]
         from: Option<PathBuf>,
         /// Show progress until the job has ended

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use super::speeds::shares;
 use crate::ids::NodeId;
 use crate::view::{Member, View};
 
@@ -16,9 +17,18 @@ pub(super) fn equal_leases(microbatches: u32, workers: &[u16]) -> Vec<u16> {
         .collect()
 }
 
-/// Live members keep their ranges; those of the others are handed out in runs so that the loads become as equal as
-/// they can. `workers` are positions in `members`.
-pub(super) fn split_leases(previous: &View, members: &[Member], workers: &[u16]) -> Vec<u16> {
+/// Contiguous ranges over the members at positions `workers`, shorter for those of higher `levels`.
+pub(super) fn weighted_leases(microbatches: u32, workers: &[u16], levels: &[u64]) -> Vec<u16> {
+    if levels.windows(2).all(|pair| pair[0] == pair[1]) {
+        return equal_leases(microbatches, workers);
+    }
+    let shares = shares(microbatches as usize, levels);
+    workers.iter().zip(shares).flat_map(|(worker, share)| vec![*worker; share]).collect()
+}
+
+/// Live members keep their ranges; those of the others are handed out in runs so that all are done at about the same time.
+/// `workers` are positions in `members`, `levels` how slow each of them is.
+pub(super) fn split_leases(previous: &View, members: &[Member], workers: &[u16], levels: &[u64]) -> Vec<u16> {
     let stays = |holder: NodeId| {
         workers.iter().copied().find(|worker| {
             let member = &members[usize::from(*worker)];
@@ -34,8 +44,11 @@ pub(super) fn split_leases(previous: &View, members: &[Member], workers: &[u16])
         .map(|worker| (*worker, leases.iter().filter(|lease| **lease == Some(*worker)).count(), 0))
         .collect();
     for _ in 0..leases.iter().filter(|lease| lease.is_none()).count() {
-        let least = loads.iter_mut().min_by_key(|(worker, load, more)| (*load + *more, *worker));
-        if let Some((_, _, more)) = least {
+        let least = loads
+            .iter_mut()
+            .zip(levels)
+            .min_by_key(|((worker, load, more), level)| ((*load + *more + 1) as u64 * **level, *worker));
+        if let Some(((_, _, more), _)) = least {
             *more += 1;
         }
     }

@@ -86,6 +86,19 @@ pub const PROGRESS_INTERVAL_MS: u64 = 200;
 /// Steps remembered of each member: members are at most one step apart, reports of the quick ones a few more.
 pub const APPLIED_HISTORY_MAX: usize = 64;
 
+/// Micro-batches over which a member's time for one is averaged: a few steps.
+pub const SPEED_WINDOW_MICROBATCHES: u64 = 16;
+
+/// A member that takes longer counts as one that takes 32 times as long as the quickest, in quarters.
+pub const SPEED_LEVELS_MAX: u32 = 128;
+
+/// Work moves for speed alone if a step then takes so much less time, percent of what it would take.
+pub const REBALANCE_GAIN_PERCENT_MIN: u64 = 20;
+
+/// After any view work stays where it is for so long, ms, unless members come or go: what moves in the middle of a step is
+/// computed twice, and speeds are to be measured first.
+pub const REBALANCE_INTERVAL_MS: u64 = 5_000;
+
 /// Steps of which samples of members' states are compared: members are at most one step apart, their reports a few more.
 pub const SAMPLED_STEPS_MAX: usize = 8;
 

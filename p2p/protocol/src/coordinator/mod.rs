@@ -30,6 +30,7 @@ mod replicas;
 mod report_intake;
 mod reports;
 mod seats;
+mod speeds;
 mod starts;
 mod views;
 mod why;
@@ -39,6 +40,7 @@ pub use input_output::{CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
 pub use machine::Coordinator;
 pub use plan_seats::{SeatFacts, SeatPlan, council_size, plan_seats};
 pub use plan_view::{FoundingFacts, ViewChangeFacts, plan_founding_view, plan_next_view};
+pub use speeds::SpeedLevels;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::drains::has_work;
-use super::leases::{avoid, equal_leases, rendezvous_owners, split_leases};
+use super::leases::{avoid, equal_leases, rendezvous_owners, split_leases, weighted_leases};
+use super::speeds::{SpeedLevels, is_worth_moving, level};
 use crate::ids::{Epoch, Incarnation, JobId, Life, NodeId};
 use crate::ledger::JobPlan;
 use crate::view::{Member, Origin, View};
@@ -27,6 +28,10 @@ pub struct ViewChangeFacts<'a> {
     pub idle: BTreeSet<NodeId>,
     /// Members stop at the border of a step. Work stays where it is.
     pub halt: bool,
+    /// How slow members are.
+    pub levels: SpeedLevels,
+    /// Work moves between members that stay if a step then takes clearly less time.
+    pub may_rebalance: bool,
     /// Micro-batches and the nodes that must not compute them if others can.
     pub avoided: Vec<(u32, NodeId)>,
 }
@@ -86,12 +91,19 @@ pub(super) fn plan_leases(facts: &ViewChangeFacts<'_>) -> Option<(Vec<Member>, V
     if workers.is_empty() {
         return None;
     }
+    let levels: Vec<u64> =
+        workers.iter().map(|worker| level(&facts.levels, &members[usize::from(*worker)])).collect();
     let is_idle = |worker: &u16| facts.previous.lease(members[usize::from(*worker)].node).is_empty();
     let mut leases = if workers.iter().any(is_idle) {
-        equal_leases(facts.plan.microbatches, &workers)
+        weighted_leases(facts.plan.microbatches, &workers, &levels)
     } else {
-        split_leases(facts.previous, &members, &workers)
+        split_leases(facts.previous, &members, &workers, &levels)
     };
+    let load = |worker: &u16| leases.iter().filter(|lease| *lease == worker).count();
+    let loads: Vec<usize> = workers.iter().map(load).collect();
+    if facts.may_rebalance && !facts.halt && is_worth_moving(&loads, &levels) {
+        leases = weighted_leases(facts.plan.microbatches, &workers, &levels);
+    }
     avoid(&mut leases, &members, &workers, &facts.avoided);
     Some((members, workers, leases))
 }

@@ -9,6 +9,7 @@ use super::failures::PendingFailure;
 use super::halts::HaltedState;
 use super::limits::{EVALUATIONS_PENDING_MAX, STABLE_CHAINS_MAX, WORK_ENTRIES_MAX};
 use super::member_reports::{AppliedStep, MemberReports};
+use super::speeds::Speeds;
 use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, Life, Millis, NodeId};
 use crate::ledger::JobRecord;
 use crate::view::View;
@@ -69,6 +70,8 @@ pub(super) struct JobReports {
     pub(super) divergence: Option<String>,
     /// What members' states look like.
     pub(super) samples: StateSamples,
+    /// How long members take.
+    pub(super) speeds: Speeds,
     /// Members whose verdict was counted.
     pub(super) convicted: BTreeSet<Life>,
 }
@@ -102,6 +105,7 @@ impl JobReports {
             failed_since: None,
             divergence: None,
             samples: StateSamples::default(),
+            speeds: Speeds::default(),
             convicted: BTreeSet::new(),
         };
         if let Some(heard) = heard.filter(|heard| heard.job == job.id) {
@@ -131,6 +135,7 @@ impl JobReports {
             |life: Life, tenure: Epoch| view.member(life).is_some_and(|member| member.tenure == tenure);
         self.members.retain(|node, known| is_member(Life { node: *node, boot: known.boot }, known.tenure));
         let members = &self.members;
+        self.speeds.enter(now, |life| view.member(life).is_some());
         self.samples.retain(|life| members.get(&life.node).is_some_and(|known| known.boot == life.boot));
         self.convicted.retain(|life| self.samples.verdict(*life).is_some());
         for member in &view.members {
@@ -161,6 +166,7 @@ impl JobReports {
             ReportEvent::Applied { step, chain, point, sample, work } => {
                 self.synced.insert((life, tenure));
                 self.count_work(now, life, work);
+                self.speeds.heard(life, work);
                 if epoch == view.epoch {
                     self.idle_steps.applied(view, member, step);
                 }

@@ -8,4 +8,5 @@ mod pauses;
 mod plans;
 mod random;
 mod replicas;
+mod speeds;
 mod views;

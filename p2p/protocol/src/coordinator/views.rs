@@ -11,6 +11,7 @@ use super::liveness::Fate;
 use super::machine::{Coordinator, Pass};
 use super::plan_view::{ViewChangeFacts, plan_leases, plan_next_view};
 use super::proposals::ProposalKey;
+use super::speeds::LEVEL_QUICK;
 use super::starts::waits_for_check;
 use crate::ids::{Epoch, Life, Millis, NodeId};
 use crate::ledger::{JobRecord, Ledger, LedgerCommand};
@@ -75,9 +76,14 @@ impl Coordinator {
             joining: Vec::new(),
             idle,
             halt: halt.is_some(),
+            levels: self.reports.as_ref().map(|reports| reports.speeds.levels()).unwrap_or_default(),
+            may_rebalance: false,
             avoided: job.failed_microbatches.iter().map(|known| (known.microbatch, known.node)).collect(),
         };
         reasons.extend(self.work_moves(pass, job, &facts, reasons.is_empty()));
+        if halt.is_none() && reasons.is_empty() {
+            reasons.extend(self.rebalance(pass, &mut facts));
+        }
         // A joiner holds up the next steps, and those who drain wait for two of them.
         let drains = facts.staying.iter().any(|member| facts.idle.contains(&member.node));
         if halt.is_none()
@@ -166,6 +172,29 @@ impl Coordinator {
             ));
         }
         reasons
+    }
+
+    /// In words who is slow, if a step takes clearly less time with less work for it.
+    fn rebalance(&self, pass: &mut Pass<'_>, facts: &mut ViewChangeFacts<'_>) -> Option<String> {
+        let earliest = self.reports.as_ref()?.speeds.earliest()?;
+        let slowest = facts.levels.values().max().copied().filter(|slowest| *slowest > LEVEL_QUICK)?;
+        let slow = facts.levels.iter().filter(|(_, level)| **level == slowest);
+        let words = |(node, level): (&NodeId, &u32)| {
+            format!(
+                "{} takes {:.1} times as long as the quickest",
+                node.friendly_name(),
+                f64::from(*level) / f64::from(LEVEL_QUICK)
+            )
+        };
+        let why: Vec<String> = slow.map(words).collect();
+        let kept = plan_leases(facts)?;
+        facts.may_rebalance = true;
+        let moved = plan_leases(facts)?;
+        facts.may_rebalance = pass.now >= earliest && moved.2 != kept.2;
+        if pass.now < earliest && moved.2 != kept.2 {
+            pass.wake_at(earliest);
+        }
+        facts.may_rebalance.then(|| format!("{}: work moves", why.join(", ")))
     }
 
     /// Takes note of nodes that would join if they had the job's data.

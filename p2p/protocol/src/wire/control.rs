@@ -289,6 +289,8 @@ pub struct WorkCounters {
     pub exchange_bytes_sent: u64,
     /// Steps applied by this process.
     pub steps_applied: u64,
+    /// Time that its computations took, µs.
+    pub computing_us: u64,
 }
 
 /// The coordinator's word on a running job, sent to every connected node a few times a second.

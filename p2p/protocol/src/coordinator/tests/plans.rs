@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::coordinator::limits::DEAD_VOTER_GRACE_MS;
 use crate::coordinator::{
-    FoundingFacts, SeatFacts, ViewChangeFacts, council_size, plan_founding_view, plan_next_view, plan_seats,
+    FoundingFacts, SeatFacts, SpeedLevels, ViewChangeFacts, council_size, plan_founding_view, plan_next_view,
+    plan_seats,
 };
 use crate::ids::{Epoch, Incarnation, Life, Millis, SeatId};
 use crate::ledger::JobPlan;
@@ -127,6 +128,8 @@ fn a_member_that_drains_gets_no_work_and_a_halt_moves_none() {
         avoided: Vec::new(),
         idle: idle.iter().map(|number| node(*number)).collect(),
         halt,
+        levels: SpeedLevels::new(),
+        may_rebalance: false,
     };
     let drained = plan_next_view(&facts(&[2], false, &view.members)).unwrap();
     assert_eq!(loads(&drained), [6, 0, 6]);
@@ -167,7 +170,20 @@ fn next(
     let (staying, joining) = (staying.to_vec(), joining.to_vec());
     let (avoided, idle, halt) = (Vec::new(), BTreeSet::new(), false);
     let epoch = previous.epoch.next();
-    let facts = ViewChangeFacts { plan, epoch, previous, synced, staying, joining, avoided, idle, halt };
+    let (levels, may_rebalance) = (SpeedLevels::new(), false);
+    let facts = ViewChangeFacts {
+        plan,
+        epoch,
+        previous,
+        synced,
+        staying,
+        joining,
+        avoided,
+        idle,
+        halt,
+        levels,
+        may_rebalance,
+    };
     plan_next_view(&facts).expect("somebody is synced")
 }
 
@@ -229,6 +245,8 @@ fn a_microbatch_that_failed_goes_elsewhere_if_there_is_an_elsewhere() {
         joining: Vec::new(),
         idle: BTreeSet::new(),
         halt: false,
+        levels: SpeedLevels::new(),
+        may_rebalance: false,
         avoided: vec![(3, node(1)), (7, node(1))],
     };
     let moved = plan_next_view(&facts(&view.members)).unwrap();
@@ -236,4 +254,35 @@ fn a_microbatch_that_failed_goes_elsewhere_if_there_is_an_elsewhere() {
     let alone = plan_next_view(&facts(&view.members[..1])).unwrap();
     assert_eq!(loads(&alone), [12]);
     assert_eq!(plan_next_view(&ViewChangeFacts { synced: &BTreeSet::new(), ..facts(&view.members) }), None);
+}
+
+/// The slow one gets less, whether work moves for speed, for a death or for somebody new; where the gain is small nothing moves.
+#[test]
+fn leases_follow_speed() {
+    let plan = plan();
+    let view = founding(&plan, vec![life(1, 1), life(2, 1), life(3, 1)]);
+    let known = synced(&view.members);
+    let facts = |slow: u32, may_rebalance, staying: &[Member]| ViewChangeFacts {
+        plan: &plan,
+        epoch: view.epoch.next(),
+        previous: &view,
+        synced: &known,
+        staying: staying.to_vec(),
+        joining: Vec::new(),
+        idle: BTreeSet::new(),
+        halt: false,
+        levels: SpeedLevels::from([(node(1), 4), (node(2), slow), (node(3), 4)]),
+        may_rebalance,
+        avoided: Vec::new(),
+    };
+    // (level of the second, loads): 12 micro-batches, of which everybody keeps one.
+    for (slow, wanted) in [(4, [4, 4, 4]), (5, [4, 4, 4]), (8, [5, 2, 5]), (16, [6, 1, 5]), (128, [6, 1, 5])]
+    {
+        let moved = plan_next_view(&facts(slow, true, &view.members)).unwrap();
+        assert_eq!(loads(&moved), wanted, "{slow}");
+        assert_eq!(loads(&plan_next_view(&facts(slow, false, &view.members)).unwrap()), [4, 4, 4]);
+    }
+    // The first dies: the second, four times as slow, gets nothing of its work.
+    let after = plan_next_view(&facts(16, false, &view.members[1..])).unwrap();
+    assert_eq!(loads(&after), [4, 8]);
 }
