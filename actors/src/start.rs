@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use traind_p2p::{DataEvent, Event};
 use traind_protocol::ids::{Boot, Life, NodeId, SwarmId};
 use traind_protocol::ledger::{JobStatus, LedgerCommand};
+use traind_protocol::succession::QuorumLossPolicy;
 use traind_protocol::wire::control::Registration;
 use traind_store::Store;
 
@@ -36,6 +37,8 @@ pub struct Parts {
     pub registration: Registration,
     /// The swarm to found, for the first node of one.
     pub found: Option<SwarmId>,
+    /// What this node does where a majority of its council is lost.
+    pub on_quorum_loss: QuorumLossPolicy,
     /// The network.
     pub network: traind_p2p::Handle,
     /// Its events.
@@ -99,6 +102,7 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
         me: parts.me,
         registration: parts.registration.clone(),
         found: parts.found,
+        on_quorum_loss: parts.on_quorum_loss,
         clock,
         network: parts.network.clone(),
         store: Arc::clone(&parts.store),
@@ -201,7 +205,9 @@ async fn follow_ledger(
     loop {
         let now = published.borrow_and_update().clone();
         for job in now.ledger.jobs.values().filter(|job| job.status == JobStatus::Running) {
-            let steps = now.ledger.steps_held(job);
+            let branches = now.ledger.lineage.branches.iter().filter(|branch| branch.job == job.id);
+            let branches = branches.map(|branch| branch.state.step);
+            let steps = now.ledger.steps_held(job).into_iter().chain(branches).collect();
             // Left out when the store is busy: the next change of the ledger asks again.
             let _ = checkpoints.try_send(KeepCheckpoints { job: job.id, steps });
         }

@@ -8,13 +8,14 @@ use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use traind_protocol::coordinator::{Coordinator, CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
 use traind_protocol::council::{Council, CouncilInput, CouncilOptions, CouncilOutput};
-use traind_protocol::ids::{Boot, Millis, NodeId, SeatId};
+use traind_protocol::ids::{Boot, CouncilId, Millis, NodeId, SeatId};
 use traind_protocol::ledger::{Ledger, LedgerCommand};
+use traind_protocol::succession::{Succession, SuccessionInput};
 use traind_protocol::wire::control::{ControlMessage, Progress};
 use traind_store::StoreError;
 
 use super::registration::Registering;
-use super::{CouncilInbox, CouncilParts, Loss, Published, Why};
+use super::{CouncilInbox, CouncilParts, Loss, Published, Why, succession};
 use crate::session::chain_of;
 
 /// Where the seat is kept in the store.
@@ -72,6 +73,10 @@ pub(super) struct CouncilDriver {
     pub(super) why_due: Millis,
     /// Whether it said last that jobs wait.
     pub(super) why_was_told: bool,
+    /// What becomes of this node where its council cannot decide.
+    pub(super) succession: Succession,
+    /// How often this process went over to a council that does not contain all of its old one.
+    pub(super) detours: u64,
     pub(super) published: watch::Sender<Arc<Published>>,
     pub(super) progress: watch::Sender<Option<Progress>>,
 }
@@ -85,8 +90,12 @@ impl CouncilDriver {
     ) -> Result<Self, CouncilError> {
         let options = CoordinatorOptions { registration: parts.registration.clone() };
         let coordinator = Coordinator::new(parts.me.node, options);
+        let succession = succession::options(&parts.store, parts.me.node, parts.on_quorum_loss)?;
+        let succession = Succession::new(succession, parts.clock.now());
         let mut driver = Self {
             parts,
+            succession,
+            detours: 0,
             council: None,
             coordinator,
             seat: SeatId::default(),
@@ -118,8 +127,14 @@ impl CouncilDriver {
             stored.and_then(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).ok()).map(u64::from_le_bytes);
         match seat {
             Some(seat) => {
-                self.take_seat(SeatId(seat))?;
-                self.council = Some(self.recover(SeatId(seat))?);
+                let mut council = self.recover(SeatId(seat))?;
+                // A crash may lie between the ledger of another council and the seat in it.
+                let seat = council.replicated().seat_of(self.parts.me.node).unwrap_or(SeatId(seat));
+                if seat != council.seat() {
+                    council = self.recover(seat)?;
+                }
+                self.take_seat(seat)?;
+                self.council = Some(council);
             }
             None if self.parts.found.is_some() => {
                 let seat = SeatId(1);
@@ -135,7 +150,7 @@ impl CouncilDriver {
         Ok(())
     }
 
-    fn recover(&self, seat: SeatId) -> Result<Council<Ledger>, CouncilError> {
+    pub(super) fn recover(&self, seat: SeatId) -> Result<Council<Ledger>, CouncilError> {
         let recovered = self.parts.store.council().load().map_err(CouncilError::Load)?;
         if recovered.hard_state.is_none() && recovered.snapshot.is_none() {
             return Ok(Council::join(seat, CouncilOptions::default(), Ledger::default()));
@@ -182,7 +197,8 @@ impl CouncilDriver {
         let now = self.now();
         let registering = self.wants_registration().then(|| self.registering.deadline(now).max(now.plus(1)));
         let telling = self.leading.then_some(self.why_due);
-        [self.council.as_ref().map(Council::deadline), self.coordinator.deadline(), registering, telling]
+        let council = self.council.as_ref().map(Council::deadline);
+        [council, self.coordinator.deadline(), registering, telling, Some(self.succession.deadline())]
             .into_iter()
             .flatten()
             .min()
@@ -196,7 +212,7 @@ impl CouncilDriver {
         }
         self.next.push_back(Next::Coordinator(CoordinatorInput::Tick));
         self.register();
-        Ok(())
+        self.step_succession(SuccessionInput::Tick)
     }
 
     fn told(&mut self, input: CouncilInbox) -> Result<(), CouncilError> {
@@ -215,7 +231,7 @@ impl CouncilDriver {
         Ok(())
     }
 
-    fn propose(&mut self, command: &LedgerCommand) {
+    pub(super) fn propose(&mut self, command: &LedgerCommand) {
         self.next.push_back(Next::Council(CouncilInput::Propose(command.encode())));
     }
 
@@ -227,7 +243,11 @@ impl CouncilDriver {
         let registration = self.parts.registration.clone();
         if self.leading {
             let from = self.parts.me.node;
-            self.next.push_back(Next::Coordinator(CoordinatorInput::Register { from, registration }));
+            self.next.push_back(Next::Coordinator(CoordinatorInput::Register {
+                from,
+                registration,
+                turn: 0,
+            }));
             return;
         }
         let peers: Vec<NodeId> = self.peers.keys().copied().collect();
@@ -276,14 +296,17 @@ impl CouncilDriver {
         self.run_council_outputs(outputs)
     }
 
-    fn run_council_outputs(&mut self, outputs: Vec<CouncilOutput>) -> Result<(), CouncilError> {
+    pub(super) fn run_council_outputs(&mut self, outputs: Vec<CouncilOutput>) -> Result<(), CouncilError> {
         for output in outputs {
             match output {
                 CouncilOutput::Persist(record) => {
                     self.parts.store.council().persist(&record).map_err(CouncilError::Persist)?;
                 }
                 CouncilOutput::Send { to, bytes } => match self.node_of(to) {
-                    Some(node) => self.send(node, ControlMessage::Raft { from: self.seat, to, bytes }),
+                    Some(node) => {
+                        let council = self.council_id();
+                        self.send(node, ControlMessage::Raft { council, from: self.seat, to, bytes });
+                    }
                     None => tracing::debug!(seat = to.0, "no node known for this seat"),
                 },
                 CouncilOutput::Applied { .. } | CouncilOutput::StateReplaced => {
@@ -308,7 +331,7 @@ impl CouncilDriver {
         Ok(())
     }
 
-    fn leader_changed(&mut self, leader: Option<SeatId>, term: u64) {
+    pub(super) fn leader_changed(&mut self, leader: Option<SeatId>, term: u64) {
         let leading = leader.is_some() && leader == Some(self.seat);
         if self.elected_in.is_some_and(|elected| !leading || elected != term) {
             self.elected_in = None;
@@ -380,11 +403,16 @@ impl CouncilDriver {
         self.council.as_ref().map(Council::replicated)
     }
 
+    /// The council that this node is in; that of the founder for one that is in none.
+    pub(super) fn council_id(&self) -> CouncilId {
+        self.ledger().map(|ledger| ledger.lineage.council).unwrap_or_default()
+    }
+
     pub(super) fn coordinator_node(&self) -> Option<NodeId> {
         self.council.as_ref().and_then(Council::leader).and_then(|seat| self.node_of(seat))
     }
 
-    fn node_of(&self, seat: SeatId) -> Option<NodeId> {
+    pub(super) fn node_of(&self, seat: SeatId) -> Option<NodeId> {
         if seat == self.seat {
             return Some(self.parts.me.node);
         }

@@ -3,9 +3,10 @@
 use traind_p2p::{Event, LossEvidence};
 use traind_protocol::coordinator::CoordinatorInput;
 use traind_protocol::council::{Council, CouncilInput, CouncilOptions};
-use traind_protocol::ids::{Boot, NodeId, SeatId};
+use traind_protocol::ids::{Boot, CouncilId, NodeId, SeatId};
 use traind_protocol::ledger::Ledger;
 use traind_protocol::ledger::limits::NODES_MAX;
+use traind_protocol::succession::SuccessionInput;
 use traind_protocol::wire::control::{ControlMessage, JobCheck, Registration, Report};
 
 use super::Loss;
@@ -24,9 +25,10 @@ impl CouncilDriver {
                     .push_back(Next::Coordinator(CoordinatorInput::PeerJoined { node, boot: hello.boot }));
                 self.registering.hurry();
                 self.register();
+                self.step_succession(SuccessionInput::PeerJoined(node))?;
                 self.dirty = true;
             }
-            Event::PeerLost { node, boot, evidence } => self.lost(node, boot, evidence),
+            Event::PeerLost { node, boot, evidence } => self.lost(node, boot, evidence)?,
             Event::Control { from, message } => self.control(from, message)?,
             Event::Listening { .. }
             | Event::SwarmAdopted { .. }
@@ -36,7 +38,7 @@ impl CouncilDriver {
         Ok(())
     }
 
-    fn lost(&mut self, node: NodeId, boot: Boot, evidence: LossEvidence) {
+    fn lost(&mut self, node: NodeId, boot: Boot, evidence: LossEvidence) -> Result<(), CouncilError> {
         if self.peers.get(&node) == Some(&boot) {
             self.peers.remove(&node);
         }
@@ -54,6 +56,9 @@ impl CouncilDriver {
         if let (true, Some(seat)) = (death_is_certain, self.seat_of(node)) {
             self.next.push_back(Next::Council(CouncilInput::PeerDied(seat)));
         }
+        if !self.peers.contains_key(&node) {
+            self.step_succession(SuccessionInput::PeerLost { node, is_certain: death_is_certain })?;
+        }
         let reason = reason.to_owned();
         self.next.push_back(Next::Coordinator(CoordinatorInput::PeerLost {
             node,
@@ -62,13 +67,22 @@ impl CouncilDriver {
             reason,
         }));
         self.dirty = true;
+        Ok(())
     }
 
     fn control(&mut self, from: NodeId, message: ControlMessage) -> Result<(), CouncilError> {
         match message {
-            ControlMessage::Raft { from: seat, to, bytes } => self.raft(from, seat, to, bytes),
-            ControlMessage::Register(registration) => self.register_other(from, registration),
-            ControlMessage::Registered { seat, boot } => self.registered(seat, boot)?,
+            ControlMessage::Raft { council, from: seat, to, bytes } => {
+                self.raft(from, council, (seat, to), bytes)?;
+            }
+            ControlMessage::Standing(standing) => {
+                self.step_succession(SuccessionInput::Standing { from, standing })?;
+            }
+            ControlMessage::Turn { registration, turn } => self.register_other(from, registration, turn),
+            ControlMessage::Register(registration) => self.register_other(from, registration, 0),
+            ControlMessage::Registered { seat, boot, council, turn } => {
+                self.registered(boot, council, seat, turn)?;
+            }
             ControlMessage::NotCoordinator { coordinator } => {
                 self.registering.learn(coordinator);
                 self.register();
@@ -86,34 +100,78 @@ impl CouncilDriver {
         Ok(())
     }
 
-    fn raft(&mut self, from: NodeId, seat: SeatId, to: SeatId, bytes: Vec<u8>) {
-        let known = self.ledger().and_then(|ledger| ledger.seat_of(from));
-        if known.is_some_and(|known| known != seat) || to != self.seat {
-            tracing::debug!(peer = %from.short(), seat = seat.0, to = to.0, "council message with a wrong seat dropped");
-            return;
+    fn raft(
+        &mut self,
+        from: NodeId,
+        council: CouncilId,
+        (seat, to): (SeatId, SeatId),
+        bytes: Vec<u8>,
+    ) -> Result<(), CouncilError> {
+        if self.succession.expects(council, to) {
+            return self.step_succession(SuccessionInput::Message { from, seat, bytes });
         }
-        if known.is_none() {
+        // Who is in no council yet is told of the one that it joins by its seat alone.
+        if council != self.council_id() && self.council.as_ref().is_some_and(Council::has_state) {
+            tracing::debug!(peer = %from.short(), %council, "message of another council dropped");
+            return Ok(());
+        }
+        let may_sit = self.ledger().is_none_or(|ledger| ledger.may_sit(from, seat));
+        if !may_sit || to != self.seat {
+            tracing::debug!(peer = %from.short(), seat = seat.0, to = to.0, "council message with a wrong seat dropped");
+            return Ok(());
+        }
+        if self.seat_of(from) != Some(seat) {
             self.said_seats.insert(seat, from);
         }
         self.next.push_back(Next::Council(CouncilInput::Message { from: seat, bytes }));
+        Ok(())
     }
 
-    fn register_other(&mut self, from: NodeId, registration: Registration) {
-        if self.leading {
-            self.next.push_back(Next::Coordinator(CoordinatorInput::Register { from, registration }));
-        } else {
+    fn register_other(&mut self, from: NodeId, registration: Registration, turn: u64) {
+        if !self.leading {
             let coordinator = self.coordinator_node();
-            self.send(from, ControlMessage::NotCoordinator { coordinator });
+            return self.send(from, ControlMessage::NotCoordinator { coordinator });
+        }
+        let is_connected = self.peers.get(&from) == Some(&registration.boot);
+        if turn > 0 && !is_connected {
+            return;
+        }
+        if turn == 0 && self.ledger().is_some_and(|ledger| self.succession.is_elsewhere(ledger, from)) {
+            return;
+        }
+        let before = self.ledger().and_then(|ledger| self.succession.before_admission(ledger, from));
+        match before {
+            // It asks again.
+            Some(command) => self.propose(&command),
+            None => {
+                self.next.push_back(Next::Coordinator(CoordinatorInput::Register {
+                    from,
+                    registration,
+                    turn,
+                }));
+            }
         }
     }
 
-    fn registered(&mut self, seat: SeatId, boot: Boot) -> Result<(), CouncilError> {
-        if boot == self.parts.me.boot && self.council.is_none() {
-            self.take_seat(seat)?;
-            self.council = Some(Council::join(seat, CouncilOptions::default(), Ledger::default()));
-            tracing::info!(seat = seat.0, "admitted to the swarm");
-            self.dirty = true;
+    fn registered(
+        &mut self,
+        boot: Boot,
+        council: CouncilId,
+        seat: SeatId,
+        turn: u64,
+    ) -> Result<(), CouncilError> {
+        if boot != self.parts.me.boot {
+            return Ok(());
         }
+        if self.council.is_some() {
+            return self.step_succession(SuccessionInput::Seated { council, seat, turn });
+        }
+        self.take_seat(seat)?;
+        let mut ledger = Ledger::default();
+        ledger.lineage.council = council;
+        self.council = Some(Council::join(seat, CouncilOptions::default(), ledger));
+        tracing::info!(seat = seat.0, "admitted to the swarm");
+        self.dirty = true;
         Ok(())
     }
 

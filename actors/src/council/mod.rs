@@ -9,6 +9,7 @@ mod messages;
 mod published;
 mod registration;
 mod show;
+mod succession;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use std::thread::JoinHandle;
 use actix::prelude::*;
 use tokio::sync::{mpsc, oneshot, watch};
 use traind_protocol::ids::{Life, SwarmId};
+use traind_protocol::succession::QuorumLossPolicy;
 use traind_protocol::wire::control::{Progress, Registration};
 use traind_store::Store;
 
@@ -39,6 +41,8 @@ pub struct CouncilParts {
     pub registration: Registration,
     /// The swarm to found, for the first node of one.
     pub found: Option<SwarmId>,
+    /// What this node does where a majority of its council is lost.
+    pub on_quorum_loss: QuorumLossPolicy,
     /// The daemon's clock.
     pub clock: Clock,
     /// The network.

@@ -15,6 +15,13 @@ pub struct Published {
     pub coordinator: Option<NodeId>,
     /// The council's term.
     pub term: u64,
+    /// When this node founds a new council because a majority of this one is lost.
+    pub founds_at: Option<Millis>,
+    /// How often this process went over to a council that does not contain all of its old one: what sessions did before
+    /// belongs to nobody then.
+    pub detours: u64,
+    /// Whether this node may found one: its policy is not to stand still.
+    pub founds_alone: bool,
     /// This node's seat; zero until it was admitted.
     pub seat: SeatId,
     /// Seats that vote.

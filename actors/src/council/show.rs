@@ -6,6 +6,7 @@ use std::sync::Arc;
 use traind_protocol::coordinator::CoordinatorInput;
 use traind_protocol::ids::{NodeId, SeatId};
 use traind_protocol::ledger::{JobRecord, JobStatus};
+use traind_protocol::succession::QuorumLossPolicy;
 use traind_protocol::wire::control::{ControlMessage, JobWaits, WAITING_JOBS_MAX};
 
 use super::driver::{CouncilDriver, Next};
@@ -43,6 +44,9 @@ impl CouncilDriver {
             ledger: ledger.clone(),
             coordinator: self.coordinator_node(),
             term: council.term(),
+            detours: self.detours,
+            founds_alone: self.parts.on_quorum_loss == QuorumLossPolicy::Continue,
+            founds_at: self.succession.founds_at(),
             seat: self.seat,
             voters: council.voters(),
             learners: council.learners(),

@@ -36,6 +36,7 @@ fn open(folder: &Path, boot: Boot) -> anyhow::Result<(CouncilDriver, watch::Rece
             version: "0.1.0".to_owned(),
         },
         found: (!seat_known).then_some(swarm),
+        on_quorum_loss: QuorumLossPolicy::Continue,
         clock: Clock::start(),
         network,
         store,

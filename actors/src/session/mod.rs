@@ -81,10 +81,38 @@ pub(crate) type SharedWork = Arc<Mutex<WorkCounters>>;
 
 struct Running {
     job: JobId,
+    /// [`Published::detours`] when it started.
+    detours: u64,
     epoch: Epoch,
     coordinator: Option<NodeId>,
     saves: Vec<u64>,
     inbox: mpsc::Sender<SessionInput>,
+}
+
+/// The council that this node went over to counts on a state that this process left behind in its old one.
+#[derive(Debug, thiserror::Error)]
+#[error("the state of this process is that of a council which ended; start it again, it will join anew")]
+struct StateOfAnotherCouncil;
+
+/// Where a session stands in the ledger of another council.
+enum Standpoint {
+    /// In a view that follows its own.
+    Same,
+    /// In none: its state belongs to nobody any more, and a view to come admits this process anew.
+    Outside,
+    /// In one that counts on a state from before what this session did since.
+    Lost,
+}
+
+impl Running {
+    fn standpoint(&self, published: &Published, me: Life) -> Standpoint {
+        if self.detours == published.detours {
+            return Standpoint::Same;
+        }
+        let view = published.ledger.jobs.get(&self.job).and_then(|job| job.view.as_ref());
+        let is_member = view.is_some_and(|view| view.member(me).is_some());
+        if is_member { Standpoint::Lost } else { Standpoint::Outside }
+    }
 }
 
 /// Runs the session of the job that this node is a member of.
@@ -114,11 +142,22 @@ impl Sessions {
                 self.parts.frames.send_replace(None);
             }
         }
+        if let Some(running) = &self.running {
+            match running.standpoint(published, self.parts.me) {
+                Standpoint::Same => {}
+                Standpoint::Outside => {
+                    told.push((running.inbox.clone(), SessionInput::Stop));
+                    self.running = None;
+                    self.parts.frames.send_replace(None);
+                }
+                Standpoint::Lost => self.parts.fatal.raise("following the ledger", &StateOfAnotherCouncil),
+            }
+        }
         self.work.retain(|job, _work| published.ledger.jobs.get(job).is_some_and(|job| !job.has_ended()));
         let Some(job) = published.ledger.running_job() else { return told };
         let Some(view) = &job.view else { return told };
         if self.running.is_none() && view.member(self.parts.me).is_some() {
-            self.start(job);
+            self.start(job, published.detours);
         }
         if let Some(running) = &mut self.running {
             if running.epoch < view.epoch {
@@ -140,14 +179,13 @@ impl Sessions {
         told
     }
 
-    fn start(&mut self, job: &JobRecord) {
+    fn start(&mut self, job: &JobRecord, detours: u64) {
         let work = Arc::clone(self.work.entry(job.id).or_default());
         match start::session(&self.parts, job, work) {
             Ok(inbox) => {
                 self.parts.frames.send_replace(Some(inbox.clone()));
-                let saves = Vec::new();
-                self.running =
-                    Some(Running { job: job.id, epoch: Epoch(0), coordinator: None, saves, inbox });
+                let (saves, epoch, coordinator) = (Vec::new(), Epoch(0), None);
+                self.running = Some(Running { job: job.id, detours, epoch, coordinator, saves, inbox });
             }
             Err(error) => self.parts.fatal.raise("starting a session", &error),
         }

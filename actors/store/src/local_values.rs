@@ -8,8 +8,9 @@ use crate::records::Records;
 
 /// Bytes of a key at most.
 pub const LOCAL_KEY_BYTES_MAX: usize = 64;
-/// Bytes of a local value at most: ids and short settings.
-pub const LOCAL_VALUE_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a local value at most: ids, short settings, and what a node takes along from a council that ended, which is as
+/// long as a ledger.
+pub const LOCAL_VALUE_BYTES_MAX: usize = 8 << 20;
 /// Bytes of an address at most: a multiaddress over a relay is about 200.
 pub const ADDRESS_BYTES_MAX: usize = 512;
 /// Peers that are remembered: enough to find a swarm again, few enough to dial them all.

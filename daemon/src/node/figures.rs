@@ -50,7 +50,7 @@ fn job(record: &JobRecord, history: &History, me: (NodeId, Boot)) -> JobMetrics 
         evaluation_loss: tested.and_then(|tested| tested.loss),
         members: record.view.as_ref().map_or(0, |view| view.members.len() as u64),
         epoch: record.view.as_ref().map_or(0, |view| view.epoch.0),
-        view_changes: record.epochs,
+        view_changes: traind_protocol::ids::Epoch(record.epochs).count(),
         work: JobWork {
             microbatches_computed: work.microbatches_computed,
             microbatches_taken_over: work.microbatches_taken_over,

@@ -37,6 +37,7 @@ impl LedgerEvent {
 pub(super) fn between(before: &Published, after: &Published) -> Vec<LedgerEvent> {
     let mut events = Vec::new();
     nodes(before, after, &mut events);
+    super::council_events::councils(&before.ledger, &after.ledger, &mut events);
     super::store_events::verdicts(&before.ledger, &after.ledger, &mut events);
     let mut records: Vec<&JobRecord> = after.ledger.jobs.values().collect();
     records.sort_by_key(|record| record.order);
@@ -106,7 +107,8 @@ fn job(before: Option<&JobRecord>, after: &JobRecord, events: &mut Vec<LedgerEve
     let seen_epoch = before.and_then(|job| job.view_changes.last()).map(|change| change.epoch);
     for change in after.view_changes.iter().filter(|change| Some(change.epoch) > seen_epoch) {
         let names: Vec<String> = change.members.iter().map(|member| member.node.friendly_name()).collect();
-        let message = format!("{name}: view {}: {} ({})", change.epoch.0, names.join(", "), change.reason);
+        let message =
+            format!("{name}: view {}: {} ({})", change.epoch.count(), names.join(", "), change.reason);
         events.push(LedgerEvent::of_job(EventKind::ViewChanged, after, change.stable_step, message));
     }
     let seen = before.and_then(|job| job.evaluations.last()).map(|entry| entry.step);

@@ -2,6 +2,7 @@
 
 mod api_views;
 mod backend;
+mod council_events;
 mod drains;
 mod figures;
 mod follow;

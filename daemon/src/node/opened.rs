@@ -10,6 +10,7 @@ use traind_actors::Parts;
 use traind_actors::fatal::Fatal;
 use traind_p2p::{DataEvent, Event, Handle, Identity, Options};
 use traind_protocol::ids::{Boot, Life, SeatId, SwarmId};
+use traind_protocol::succession::QuorumLossPolicy;
 use traind_protocol::wire::control::Registration;
 use traind_store::Store;
 
@@ -30,6 +31,7 @@ pub(super) struct Opened {
     memory_bytes_max: Option<u64>,
     data_set_bytes_max: Option<u64>,
     microbatch_time_min: Duration,
+    on_quorum_loss: QuorumLossPolicy,
     found: Option<SwarmId>,
     events: mpsc::Receiver<Event>,
     data: mpsc::Receiver<DataEvent>,
@@ -97,6 +99,7 @@ impl Opened {
             memory_bytes_max,
             data_set_bytes_max: settings.limits.data_set_bytes_max,
             microbatch_time_min,
+            on_quorum_loss: settings.on_quorum_loss,
             found,
             events,
             data,
@@ -122,6 +125,7 @@ impl Opened {
             memory_bytes_max: self.memory_bytes_max,
             data_set_bytes_max: self.data_set_bytes_max,
             microbatch_time_min: self.microbatch_time_min,
+            on_quorum_loss: self.on_quorum_loss,
             fatal,
         }
     }

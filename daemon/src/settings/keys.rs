@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use traind_protocol::ledger::limits::FAILURE_LABEL_BYTES_MAX;
+use traind_protocol::succession::QuorumLossPolicy;
 
 use super::quantity::{rate_text, size_text};
 
@@ -113,6 +114,7 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec { name: "data_dir", kind: Kind::Path, default: "\"/var/lib/traind\"" },
     KeySpec { name: "device", kind: Kind::Device, default: "\"auto\"" },
     KeySpec { name: "threads", kind: Kind::Integer { min: 0, max: THREADS_MAX }, default: "0" },
+    KeySpec { name: "on_quorum_loss", kind: Kind::Choice(&QuorumLossPolicy::WORDS), default: "\"continue\"" },
     KeySpec { name: "failure_label", kind: Kind::OptionalLabel, default: "\"\"" },
     KeySpec {
         name: "limits.memory",

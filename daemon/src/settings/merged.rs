@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tempfile::TempDir;
 use traind_protocol::ids::SwarmId;
+use traind_protocol::succession::QuorumLossPolicy;
 
 use super::address::Address;
 use super::error::SettingsError;
@@ -30,6 +31,7 @@ pub(super) struct Merged {
     data_dir: PathBuf,
     device: String,
     threads: usize,
+    on_quorum_loss: String,
     failure_label: String,
     limits: MergedLimits,
     stop: MergedStop,
@@ -111,6 +113,7 @@ impl Merged {
             data_dir,
             device: self.device,
             threads: self.threads,
+            on_quorum_loss: QuorumLossPolicy::from_word(&self.on_quorum_loss).unwrap_or_default(),
             failure_label: self.failure_label,
             limits: LimitSettings {
                 memory_bytes_max: size_bytes(&self.limits.memory),

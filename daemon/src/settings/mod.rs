@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use traind_protocol::ids::SwarmId;
+use traind_protocol::succession::QuorumLossPolicy;
 
 pub use device::{DeviceUnavailable, ResolvedDevice, resolve_device};
 pub use error::SettingsError;
@@ -49,6 +50,8 @@ pub struct Settings {
     pub device: String,
     /// Threads that compute; 0 means one per core.
     pub threads: usize,
+    /// What it does where a majority of its council is lost.
+    pub on_quorum_loss: QuorumLossPolicy,
     /// What the machine fails together with, as the name of a rack; empty for nothing but itself.
     pub failure_label: String,
     /// What it may use of this machine.

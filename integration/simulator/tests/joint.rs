@@ -26,6 +26,10 @@ fn joint_runs_end_with_the_job_done_and_nothing_broken() {
         ("views", 3 * SEEDS),
         ("commands applied", 20 * SEEDS),
         ("steps applied", 50 * SEEDS),
+        ("councils founded", SEEDS / 4),
+        ("councils that gave way", SEEDS / 12),
+        ("nodes that went over to another council", SEEDS / 2),
+        ("messages of another council", SEEDS),
     ] {
         assert!(report.count(name) >= least, "{} {name}, at least {least} expected", report.count(name));
     }
@@ -52,6 +56,21 @@ fn a_vote_sent_before_it_is_on_disk_is_found() {
 #[test]
 fn entries_acknowledged_before_they_are_on_disk_are_found() {
     is_found(JointFault::EntriesNotPersisted, 5, &["S2"]);
+}
+
+#[test]
+fn messages_of_another_council_that_are_taken_are_found() {
+    is_found(JointFault::CouncilIdIgnored, 60, &["S2", "C1", "C2", "V1", "P1"]);
+}
+
+#[test]
+fn a_council_that_does_not_give_way_is_found() {
+    is_found(JointFault::YieldIgnored, 60, &["C2", "P1"]);
+}
+
+#[test]
+fn the_log_of_an_old_council_left_on_disk_is_found() {
+    is_found(JointFault::OldLogKept, 1000, &["S2"]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod keeping;
 mod leaving;
 mod lifecycle;
 mod queue;
+mod quorum;
 mod replicas;
 mod resume;
 mod shell;

@@ -18,7 +18,7 @@ const EPOCH: u64 = 1438;
 const BATCH: u64 = 96;
 
 /// Asks one daemon until the answer is as wanted. Nothing tells when the words of an answer change.
-async fn why(
+pub(crate) async fn why(
     daemon: &Daemon,
     job: &str,
     wanted: &str,
@@ -39,7 +39,7 @@ async fn why(
     }
 }
 
-fn words(answer: &Value, key: &str) -> String {
+pub(crate) fn words(answer: &Value, key: &str) -> String {
     answer[key].as_array().map(|rows| rows.iter().map(ToString::to_string).collect()).unwrap_or_default()
 }
 
@@ -76,7 +76,7 @@ async fn a_job_says_which_nodes_it_waits_for_on_every_node() -> anyhow::Result<(
 
 #[tokio::test]
 async fn who_is_silent_is_named_and_so_is_a_council_that_cannot_decide() -> anyhow::Result<()> {
-    let mut cluster = Cluster::start(KIT, 3).await?;
+    let mut cluster = Cluster::start_with(KIT, 3, &[("TRAIND_ON_QUORUM_LOSS", "halt")]).await?;
     let job = JobFile { nodes_min: 3, ..JobFile::lenet("frozen", 1_000_000) };
     cluster.submit(&job).await?;
     cluster.wait_members("frozen", 3).await?;

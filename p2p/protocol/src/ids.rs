@@ -138,11 +138,20 @@ pub struct Life {
     pub boot: Boot,
 }
 
-/// Number of a view within a job. Epochs only grow, over incarnations too.
+/// Most views of one job: the part of an [`Epoch`] that counts them. The part above it is the council's.
+pub const EPOCH_COUNT_MAX: u64 = u32::MAX as u64;
+
+/// Number of a view within a job. Epochs only grow, over incarnations too. Each council has a range of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Epoch(pub u64);
 
 impl Epoch {
+    /// The number of views of the job up to this one, without the part that tells councils apart.
+    #[must_use]
+    pub fn count(self) -> u64 {
+        self.0 & EPOCH_COUNT_MAX
+    }
+
     /// The epoch after this one.
     #[must_use]
     pub fn next(self) -> Self {
@@ -157,6 +166,25 @@ pub struct Incarnation(pub u32);
 /// A node's number in the council's consensus group: a ledger counter, never reused. Zero means none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SeatId(pub u64);
+
+/// One council of a swarm, from its founding on. The first one is of generation zero and names no founder. Where a
+/// majority is lost, a survivor founds the next one: later generations never meet messages of earlier ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CouncilId {
+    /// One more than that of any council its founder ever heard of.
+    pub generation: u64,
+    /// The node that founded it.
+    pub founder: NodeId,
+}
+
+impl std::fmt::Display for CouncilId {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.generation {
+            0 => write!(formatter, "the first council"),
+            generation => write!(formatter, "council {generation} of {}", self.founder.friendly_name()),
+        }
+    }
+}
 
 const ADJECTIVES: [&str; 32] = [
     "amber", "brave", "brisk", "calm", "clever", "coral", "crisp", "dapper", "eager", "early", "fleet",

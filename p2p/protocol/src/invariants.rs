@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::{Chain, Epoch, Incarnation};
+use crate::ids::{Chain, CouncilId, Epoch, Incarnation};
 use crate::index_set::IndexSet;
 
 /// A rule that no run may break.
@@ -76,6 +76,18 @@ pub const S2: Invariant = Invariant {
     sentence: "durable before visible: votes, ledger entries, admissions, checkpoints are on disk before they are sent",
 };
 
+/// See [`is_expected_council`].
+pub const C1: Invariant = Invariant {
+    id: "C1",
+    sentence: "what a seat says in one council counts in no other: each has one command at an index and one leader in a term",
+};
+
+/// See [`ends_somewhere`].
+pub const C2: Invariant = Invariant {
+    id: "C2",
+    sentence: "of councils that meet exactly one goes on, and one that gave way commits nothing more",
+};
+
 /// See [`is_bounded`].
 pub const L1: Invariant =
     Invariant { id: "L1", sentence: "every queue, map, message and retry has a named bound" };
@@ -87,7 +99,7 @@ pub const P1: Invariant = Invariant {
 };
 
 /// All that have a predicate here. A1 is the transport's, which no machine can break.
-pub const ALL: [Invariant; 12] = [V1, V2, B1, B2, D1, D2, S1, S2, W1, H1, L1, P1];
+pub const ALL: [Invariant; 14] = [V1, V2, B1, B2, D1, D2, S1, S2, C1, C2, W1, H1, L1, P1];
 
 /// What is compared of one life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,6 +174,19 @@ pub fn used_once(mut used: Vec<u64>, range: std::ops::Range<u64>) -> bool {
 #[must_use]
 pub fn is_durable(said: (u64, u64), on_disk: (u64, u64)) -> bool {
     said.0 <= on_disk.0 && said.1 <= on_disk.1
+}
+
+/// C1: whether a message of the consensus group that is of council `said` may be taken in council `own`.
+#[must_use]
+pub fn is_expected_council(said: CouncilId, own: CouncilId) -> bool {
+    said == own
+}
+
+/// C2: whether following from `council` who gave way to whom ends at one that did not.
+#[must_use]
+pub fn ends_somewhere(yields: &BTreeMap<CouncilId, CouncilId>, council: CouncilId) -> bool {
+    std::iter::successors(yields.get(&council), |next| yields.get(next)).take(yields.len() + 1).count()
+        <= yields.len()
 }
 
 /// L1: whether so many are within their bound.

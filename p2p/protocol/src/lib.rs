@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod numbers;
 pub mod replicas;
 pub mod replicated;
+pub mod succession;
 pub mod sync;
 pub mod transfer;
 pub mod view;

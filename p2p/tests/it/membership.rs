@@ -5,13 +5,18 @@ use std::time::{Duration, Instant};
 
 use tempfile::tempdir;
 use traind_p2p::{Event, SendError};
-use traind_protocol::ids::{Boot, NodeId, SeatId, SwarmId};
+use traind_protocol::ids::{Boot, CouncilId, NodeId, SeatId, SwarmId};
 use traind_protocol::wire::control::{CONTROL_BYTES_MAX, ControlMessage};
 
 use crate::kit::{Node, SWARM, options, pair};
 
 fn raft(number: u64, length: usize) -> ControlMessage {
-    ControlMessage::Raft { from: SeatId(number), to: SeatId(0), bytes: vec![3; length] }
+    ControlMessage::Raft {
+        council: CouncilId::default(),
+        from: SeatId(number),
+        to: SeatId(0),
+        bytes: vec![3; length],
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use tempfile::tempdir;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use traind_p2p::Event;
-use traind_protocol::ids::SeatId;
+use traind_protocol::ids::{CouncilId, SeatId};
 use traind_protocol::wire::control::ControlMessage;
 
 use crate::kit::{DEADLINE, Node, pair};
@@ -41,7 +41,12 @@ async fn poke(port: u16, bytes: &[u8]) {
 }
 
 async fn still_talking(from: &Node, to: &mut Node, number: u64) {
-    let message = ControlMessage::Raft { from: SeatId(number), to: SeatId(0), bytes: vec![1] };
+    let message = ControlMessage::Raft {
+        council: CouncilId::default(),
+        from: SeatId(number),
+        to: SeatId(0),
+        bytes: vec![1],
+    };
     from.handle.try_send_control(to.id(), message.clone()).unwrap();
     let got = to.wait(|event| match event {
         Event::Control { message, .. } => Some(message),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tempfile::tempdir;
 use tokio::time::timeout;
 use traind_p2p::{DataEvent, Event, Options};
-use traind_protocol::ids::SeatId;
+use traind_protocol::ids::{CouncilId, SeatId};
 use traind_protocol::wire::control::ControlMessage;
 use traind_protocol::wire::data::{DataFrame, FrameKind};
 
@@ -28,7 +28,12 @@ async fn a_cap_holds_bulk_bytes_back_and_nothing_else() {
     assert_eq!(a.handle.counters().upload_bytes_per_second_max, 1);
     a.handle.try_send_data(b.id(), frame(1 << 20)).unwrap();
     for number in 0..10 {
-        let message = ControlMessage::Raft { from: SeatId(number), to: SeatId(0), bytes: vec![1; 50_000] };
+        let message = ControlMessage::Raft {
+            council: CouncilId::default(),
+            from: SeatId(number),
+            to: SeatId(0),
+            bytes: vec![1; 50_000],
+        };
         a.handle.try_send_control(b.id(), message).unwrap();
     }
     for number in 0..10 {

@@ -44,6 +44,10 @@ pub enum EventKind {
     NodeKeptOut,
     /// Another coordinator was elected.
     CoordinatorElected,
+    /// This node's ledger is another council's than before: a majority was lost, or two councils met.
+    CouncilChanged,
+    /// The state that only a council which ended had committed was put on record.
+    BranchKept,
     /// A job was submitted.
     JobSubmitted,
     /// A job was refused at its check.
@@ -100,6 +104,8 @@ impl EventKind {
             Self::NodeUndrained => "node undrained",
             Self::NodeKeptOut => "node kept out",
             Self::CoordinatorElected => "coordinator elected",
+            Self::CouncilChanged => "council changed",
+            Self::BranchKept => "branch kept",
             Self::JobSubmitted => "job submitted",
             Self::JobRefused => "job refused",
             Self::JobStarted => "job started",

@@ -39,7 +39,7 @@ pub(in crate::node) fn job_why(
         told_ms: told.filter(|_| !is_own).map(|_| age_ms),
         here: session.map(|session| here(session, now)).unwrap_or_default(),
         missing: missing(published, record, now),
-        council: standstill(published, record),
+        council: standstill(published, record, now),
     })
 }
 
@@ -160,7 +160,7 @@ fn missing(published: &Published, record: &JobRecord, now: Millis) -> Vec<Missin
     absent.map(row).collect()
 }
 
-fn standstill(published: &Published, record: &JobRecord) -> Option<CouncilStandstill> {
+fn standstill(published: &Published, record: &JobRecord, now: Millis) -> Option<CouncilStandstill> {
     if published.coordinator.is_some() || record.has_ended() {
         return None;
     }
@@ -173,11 +173,21 @@ fn standstill(published: &Published, record: &JobRecord) -> Option<CouncilStands
         "they are electing a coordinator, which takes about a second".to_owned()
     } else {
         let names: Vec<String> = absent.iter().map(|node| node.friendly_name()).collect();
-        format!(
-            "nothing can be decided until {} more of these come back: {}",
-            needed - present.len(),
-            names.join(", ")
-        )
+        let missing = format!("{} more of these come back: {}", needed - present.len(), names.join(", "));
+        match published.founds_at {
+            Some(at) => {
+                let seconds = at.since(now).div_ceil(1000);
+                format!(
+                    "nothing can be decided until {missing}; in {seconds} s this node founds a new council without them"
+                )
+            }
+            None if published.founds_alone => {
+                format!("nothing can be decided until {missing}, or another survivor founds a new council")
+            }
+            None => {
+                format!("nothing can be decided until {missing}, because on_quorum_loss is \"halt\" here")
+            }
+        }
     };
     Some(CouncilStandstill { voters: count(voters), needed: count(needed), present: refs(present), ends })
 }

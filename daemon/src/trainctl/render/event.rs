@@ -3,14 +3,14 @@
 use super::super::follow::Ending;
 use super::job::status_word;
 use super::node::names;
-use super::units::{percent, short};
+use super::units::{percent, short, view_number};
 use crate::control::api::FollowEvent;
 
 /// The line for an event that is worth one; progress has its own display.
 pub(in super::super) fn event(event: &FollowEvent) -> Option<String> {
     match event {
         FollowEvent::ViewChanged { epoch, step, reason, members, .. } => {
-            Some(format!("step {step}: view {epoch}: {} ({reason})", names(members)))
+            Some(format!("step {step}: view {}: {} ({reason})", view_number(*epoch), names(members)))
         }
         FollowEvent::Checkpoint { step, digest, .. } => {
             Some(format!("step {step}: checkpoint {}", short(digest)))

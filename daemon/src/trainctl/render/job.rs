@@ -7,7 +7,7 @@ use super::facts;
 use super::node::names;
 use super::table::Column::{Always, Wide};
 use super::table::{table, table_in_width};
-use super::units::{bytes, loss, or_dash, percent, short, shortened};
+use super::units::{bytes, loss, or_dash, percent, short, shortened, view_number};
 use super::wrap::wrap;
 use crate::control::api::{
     EvaluationPoint, JobData, JobDetail, JobPlanned, JobRow, JobStatus, KeptOut, MemberRow, NumericClassRow,
@@ -70,7 +70,7 @@ pub(super) fn detail(job: &JobDetail, is_wide: bool) -> String {
         text.push_str(&format!("{}\n", wrap(&format!("warning:       {warning}"), 15)));
     }
     if !job.members.is_empty() {
-        let head = format!("members of view {} (incarnation {})", job.epoch, job.incarnation);
+        let head = format!("members of view {} (incarnation {})", view_number(job.epoch), job.incarnation);
         section(&mut text, &head, &members(&job.members));
     }
     if !job.spares.is_empty() {
@@ -240,7 +240,7 @@ fn views(views: &[ViewRow]) -> String {
     for view in views {
         text.push_str(&format!(
             "view {} at step {}: {} ({})\n",
-            view.epoch,
+            view_number(view.epoch),
             view.step,
             names(&view.members),
             view.reason
@@ -259,7 +259,7 @@ fn ranges(ranges: &[StepRange]) -> String {
     let rows = ranges.iter().map(|range| {
         let count = range.last_step.saturating_sub(range.first_step) + 1;
         [
-            format!("view {}", range.epoch),
+            format!("view {}", view_number(range.epoch)),
             format!("{} to {}", range.first_step, range.last_step),
             count.to_string(),
         ]

@@ -1,7 +1,7 @@
 //! The samples of a step, for people.
 
 use super::table::table;
-use super::units::or_dash;
+use super::units::{or_dash, view_number};
 use super::{facts, wrap};
 use crate::control::api::{JobSamples, MicroBatchSamples};
 
@@ -18,7 +18,7 @@ pub(super) fn samples(samples: &JobSamples, is_wide: bool) -> String {
     match &samples.view {
         Some(view) => {
             let members: Vec<&str> = view.members.iter().map(|node| node.name.as_str()).collect();
-            lines.push(("committed in", format!("view {}: {}", view.epoch, members.join(", "))));
+            lines.push(("committed in", format!("view {}: {}", view_number(view.epoch), members.join(", "))));
         }
         None => lines.push(("committed in", "a view that the ledger no longer tells from others".to_owned())),
     }
@@ -29,7 +29,8 @@ pub(super) fn samples(samples: &JobSamples, is_wide: bool) -> String {
         let note = format!(
             "note: view {} began after step {}; what members of the view before had computed of this step was kept, \
              and is listed by who has the lease now",
-            view.epoch, view.since_step
+            view_number(view.epoch),
+            view.since_step
         );
         text.push_str(&format!("{}\n", wrap(&note, 6)));
     }

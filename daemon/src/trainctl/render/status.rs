@@ -3,7 +3,7 @@
 use super::facts;
 use super::job::status_word;
 use super::node::names;
-use super::units::{duration_ms, loss, or_dash};
+use super::units::{duration_ms, loss, or_dash, view_number};
 use crate::control::api::{NodeRef, Status};
 
 /// `trainctl status`.
@@ -53,7 +53,7 @@ fn job(status: &Status) -> String {
         job.step,
         job.steps,
         loss(job.loss),
-        job.epoch,
+        view_number(job.epoch),
         job.members,
         plural(job.members)
     )

@@ -1,5 +1,10 @@
 //! Numbers as people read them.
 
+/// The number of a view among those of its job: without the part of its epoch that tells councils apart.
+pub(super) fn view_number(epoch: u64) -> u64 {
+    traind_protocol::ids::Epoch(epoch).count()
+}
+
 /// `512 B`, `1.2 kB`, `34.0 MB`: powers of 1000.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 pub(in super::super) fn bytes(count: u64) -> String {

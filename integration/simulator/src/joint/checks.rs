@@ -45,9 +45,12 @@ impl JointWorld {
 
     /// S2 too: no index ever holds two commands.
     pub(super) fn check_applied(&mut self, index: usize, at: u64, command: Vec<u8>) {
-        let agreed = self.agreed.entry(at).or_insert_with(|| command.clone());
+        let Some(council) = self.nodes[index].process.as_ref().map(|process| process.council_id()) else {
+            return;
+        };
+        let agreed = self.agreed.entry((council, at)).or_insert_with(|| command.clone());
         if *agreed != command {
-            self.fail("S2", format!("node {index} applies another command at index {at}"));
+            self.fail("S2", format!("node {index} applies another command at index {at} of {council}"));
         }
         self.note("commands applied");
     }
@@ -57,7 +60,11 @@ impl JointWorld {
         let name = (view.incarnation, view.epoch);
         if !self.views.contains_key(&name) {
             self.note("views");
-            let last = self.views.keys().filter(|other| other.1 < view.epoch).max_by_key(|other| other.1);
+            // Each council has a range of epochs; those of another one's views say nothing about this one's lineages.
+            let range = |epoch: Epoch| epoch.0 - epoch.count();
+            let before =
+                self.views.keys().filter(|other| other.1 < view.epoch && range(other.1) == range(view.epoch));
+            let last = before.max_by_key(|other| other.1);
             if last.is_some_and(|last| !views_grow(*last, name)) {
                 self.fail("V1", format!("epoch {} is of an older incarnation", view.epoch.0));
             }
@@ -171,6 +178,7 @@ impl JointWorld {
                 );
             }
         }
+        self.check_united();
         let ranges = job.committed.iter().flat_map(|range| range.from_step..range.to_step).collect();
         if !used_once(ranges, 0..self.steps) {
             self.fail("D2", "the committed steps of the ledger are not each step once".into());

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use traind_protocol::council::{CouncilRecord, RecoveredCouncil};
 use traind_protocol::ids::{Chain, SeatId};
+use traind_protocol::succession::Legacy;
 
 /// A checkpoint on a disk.
 #[derive(Clone, Debug)]
@@ -18,6 +19,10 @@ pub(super) struct Written {
 pub(super) struct Disk {
     pub(super) seat: Option<SeatId>,
     pub(super) council: RecoveredCouncil,
+    /// The highest generation of a council that the node founded.
+    pub(super) generation: u64,
+    /// What it took along from a council that ended.
+    pub(super) legacy: Option<Legacy>,
     /// Records that were written and not synced: a crash loses them.
     unsynced: Vec<CouncilRecord>,
     pub(super) checkpoints: BTreeMap<u64, Written>,

@@ -7,6 +7,7 @@ use traind_protocol::coordinator::{CoordinatorInput, CoordinatorOutput};
 use traind_protocol::council::{Council, CouncilInput, CouncilOutput};
 use traind_protocol::ids::SeatId;
 use traind_protocol::ledger::{Ledger, LedgerCommand};
+use traind_protocol::succession::SuccessionInput;
 use traind_protocol::wire::control::{ControlMessage, JobCheck};
 
 use super::process::{Next, REPEAT_EVERY_MS, registration};
@@ -38,6 +39,7 @@ impl JointWorld {
             self.repeat(index);
         }
         self.register(index);
+        self.step_succession(index, SuccessionInput::Tick);
         self.settle(index);
     }
 
@@ -82,7 +84,7 @@ impl JointWorld {
         let (from, registration) = (process.life.node, registration(process.life.boot));
         if process.leading {
             process.asked_at = Some(now);
-            return process.coordinator_input(CoordinatorInput::Register { from, registration });
+            return process.coordinator_input(CoordinatorInput::Register { from, registration, turn: 0 });
         }
         for peer in process.ask(now) {
             self.send(index, peer, ControlMessage::Register(registration.clone()));
@@ -153,9 +155,10 @@ impl JointWorld {
                 }
                 CouncilOutput::Send { to, bytes } => {
                     let (node, from) = (process.node_of(to), process.seat);
+                    let council = process.council_id();
                     self.check_durable(index, &bytes);
                     if let Some(node) = node {
-                        self.send(index, node, ControlMessage::Raft { from, to, bytes });
+                        self.send(index, node, ControlMessage::Raft { council, from, to, bytes });
                     }
                 }
                 CouncilOutput::Applied { index: at, command } => {
@@ -179,7 +182,7 @@ impl JointWorld {
         }
     }
 
-    fn leader_changed(&mut self, index: usize, leader: Option<SeatId>, term: u64) {
+    pub(super) fn leader_changed(&mut self, index: usize, leader: Option<SeatId>, term: u64) {
         let Some(process) = self.nodes[index].process.as_mut() else { return };
         let leading = leader.is_some() && leader == Some(process.seat);
         if process.elected_in.is_some_and(|elected| !leading || elected != term) {
@@ -192,8 +195,11 @@ impl JointWorld {
         if leading && let Some(seat) = leader {
             self.note("coordinators elected");
             self.tell(|| format!("LEADER {index} term {term}"));
-            if *self.leaders.entry(term).or_insert(seat) != seat {
-                self.fail("S2", format!("two leaders in term {term}"));
+            let Some(council) = self.nodes[index].process.as_ref().map(|process| process.council_id()) else {
+                return;
+            };
+            if *self.leaders.entry((council, term)).or_insert(seat) != seat {
+                self.fail("C1", format!("two leaders in term {term} of {council}"));
             }
         }
         self.register(index);

@@ -2,8 +2,9 @@
 
 use traind_protocol::coordinator::CoordinatorInput;
 use traind_protocol::council::{Council, CouncilInput};
-use traind_protocol::ids::{Boot, Life, NodeId};
+use traind_protocol::ids::{Boot, CouncilId, Life, NodeId, SeatId};
 use traind_protocol::ledger::Ledger;
+use traind_protocol::succession::SuccessionInput;
 use traind_protocol::sync::{SyncInput, SyncMessage};
 use traind_protocol::wire::control::{ControlMessage, ReportEvent};
 
@@ -34,6 +35,8 @@ pub(super) fn kind_of(message: &ControlMessage) -> &'static str {
         ControlMessage::Register(_) => "Register",
         ControlMessage::Registered { .. } => "Registered",
         ControlMessage::Waits(_) => "Waits",
+        ControlMessage::Standing(_) => "Standing",
+        ControlMessage::Turn { .. } => "Turn",
         ControlMessage::NotCoordinator { .. } => "NotCoord",
         ControlMessage::Report(report) => match report.event {
             ReportEvent::Synced { .. } => "Synced",
@@ -138,11 +141,16 @@ impl JointWorld {
     }
 
     fn connected(&mut self, at: Life, node: NodeId, boot: Boot) {
+        // A process that died meanwhile completes no handshake.
+        if self.process(Life { node, boot }).is_none() {
+            return;
+        }
         let Some(process) = self.process(at) else { return };
         process.peers.insert(node, boot);
         process.asked_at = None;
         process.coordinator_input(CoordinatorInput::PeerJoined { node, boot });
         let index = node_index(at.node);
+        self.step_succession(index, SuccessionInput::PeerJoined(node));
         self.register(index);
         self.feed(index, SyncInput::PathOpened(node));
     }
@@ -158,6 +166,10 @@ impl JointWorld {
         }
         let reason = "lost".to_owned();
         process.coordinator_input(CoordinatorInput::PeerLost { node, boot, death_is_certain, reason });
+        if !process.peers.contains_key(&node) {
+            let lost = SuccessionInput::PeerLost { node, is_certain: death_is_certain };
+            self.step_succession(node_index(at.node), lost);
+        }
     }
 
     fn control(&mut self, from: Life, index: usize, message: ControlMessage) {
@@ -171,33 +183,32 @@ impl JointWorld {
         }
         let Some(process) = self.nodes[index].process.as_mut() else { return };
         match message {
-            ControlMessage::Raft { from: seat, to, bytes } => {
-                let known = process.ledger().and_then(|ledger| ledger.seat_of(sender));
-                if known.is_some_and(|known| known != seat) || to != process.seat {
+            ControlMessage::Raft { council, from: seat, to, bytes } => {
+                self.raft(index, sender, council, (seat, to), bytes);
+            }
+            ControlMessage::Register(registration) => self.register_other(index, sender, registration, 0),
+            ControlMessage::Turn { registration, turn } => {
+                self.register_other(index, sender, registration, turn);
+            }
+            ControlMessage::Registered { seat, boot, council, turn } => {
+                if boot != process.life.boot {
                     return;
                 }
-                if known.is_none() {
-                    process.said_seats.insert(seat, sender);
+                if process.council.is_some() {
+                    return self.step_succession(index, SuccessionInput::Seated { council, seat, turn });
                 }
-                process.council_input(CouncilInput::Message { from: seat, bytes });
-            }
-            ControlMessage::Register(registration) if process.leading => {
-                process.coordinator_input(CoordinatorInput::Register { from: sender, registration });
-            }
-            ControlMessage::Register(_) => {
-                let coordinator = process.coordinator_node();
-                self.send(index, sender, ControlMessage::NotCoordinator { coordinator });
-            }
-            ControlMessage::Registered { seat, boot } => {
-                if boot == process.life.boot && process.council.is_none() {
-                    process.seat = seat;
-                    process.council = Some(Council::join(seat, council_options(), Ledger::default()));
-                    self.nodes[index].disk.seat = Some(seat);
-                    self.note("nodes admitted");
-                }
+                let mut ledger = Ledger::default();
+                ledger.lineage.council = council;
+                process.seat = seat;
+                process.council = Some(Council::join(seat, council_options(), ledger));
+                self.nodes[index].disk.seat = Some(seat);
+                self.note("nodes admitted");
             }
             // Words for people: no machine hears them.
             ControlMessage::Waits(_) => {}
+            ControlMessage::Standing(standing) => {
+                self.step_succession(index, SuccessionInput::Standing { from: sender, standing });
+            }
             ControlMessage::NotCoordinator { coordinator } => {
                 if coordinator.is_some() && coordinator != process.hint {
                     process.hint = coordinator;
@@ -216,6 +227,33 @@ impl JointWorld {
             }
             ControlMessage::Report(_) | ControlMessage::JobChecked(_) | ControlMessage::Progress(_) => {}
         }
+    }
+
+    /// A message of a consensus group.
+    fn raft(
+        &mut self,
+        index: usize,
+        sender: NodeId,
+        council: CouncilId,
+        (seat, to): (SeatId, SeatId),
+        bytes: Vec<u8>,
+    ) {
+        let Some(process) = self.nodes[index].process.as_ref() else { return };
+        if process.succession.expects(council, to) {
+            return self.step_succession(index, SuccessionInput::Message { from: sender, seat, bytes });
+        }
+        if !self.is_admitted(index, council) {
+            return;
+        }
+        let Some(process) = self.nodes[index].process.as_mut() else { return };
+        let may_sit = process.ledger().is_none_or(|ledger| ledger.may_sit(sender, seat));
+        if !may_sit || to != process.seat {
+            return;
+        }
+        if process.ledger().and_then(|ledger| ledger.seat_of(sender)) != Some(seat) {
+            process.said_seats.insert(seat, sender);
+        }
+        process.council_input(CouncilInput::Message { from: seat, bytes });
     }
 
     /// The node of an index.

@@ -9,6 +9,7 @@ mod faults;
 mod messages;
 mod process;
 mod session;
+mod succession;
 mod world;
 
 pub use world::{JointFault, JointReport, JointWorld};

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use traind_protocol::coordinator::{Coordinator, CoordinatorInput, CoordinatorOptions};
 use traind_protocol::council::{Council, CouncilInput, CouncilOptions};
-use traind_protocol::ids::{Boot, Chain, Epoch, Incarnation, JobId, Life, Millis, NodeId, SeatId};
+use traind_protocol::ids::{Boot, Chain, CouncilId, Epoch, Incarnation, JobId, Life, Millis, NodeId, SeatId};
 use traind_protocol::ledger::Ledger;
+use traind_protocol::succession::Succession;
 use traind_protocol::sync::{SyncMachine, SyncOptions};
 use traind_protocol::view::View;
 use traind_protocol::wire::control::{Registration, Report, ReportEvent};
@@ -123,6 +124,9 @@ pub(super) struct Process {
     pub(super) repeat_at: Millis,
     pub(super) seats_shown: (BTreeSet<SeatId>, BTreeSet<SeatId>, BTreeSet<SeatId>),
     pub(super) session: Option<Session>,
+    pub(super) succession: Succession,
+    /// It went over to a council that does not contain all of its old one, and its session has not heard of it.
+    pub(super) detoured: bool,
     pub(super) dirty: bool,
 }
 
@@ -151,6 +155,7 @@ impl Process {
         life: Life,
         seat: Option<SeatId>,
         council: Option<Council<Ledger>>,
+        succession: Succession,
         now: Millis,
     ) -> Self {
         let options = CoordinatorOptions { registration: registration(life.boot) };
@@ -169,6 +174,8 @@ impl Process {
             repeat_at: now.plus(REPEAT_EVERY_MS),
             seats_shown: Default::default(),
             session: None,
+            succession,
+            detoured: false,
             dirty: true,
         }
     }
@@ -178,13 +185,19 @@ impl Process {
         self.council.as_ref().map(Council::replicated)
     }
 
+    /// The council that it is in.
+    pub(super) fn council_id(&self) -> CouncilId {
+        self.ledger().map(|ledger| ledger.lineage.council).unwrap_or_default()
+    }
+
     /// When it has to be stepped next.
     pub(super) fn deadline(&self) -> Millis {
         let registers = self
             .wants_registration()
             .then(|| self.asked_at.map_or(Millis(0), |at| at.plus(REGISTER_EVERY_MS)));
         let council = self.council.as_ref().map(Council::deadline);
-        let all = [council, self.coordinator.deadline(), registers, Some(self.repeat_at)];
+        let succession = Some(self.succession.deadline());
+        let all = [council, self.coordinator.deadline(), registers, Some(self.repeat_at), succession];
         all.into_iter().flatten().min().unwrap_or(self.repeat_at)
     }
 

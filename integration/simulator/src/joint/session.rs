@@ -35,14 +35,25 @@ const FAILS_ONE_IN: usize = 400;
 impl JointWorld {
     /// The ledger of a node has changed: its view is entered, if it is new.
     pub(super) fn ledger_changed(&mut self, index: usize) {
-        let Some(process) = self.nodes[index].process.as_ref() else { return };
+        self.check_councils(index);
+        let Some(process) = self.nodes[index].process.as_mut() else { return };
+        let me = process.life;
+        let detoured = std::mem::take(&mut process.detoured) && process.session.is_some();
         let Some(job) = process.ledger().and_then(|ledger| ledger.jobs.get(&JOB)) else { return };
         let is_running = job.status == JobStatus::Running;
-        let me = process.life.node;
         let assigned: Vec<CheckpointEntry> =
-            job.checkpoints.iter().filter(|entry| entry.assigned.contains(&me)).cloned().collect();
+            job.checkpoints.iter().filter(|entry| entry.assigned.contains(&me.node)).cloned().collect();
         let view = job.view.clone().filter(|_| is_running);
         let committed = job.committed_to();
+        if detoured && view.as_ref().is_some_and(|view| view.member(me).is_some()) {
+            // The view counts on a state from before what the session did since.
+            self.note("processes that ended because their state was left behind");
+            self.kill(index);
+            return self.start(index);
+        } else if detoured {
+            // Its state belongs to nobody any more; a view to come admits it anew.
+            process.session = None;
+        }
         if let Some(view) = view {
             self.check_view(index, &view);
             self.enter(index, view);

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use traind_protocol::council::Council;
-use traind_protocol::ids::{Boot, Chain, Epoch, Incarnation, JobId, Life, Millis, NodeId, SeatId};
+use traind_protocol::ids::{Boot, Chain, CouncilId, Epoch, Incarnation, JobId, Life, Millis, NodeId, SeatId};
 use traind_protocol::invariants::ALL;
 use traind_protocol::ledger::{JobStatus, Ledger};
+use traind_protocol::succession::{QuorumLossPolicy, Succession, SuccessionOptions};
 use traind_protocol::sync::SyncMessage;
 use traind_protocol::view::View;
 use traind_protocol::wire::control::ControlMessage;
@@ -27,6 +28,12 @@ pub enum JointFault {
     EntriesNotPersisted,
     /// A process that starts again says that it is the one before.
     BootReused,
+    /// Messages of the consensus group are taken whatever council they are of.
+    CouncilIdIgnored,
+    /// A leader does not give way to a council that is further.
+    YieldIgnored,
+    /// A node that goes over to another council leaves the log of its old one on disk.
+    OldLogKept,
 }
 
 /// What happened in joint runs, counted.
@@ -100,9 +107,15 @@ pub struct JointWorld {
     pub(super) genesis: Chain,
     pub(super) oracle: Oracle,
     /// The one command of each index that anybody applied; the one leader of each term; the one view of each epoch.
-    pub(super) agreed: BTreeMap<u64, Vec<u8>>,
-    pub(super) leaders: BTreeMap<u64, SeatId>,
+    pub(super) agreed: BTreeMap<(CouncilId, u64), Vec<u8>>,
+    pub(super) leaders: BTreeMap<(CouncilId, u64), SeatId>,
     pub(super) views: BTreeMap<(Incarnation, Epoch), View>,
+    /// What operators want where a majority is lost.
+    pub(super) policy: QuorumLossPolicy,
+    /// Which council gave way to which.
+    pub(super) yields: BTreeMap<CouncilId, CouncilId>,
+    /// Samples that it had committed then.
+    pub(super) yielded_at: BTreeMap<CouncilId, u64>,
     pub(super) is_submitted: bool,
     pub(super) violation: Option<Violation>,
     pub(super) report: JointReport,
@@ -138,6 +151,9 @@ impl JointWorld {
             agreed: BTreeMap::new(),
             leaders: BTreeMap::new(),
             views: BTreeMap::new(),
+            policy: if seed % 3 == 2 { QuorumLossPolicy::Halt } else { QuorumLossPolicy::Continue },
+            yields: BTreeMap::new(),
+            yielded_at: BTreeMap::new(),
             is_submitted: false,
             violation: None,
             report: JointReport { runs: 1, ..JointReport::default() },
@@ -233,10 +249,19 @@ impl JointWorld {
         node.paused = false;
         let seat = node.disk.seat;
         let mut out = Vec::new();
+        let recover =
+            |seat, recovered| Council::recover(seat, council_options(), Ledger::default(), recovered);
         let council = match seat {
             Some(seat) => {
                 let recovered = node.disk.council.clone();
-                match Council::recover(seat, council_options(), Ledger::default(), recovered) {
+                let council = recover(seat, recovered.clone()).and_then(|council| {
+                    // A crash may lie between the ledger of another council and the seat in it.
+                    match council.replicated().seat_of(life.node) {
+                        Some(other) if other != seat => recover(other, recovered),
+                        _ => Ok(council),
+                    }
+                });
+                match council {
                     Ok(council) => Some(council),
                     Err(error) => {
                         return self.fail("S2", format!("node {index} cannot read its disk: {error}"));
@@ -249,8 +274,16 @@ impl JointWorld {
             }
             None => None,
         };
-        let seat = self.nodes[index].disk.seat;
-        self.nodes[index].process = Some(Process::new(life, seat, council, self.now));
+        let seat = council.as_ref().map(Council::seat);
+        let succession = SuccessionOptions {
+            me: life.node,
+            policy: self.policy,
+            council: council_options(),
+            generation: node.disk.generation,
+            legacy: node.disk.legacy.clone(),
+        };
+        let succession = Succession::new(succession, self.now);
+        self.nodes[index].process = Some(Process::new(life, seat, council, succession, self.now));
         self.tell(|| format!("START {index} boot {}", life.boot.0));
         self.run_council_outputs(index, out);
         self.connect_all(index);
@@ -277,12 +310,16 @@ impl JointWorld {
     /// The ledger that is furthest.
     pub(super) fn furthest(&self) -> Option<&Ledger> {
         let councils = self.nodes.iter().filter_map(|node| node.process.as_ref()?.council.as_ref());
-        councils.max_by_key(|council| council.applied_index()).map(Council::replicated)
+        let order = |council: &&Council<Ledger>| {
+            let lineage = &council.replicated().lineage;
+            (lineage.yielded.is_none(), lineage.weight(), council.applied_index())
+        };
+        councils.max_by_key(order).map(Council::replicated)
     }
 
-    /// Whether the ledger says that the job is done.
+    /// Whether the ledger says that the job is done, and all nodes are in one council.
     pub(super) fn is_done(&self) -> bool {
         let job = self.furthest().and_then(|ledger| ledger.jobs.get(&JOB));
-        job.is_some_and(|job| job.status == JobStatus::Done)
+        self.councils().len() == 1 && job.is_some_and(|job| job.status == JobStatus::Done)
     }
 }

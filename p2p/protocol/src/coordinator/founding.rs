@@ -69,7 +69,7 @@ impl Coordinator {
             job: job.id,
             plan: &job.plan,
             incarnation: Incarnation(view.incarnation.0 + 1),
-            epoch: view.epoch.next(),
+            epoch: pass.ledger.next_epoch(job),
             origin,
             lives: by_seat(pass, &holders),
         };

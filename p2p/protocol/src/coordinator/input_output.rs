@@ -47,6 +47,8 @@ pub enum CoordinatorInput {
         from: NodeId,
         /// What it says about itself.
         registration: Registration,
+        /// The how-manieth turn of its process, if it comes over from another council; zero if it does not.
+        turn: u64,
     },
     /// A member told how far it is.
     Report {

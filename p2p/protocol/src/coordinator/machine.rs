@@ -27,7 +27,7 @@ pub struct Coordinator {
     /// When this node became coordinator; `None` while it is not.
     pub(super) elected_at: Option<Millis>,
     pub(super) liveness: Liveness,
-    pub(super) registrations: BTreeMap<NodeId, Registration>,
+    pub(super) registrations: BTreeMap<NodeId, (Registration, u64)>,
     pub(super) proposals: Proposals,
     pub(super) seats: Option<SeatsSeen>,
     pub(super) reports: Option<JobReports>,
@@ -123,7 +123,9 @@ impl Coordinator {
             CoordinatorInput::PeerLost { node, boot, death_is_certain, reason } => {
                 self.liveness.lost(node, Loss { boot, at: now, is_certain: death_is_certain, reason });
             }
-            CoordinatorInput::Register { from, registration } => self.register(from, registration),
+            CoordinatorInput::Register { from, registration, turn } => {
+                self.register(from, registration, turn)
+            }
             CoordinatorInput::Report { from, report } => self.hold(from, report),
             CoordinatorInput::JobChecked { from, check } => self.checks.note(ledger, from, check),
             CoordinatorInput::ProgressHeard { progress } => {
@@ -195,6 +197,11 @@ impl Coordinator {
         if self.rejections_seen != ledger.rejections_total {
             self.rejections_seen = ledger.rejections_total;
             self.proposals.rejected(now);
+        }
+        if ledger.lineage.yielded.is_some() {
+            // Nothing is applied any more.
+            self.deadline = None;
+            return;
         }
         self.decide_registrations(&mut pass);
         self.decide_seats(&mut pass);

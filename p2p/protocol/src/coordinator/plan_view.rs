@@ -14,6 +14,8 @@ use crate::view::{Member, Origin, View};
 pub struct ViewChangeFacts<'a> {
     /// The job's figures.
     pub plan: &'a JobPlan,
+    /// The epoch of the next view.
+    pub epoch: Epoch,
     /// The newest view.
     pub previous: &'a View,
     /// Lives and tenures that have the state.
@@ -60,13 +62,13 @@ pub fn plan_next_view(facts: &ViewChangeFacts<'_>) -> Option<View> {
     let (members, workers, leases) = plan_leases(facts)?;
     let owners = rendezvous_owners(facts.plan.parts, &members, &workers);
     let halt = facts.halt;
-    Some(View { epoch: facts.previous.epoch.next(), members, leases, owners, halt, ..*facts.previous })
+    Some(View { epoch: facts.epoch, members, leases, owners, halt, ..*facts.previous })
 }
 
 /// Members of the next view, the positions of those that share the work, and who gets which micro-batch. Much cheaper
 /// than the owners.
 pub(super) fn plan_leases(facts: &ViewChangeFacts<'_>) -> Option<(Vec<Member>, Vec<u16>, Vec<u16>)> {
-    let epoch = facts.previous.epoch.next();
+    let epoch = facts.epoch;
     let mut members = facts.staying.clone();
     members.extend(facts.joining.iter().map(|life| Member {
         node: life.node,

@@ -9,7 +9,8 @@ use crate::ids::{Boot, Epoch, JobId, Life, Millis, NodeId, SeatId};
 /// is another proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ProposalKey {
-    Register(NodeId, Boot),
+    /// The process and its turn.
+    Register(NodeId, Boot, u64),
     Forget(NodeId),
     View(JobId, Epoch),
     Steps(JobId, u64),

@@ -10,7 +10,7 @@ use crate::ledger::{Ledger, LedgerCommand};
 use crate::wire::control::{ControlMessage, Registration};
 
 impl Coordinator {
-    pub(super) fn register(&mut self, from: NodeId, mut registration: Registration) {
+    pub(super) fn register(&mut self, from: NodeId, mut registration: Registration, turn: u64) {
         let Registration { numeric_class, device, version, .. } = &mut registration;
         for text in [numeric_class, device, version] {
             cut(text, NODE_TEXT_BYTES_MAX);
@@ -18,7 +18,7 @@ impl Coordinator {
         cut(&mut registration.failure_label, FAILURE_LABEL_BYTES_MAX);
         let has_room = self.registrations.len() < REGISTRATIONS_PENDING_MAX;
         if from != self.me && (has_room || self.registrations.contains_key(&from)) {
-            self.registrations.insert(from, registration);
+            self.registrations.insert(from, (registration, turn));
         }
     }
 
@@ -26,34 +26,47 @@ impl Coordinator {
     pub(super) fn decide_registrations(&mut self, pass: &mut Pass<'_>) {
         let mine = self.options.registration.clone();
         if pass.ledger.nodes.get(&self.me).is_none_or(|record| record.boot != mine.boot) {
-            self.propose_registration(pass, self.me, mine);
+            self.propose_registration(pass, self.me, mine, 0);
         }
         if !pass.ledger.nodes.contains_key(&self.me) {
             return;
         }
-        for (node, registration) in std::mem::take(&mut self.registrations) {
+        for (node, (registration, turn)) in std::mem::take(&mut self.registrations) {
             let known = pass.ledger.nodes.get(&node);
-            if let Some(record) = known.filter(|record| record.boot == registration.boot) {
-                let message = ControlMessage::Registered { seat: record.seat, boot: record.boot };
+            let seated = pass.ledger.lineage.seated.get(&node);
+            let is_seated = turn == 0 || seated == Some(&(registration.boot, turn));
+            if let Some(record) = known.filter(|record| record.boot == registration.boot && is_seated) {
+                let (seat, boot, council) = (record.seat, record.boot, pass.ledger.lineage.council);
+                let message = ControlMessage::Registered { seat, boot, council, turn };
                 pass.out.push(CoordinatorOutput::Send { to: node, message });
                 continue;
             }
-            // A process that is gone asks again when it is back.
-            if self.liveness.boot(node) != Some(registration.boot) {
+            // A process that is gone asks again when it is back. Who comes over counts as gone until it has; that it is
+            // connected is for the driver to see.
+            if turn == 0 && self.liveness.boot(node) != Some(registration.boot) {
                 continue;
             }
             if known.is_none() && pass.ledger.nodes.len() >= NODES_MAX {
                 self.make_room(pass);
             } else {
-                self.propose_registration(pass, node, registration.clone());
+                self.propose_registration(pass, node, registration.clone(), turn);
             }
-            self.registrations.insert(node, registration);
+            self.registrations.insert(node, (registration, turn));
         }
     }
 
-    fn propose_registration(&mut self, pass: &mut Pass<'_>, node: NodeId, registration: Registration) {
-        if self.proposals.is_due(pass.now, ProposalKey::Register(node, registration.boot)) {
-            let command = LedgerCommand::RegisterNode { node, registration };
+    fn propose_registration(
+        &mut self,
+        pass: &mut Pass<'_>,
+        node: NodeId,
+        registration: Registration,
+        turn: u64,
+    ) {
+        if self.proposals.is_due(pass.now, ProposalKey::Register(node, registration.boot, turn)) {
+            let command = match turn {
+                0 => LedgerCommand::RegisterNode { node, registration },
+                _ => LedgerCommand::ReseatNode { node, registration, turn },
+            };
             pass.out.push(CoordinatorOutput::Propose(command));
         }
     }

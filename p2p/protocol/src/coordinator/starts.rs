@@ -160,12 +160,12 @@ impl Coordinator {
         founders: &Usable,
         nodes: usize,
     ) {
-        let (epoch, incarnation) = job.newest_epoch();
+        let (_, incarnation) = job.newest_epoch();
         let facts = FoundingFacts {
             job: job.id,
             plan: &job.plan,
             incarnation: Incarnation(incarnation.0 + 1),
-            epoch: epoch.next(),
+            epoch: pass.ledger.next_epoch(job),
             origin,
             lives: by_seat(pass, founders),
         };

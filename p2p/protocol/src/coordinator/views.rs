@@ -69,6 +69,7 @@ impl Coordinator {
         let idle = if halt.is_some() { BTreeSet::new() } else { without_work(pass.ledger, job, &staying) };
         let mut facts = ViewChangeFacts {
             plan: &job.plan,
+            epoch: pass.ledger.next_epoch(job),
             previous: view,
             synced: &job.synced,
             staying,
@@ -110,7 +111,7 @@ impl Coordinator {
         reason: String,
     ) {
         self.commit_stable(pass, job);
-        if !self.proposals.is_due(pass.now, ProposalKey::View(job.id, facts.previous.epoch.next())) {
+        if !self.proposals.is_due(pass.now, ProposalKey::View(job.id, facts.epoch)) {
             return;
         }
         if let Some(view) = plan_next_view(facts) {

@@ -25,8 +25,8 @@ mod validate;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use raft::eraftpb::{ConfState, Message, MessageType, Snapshot};
-use raft::{INVALID_ID, RawNode, StateRole};
+use raft::eraftpb::{ConfState, EntryType, Message, MessageType, Snapshot};
+use raft::{GetEntriesContext, INVALID_ID, RawNode, StateRole};
 use slog::{Discard, Logger, o};
 
 pub use self::error::CouncilError;
@@ -41,6 +41,7 @@ use self::ready::{Fault, encode};
 use self::seats::Seats;
 use crate::ids::{Millis, SeatId};
 use crate::replicated::Replicated;
+use crate::wire::DecodeError;
 
 /// Index and term of the snapshot with which a founded log starts. Not zero, so that every other seat begins with a
 /// snapshot and never with a guess at the first configuration.
@@ -72,10 +73,25 @@ impl<R: Replicated> Council<R> {
     /// # Panics
     /// If `seat` is zero, which names no seat.
     pub fn found(seat: SeatId, options: CouncilOptions, replicated: R, out: &mut Vec<CouncilOutput>) -> Self {
+        Self::found_after(seat, options, replicated, (0, 0), out)
+    }
+
+    /// The same with terms and indices above `end`, the term and index of the last entry of the group before: what
+    /// names an entry of both by its index is never misled.
+    ///
+    /// # Panics
+    /// If `seat` is zero, which names no seat.
+    pub fn found_after(
+        seat: SeatId,
+        options: CouncilOptions,
+        replicated: R,
+        end: (u64, u64),
+        out: &mut Vec<CouncilOutput>,
+    ) -> Self {
         let mut snapshot = Snapshot::default();
         snapshot.data = replicated.snapshot().into();
-        snapshot.mut_metadata().index = FOUNDING;
-        snapshot.mut_metadata().term = FOUNDING;
+        snapshot.mut_metadata().index = end.1 + FOUNDING;
+        snapshot.mut_metadata().term = end.0 + FOUNDING;
         snapshot.mut_metadata().mut_conf_state().voters = vec![seat.0];
         let log = Log::starting_with(snapshot.clone());
         let encoded = (|| {
@@ -330,6 +346,52 @@ impl<R: Replicated> Council<R> {
     #[must_use]
     pub fn applied_index(&self) -> u64 {
         self.applied_index
+    }
+
+    /// Term and index of the last entry of the log, committed or not.
+    #[must_use]
+    pub fn log_end(&self) -> (u64, u64) {
+        let log = &self.node.raft.raft_log;
+        (log.last_term(), log.last_index())
+    }
+
+    /// Term and index of the last entry applied.
+    #[must_use]
+    pub fn applied_end(&self) -> (u64, u64) {
+        (self.node.raft.raft_log.term(self.applied_index).unwrap_or(u64::MAX), self.applied_index)
+    }
+
+    /// The replicated state with those commands of the end of the log that `keeps` names, in `fresh`. Where a majority is
+    /// lost, nobody can tell any more whether they were committed.
+    ///
+    /// # Errors
+    /// When `fresh` cannot be restored from a snapshot of the state, which would be a defect.
+    pub fn to_the_end(&self, mut fresh: R, keeps: impl Fn(&[u8]) -> bool) -> Result<R, DecodeError> {
+        fresh.restore(&self.replicated.snapshot())?;
+        let log = &self.node.raft.raft_log;
+        let behind = log.entries(self.applied_index + 1, None, GetEntriesContext::empty(false));
+        for entry in behind.unwrap_or_default() {
+            let is_command = entry.get_entry_type() == EntryType::EntryNormal && !entry.data.is_empty();
+            if is_command && keeps(&entry.data) {
+                fresh.apply(entry.index, &entry.data);
+            }
+        }
+        Ok(fresh)
+    }
+
+    /// Whether this seat has a state at all: one that joined and waits for its first snapshot has none.
+    #[must_use]
+    pub fn has_state(&self) -> bool {
+        self.applied_index > 0
+    }
+
+    /// The sets of voters of which each needs a majority: one, or two during a change.
+    #[must_use]
+    pub fn quorums(&self) -> Vec<BTreeSet<SeatId>> {
+        let conf_state = self.conf_state();
+        let sets = [conf_state.voters, conf_state.voters_outgoing];
+        let seats = |set: &Vec<u64>| set.iter().copied().map(SeatId).collect();
+        sets.iter().filter(|set| !set.is_empty()).map(seats).collect()
     }
 
     /// What broke, once the machine has said [`CouncilOutput::Poisoned`].

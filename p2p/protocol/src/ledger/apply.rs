@@ -17,6 +17,9 @@ impl Ledger {
     /// # Errors
     /// When the command contradicts the ledger or a limit; then nothing has changed.
     pub fn apply_command(&mut self, index: u64, command: LedgerCommand) -> Result<(), Rejected> {
+        if let Some(to) = self.lineage.yielded {
+            return Err(Rejected::GaveWay { to });
+        }
         match command {
             LedgerCommand::RegisterNode { node, registration } => self.register(index, node, registration),
             LedgerCommand::ForgetNode { node } => self.forget(node),
@@ -64,6 +67,12 @@ impl Ledger {
             LedgerCommand::RollBack { job, step, by } => self.roll_back(job, step, by),
             LedgerCommand::ImportCheckpoint { job, entry, by } => self.import_checkpoint(job, entry, by),
             LedgerCommand::ScheduleCheckpoint { job, step } => self.schedule_checkpoint(job, step),
+            LedgerCommand::YieldCouncil { to, samples } => self.yield_to(to, samples),
+            LedgerCommand::UniteCouncils { range } => self.unite(range),
+            LedgerCommand::ReseatNode { node, registration, turn } => {
+                self.reseat(index, node, registration, turn)
+            }
+            LedgerCommand::KeepBranch { branch } => self.keep_branch(branch),
             LedgerCommand::FailMicrobatch { job, step, microbatch, samples, node, reason } => {
                 self.fail_microbatch(job, (step, microbatch), samples, node, reason)
             }

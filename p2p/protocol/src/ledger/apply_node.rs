@@ -49,6 +49,15 @@ impl Ledger {
         Ok(())
     }
 
+    /// The node's seat is taken away for ever, and it gets another one.
+    pub(super) fn give_new_seat(&mut self, node: NodeId) {
+        self.seats_given += 1;
+        let seat = SeatId(self.seats_given);
+        if let Some(record) = self.nodes.get_mut(&node) {
+            record.seat = seat;
+        }
+    }
+
     pub(super) fn forget(&mut self, node: NodeId) -> Result<(), Rejected> {
         if !self.nodes.contains_key(&node) {
             return Err(Rejected::NodeNotRegistered { node });

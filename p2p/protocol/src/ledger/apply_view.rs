@@ -27,7 +27,7 @@ impl Ledger {
             let (what, max) = ("jobs that ran and have not ended", STARTED_JOBS_MAX);
             return Err(Rejected::LimitReached { what, max });
         }
-        check_epoch(job, &view)?;
+        check_epoch(job, self.next_epoch(job), &view)?;
         check_shape(job, &view)?;
         self.check_members_max(job, &view)?;
         for member in &view.members {
@@ -64,7 +64,7 @@ impl Ledger {
             }
         }
         job.status = JobStatus::Running;
-        job.epochs += 1;
+        job.epochs = view.epoch.0;
         job.push_view_change(ViewChange {
             epoch: view.epoch,
             incarnation: view.incarnation,
@@ -98,10 +98,10 @@ impl Ledger {
 }
 
 /// V1: the epoch is the next one, and so is the lineage if it is another.
-fn check_epoch(job: &JobRecord, view: &View) -> Result<(), Rejected> {
-    let (epoch, incarnation) = job.newest_epoch();
-    if view.epoch != epoch.next() {
-        return Err(Rejected::EpochNotNext { expected: epoch.next(), found: view.epoch });
+fn check_epoch(job: &JobRecord, expected: Epoch, view: &View) -> Result<(), Rejected> {
+    let (_, incarnation) = job.newest_epoch();
+    if view.epoch != expected {
+        return Err(Rejected::EpochNotNext { expected, found: view.epoch });
     }
     let lineage_next = view.incarnation.0 == incarnation.0 + 1 && view.founding_epoch == view.epoch;
     let lineage_same = view.incarnation == incarnation && view.founding_epoch < view.epoch;

@@ -9,9 +9,10 @@ use super::job_plan::JobPlan;
 use super::job_record::{CheckpointEntry, JobResult};
 use super::keeping::KeepRules;
 use super::limits::LEDGER_COMMAND_BYTES_MAX;
+use super::lineage::Branch;
 use super::node_record::DrainUntil;
 use super::verdicts::Verdict;
-use crate::ids::{Chain, Epoch, JobId, Life, ManifestId, NodeId};
+use crate::ids::{Chain, CouncilId, Epoch, JobId, Life, ManifestId, NodeId};
 use crate::view::View;
 use crate::wire::control::{EvaluationTotals, Registration};
 use crate::wire::{DecodeError, decode, encode};
@@ -277,6 +278,32 @@ pub enum LedgerCommand {
         /// The step.
         step: u64,
     },
+    /// This council met one that is further and ends here: nothing is applied behind this.
+    YieldCouncil {
+        /// The other one.
+        to: CouncilId,
+        /// Samples that it had committed then.
+        samples: u64,
+    },
+    /// Nodes of another council come over: epochs go on above those of its views.
+    UniteCouncils {
+        /// The range of its epochs.
+        range: u64,
+    },
+    /// A node comes over from another council, without the log of its seat: it gets a seat that promised nothing.
+    ReseatNode {
+        /// The node.
+        node: NodeId,
+        /// What it said about itself.
+        registration: Registration,
+        /// The how-manieth turn of this process.
+        turn: u64,
+    },
+    /// A state that only a council which ended had committed stays on record.
+    KeepBranch {
+        /// The state.
+        branch: Branch,
+    },
 }
 
 impl LedgerCommand {
@@ -292,6 +319,24 @@ impl LedgerCommand {
     /// When `bytes` is longer than [`LEDGER_COMMAND_BYTES_MAX`] or no command.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         decode(bytes, LEDGER_COMMAND_BYTES_MAX)
+    }
+
+    /// Whether the command in `bytes` is taken along from the end of a log of which nobody can tell any more whether it
+    /// was committed: what people asked for and facts are; decisions are not, because the council may have decided
+    /// otherwise elsewhere.
+    #[must_use]
+    pub fn is_kept(bytes: &[u8]) -> bool {
+        let decides = |command: &Self| {
+            matches!(
+                command,
+                Self::CommitView { .. }
+                    | Self::CommitHalt { .. }
+                    | Self::RecordSynced { .. }
+                    | Self::FailMicrobatch { .. }
+                    | Self::YieldCouncil { .. }
+            )
+        };
+        Self::decode(bytes).is_ok_and(|command| !decides(&command))
     }
 
     /// The command's name.
@@ -327,6 +372,10 @@ impl LedgerCommand {
             Self::RollBack { .. } => "roll back",
             Self::ImportCheckpoint { .. } => "import checkpoint",
             Self::ScheduleCheckpoint { .. } => "schedule checkpoint",
+            Self::YieldCouncil { .. } => "yield council",
+            Self::UniteCouncils { .. } => "unite councils",
+            Self::ReseatNode { .. } => "reseat node",
+            Self::KeepBranch { .. } => "keep branch",
         }
     }
 
@@ -341,7 +390,11 @@ impl LedgerCommand {
             | Self::RecordVerdict { .. }
             | Self::AddDataSet { .. }
             | Self::RemoveDataSet { .. }
-            | Self::NoteDataHolder { .. } => None,
+            | Self::NoteDataHolder { .. }
+            | Self::YieldCouncil { .. }
+            | Self::UniteCouncils { .. }
+            | Self::ReseatNode { .. } => None,
+            Self::KeepBranch { branch } => Some(branch.job),
             Self::SubmitJob { id, .. } => Some(*id),
             Self::CommitView { view, .. } => Some(view.job),
             Self::CancelJob { job, .. }

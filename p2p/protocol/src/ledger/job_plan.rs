@@ -45,6 +45,12 @@ impl JobPlan {
         self.nodes_max.min(self.microbatches) as usize
     }
 
+    /// Samples of a step.
+    #[must_use]
+    pub fn samples_per_step(&self) -> u64 {
+        u64::from(self.microbatches) * u64::from(self.microbatch_size)
+    }
+
     /// The field that is out of its range, and the range in words.
     #[must_use]
     pub fn violation(&self) -> Option<&'static str> {

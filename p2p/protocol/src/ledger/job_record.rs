@@ -36,7 +36,7 @@ pub struct JobRecord {
     pub pausing: Option<NodeId>,
     /// The newest committed view; none once the job has halted.
     pub view: Option<View>,
-    /// Views committed so far; the newest has this epoch.
+    /// The epoch of the newest view, zero before the first.
     pub epochs: u64,
     /// The newest view changes, oldest first, at most [`super::limits::VIEW_CHANGES_MAX`].
     pub view_changes: Vec<ViewChange>,

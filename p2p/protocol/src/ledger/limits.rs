@@ -126,3 +126,12 @@ pub(crate) fn cut(text: &mut String, bytes_max: usize) {
         text.truncate(end);
     }
 }
+
+/// Councils before the present one that are remembered, the newest: one for each time that a majority was lost.
+pub const ANCESTORS_MAX: usize = 64;
+
+/// Branches kept of councils that ended, the newest: a few for each time that two of them met.
+pub const BRANCHES_MAX: usize = 64;
+
+/// Longest encoded lineage in a snapshot, bytes: the councils before, a figure for each job, the branches.
+pub const LINEAGE_BYTES_MAX: usize = 256 << 10;

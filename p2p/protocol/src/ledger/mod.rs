@@ -16,6 +16,7 @@ mod job_plan;
 mod job_record;
 mod keeping;
 pub mod limits;
+mod lineage;
 mod node_record;
 mod queue;
 mod record_steps;
@@ -29,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{JobId, NodeId, SeatId};
 use crate::replicated::Replicated;
 use crate::view::View;
-use crate::wire::{DecodeError, decode, encode};
+use crate::wire::{DecodeError, decode, decode_first, encode};
 
 pub use command::LedgerCommand;
 pub use data_sets::{DataSetRecord, SET_PREFIX, is_set_name, set_names};
@@ -39,6 +40,7 @@ pub use job_record::{
     ViewChange,
 };
 pub use keeping::{BestBy, KeepRules, Keeping, KeptBecause, Rollback};
+pub use lineage::{Branch, GENERATION_MAX, Lineage};
 pub use node_record::{Drain, DrainUntil, NodeRecord};
 pub use rejected::{Rejected, Rejection};
 pub use verdicts::{Finding, Verdict};
@@ -66,6 +68,9 @@ pub struct Ledger {
     pub verdicts_total: u64,
     /// What jobs asked for and people want of their checkpoints, for those where that is anything.
     pub keeping: BTreeMap<JobId, Keeping>,
+    /// The council and those before it. Behind the rest in a snapshot, where older ones have nothing.
+    #[serde(skip)]
+    pub lineage: Lineage,
 }
 
 impl Ledger {
@@ -127,6 +132,16 @@ impl Ledger {
         self.nodes.values().find(|record| record.seat == seat).map(|record| record.node)
     }
 
+    /// Whether `node` may be in `seat`, though this ledger may be behind: it is its seat, or one given later. A seat is
+    /// given once.
+    #[must_use]
+    pub fn may_sit(&self, node: NodeId, seat: SeatId) -> bool {
+        match self.node_of_seat(seat) {
+            Some(owner) => owner == node,
+            None => self.seat_of(node).is_none_or(|known| seat > known),
+        }
+    }
+
     fn reject(&mut self, index: u64, command: &str, job: Option<JobId>, reason: String) {
         self.rejections_total += 1;
         if self.rejections.len() >= limits::REJECTIONS_MAX {
@@ -150,11 +165,15 @@ impl Replicated for Ledger {
     }
 
     fn snapshot(&self) -> Vec<u8> {
-        encode(self)
+        [encode(self), encode(&self.lineage)].concat()
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        *self = decode(bytes, limits::LEDGER_SNAPSHOT_BYTES_MAX)?;
+        let (mut restored, rest): (Self, _) = decode_first(bytes, limits::LEDGER_SNAPSHOT_BYTES_MAX)?;
+        if !rest.is_empty() {
+            restored.lineage = decode(rest, limits::LINEAGE_BYTES_MAX)?;
+        }
+        *self = restored;
         Ok(())
     }
 }

@@ -28,6 +28,8 @@ impl Ledger {
         }
         record.push_committed(CommittedRange { from_step: from, to_step: to, epoch, chain });
         record.failed_microbatches.retain(|failure| failure.step >= to);
+        let samples = record.plan.samples_per_step();
+        self.lineage.count_samples(job, to, samples);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::ids::{Epoch, JobId, NodeId};
+use crate::ids::{CouncilId, Epoch, JobId, NodeId};
 
 /// A command that changed nothing. The same on every node.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -143,6 +143,18 @@ pub enum Rejected {
     /// The result is not that of the last committed step.
     #[error("result refused: step or chain is not the last committed one")]
     ResultRefused,
+    /// The council ended, because another one is further.
+    #[error("this council gave way to {to}")]
+    GaveWay {
+        /// The other one.
+        to: CouncilId,
+    },
+    /// Something about another council does not fit.
+    #[error("succession refused: {what}")]
+    SuccessionRefused {
+        /// What.
+        what: &'static str,
+    },
     /// The failure is known or of a step that is past.
     #[error("failure of micro-batch {microbatch} of step {step} is known or past")]
     FailureNotNew {

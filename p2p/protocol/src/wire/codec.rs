@@ -46,9 +46,17 @@ pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
 /// # Errors
 /// When `bytes` is longer than `bytes_max`, does not decode, or is followed by anything.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8], bytes_max: usize) -> Result<T, DecodeError> {
+    let (message, rest) = decode_first(bytes, bytes_max)?;
+    if rest.is_empty() { Ok(message) } else { Err(DecodeError::Remainder { bytes: rest.len() }) }
+}
+
+/// The message at the start of `bytes`, and what follows it.
+///
+/// # Errors
+/// When `bytes` is longer than `bytes_max` or does not start with such a message.
+pub fn decode_first<T: DeserializeOwned>(bytes: &[u8], bytes_max: usize) -> Result<(T, &[u8]), DecodeError> {
     if bytes.len() > bytes_max {
         return Err(DecodeError::TooLong { bytes: bytes.len(), bytes_max });
     }
-    let (message, rest) = postcard::take_from_bytes(bytes).map_err(DecodeError::Malformed)?;
-    if rest.is_empty() { Ok(message) } else { Err(DecodeError::Remainder { bytes: rest.len() }) }
+    postcard::take_from_bytes(bytes).map_err(DecodeError::Malformed)
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::state_sample::StateSample;
-use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, ManifestId, NodeId, SeatId};
+use crate::ids::{Boot, Chain, CouncilId, Digest, Epoch, Incarnation, JobId, ManifestId, NodeId, SeatId};
 
 /// Longest encoded control message, bytes. The largest are the council's snapshots of the ledger; a ledger of 64
 /// nodes, 1,000 jobs and their views stays below 8 MiB.
@@ -14,6 +14,8 @@ pub const CONTROL_BYTES_MAX: usize = 8 << 20;
 pub enum ControlMessage {
     /// A message of the consensus group, opaque here, validated before the library sees it.
     Raft {
+        /// The council it is of. A seat drops what is of another one.
+        council: CouncilId,
         /// Seat of the sender.
         from: SeatId,
         /// Seat of the receiver.
@@ -29,6 +31,10 @@ pub enum ControlMessage {
         seat: SeatId,
         /// The process that was registered.
         boot: Boot,
+        /// The council that did it.
+        council: CouncilId,
+        /// The turn that the seat is for, as [`ControlMessage::Turn`] named it; zero for a plain registration.
+        turn: u64,
     },
     /// The receiver of a request is not the coordinator.
     NotCoordinator {
@@ -43,6 +49,31 @@ pub enum ControlMessage {
     JobChecked(JobCheck),
     /// The coordinator tells everyone what jobs wait for, about once a second.
     Waits(JobWaits),
+    /// A node tells all others which council it is in, about once a second and when a majority is lost.
+    Standing(Standing),
+    /// A node of another council comes over. It has nothing of what it may have promised in its old seat, so it needs one
+    /// that promised nothing.
+    Turn {
+        /// What it says about itself.
+        registration: Registration,
+        /// The how-manieth turn of this process, from 1 on.
+        turn: u64,
+    },
+}
+
+/// Which council a node is in and how far it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The council.
+    pub council: CouncilId,
+    /// Samples of committed steps, each once: where two councils meet, the one with more of them goes on.
+    pub samples: u64,
+    /// The range of its views' epochs: a council that takes in nodes of another one goes above its range.
+    pub range: u64,
+    /// Term and index of the last entry of its log.
+    pub log_end: (u64, u64),
+    /// Whether it leads that council and has applied everything that was committed before.
+    pub leads: bool,
 }
 
 /// What the jobs that have not ended wait for, as the coordinator knows it.

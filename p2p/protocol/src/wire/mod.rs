@@ -6,4 +6,4 @@ pub mod data;
 pub mod hello;
 pub mod state_sample;
 
-pub use codec::{DecodeError, decode, encode};
+pub use codec::{DecodeError, decode, decode_first, encode};

@@ -151,7 +151,11 @@ impl Cluster {
 
     pub(super) fn join(&mut self, number: u8, boot: u64) {
         self.connect(number, boot);
-        self.input(CoordinatorInput::Register { from: node(number), registration: registration(boot) });
+        self.input(CoordinatorInput::Register {
+            from: node(number),
+            registration: registration(boot),
+            turn: 0,
+        });
     }
 
     pub(super) fn lose(&mut self, number: u8, boot: u64, death_is_certain: bool) {

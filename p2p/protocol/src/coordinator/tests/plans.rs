@@ -120,6 +120,7 @@ fn a_member_that_drains_gets_no_work_and_a_halt_moves_none() {
     let known = synced(&view.members);
     let facts = |idle: &[u8], halt, staying: &[Member]| ViewChangeFacts {
         plan: &plan,
+        epoch: view.epoch.next(),
         previous: &view,
         synced: &known,
         staying: staying.to_vec(),
@@ -136,7 +137,11 @@ fn a_member_that_drains_gets_no_work_and_a_halt_moves_none() {
     let halted = plan_next_view(&facts(&[], true, &view.members)).unwrap();
     assert_eq!((&halted.leases, &halted.owners, halted.halt), (&view.leases, &view.owners, true));
     // Halting on, the drained one stays without work, though it could do some.
-    let facts = ViewChangeFacts { previous: &drained, ..facts(&[], true, &drained.members) };
+    let facts = ViewChangeFacts {
+        epoch: drained.epoch.next(),
+        previous: &drained,
+        ..facts(&[], true, &drained.members)
+    };
     let halted = plan_next_view(&facts).unwrap();
     assert_eq!((&halted.leases, &halted.owners), (&drained.leases, &drained.owners));
 }
@@ -164,9 +169,11 @@ fn next(
 ) -> View {
     let (staying, joining) = (staying.to_vec(), joining.to_vec());
     let (avoided, idle, halt) = (Vec::new(), BTreeSet::new(), false);
+    let epoch = previous.epoch.next();
     let (levels, may_rebalance) = (SpeedLevels::new(), false);
     let facts = ViewChangeFacts {
         plan,
+        epoch,
         previous,
         synced,
         staying,
@@ -231,6 +238,7 @@ fn a_microbatch_that_failed_goes_elsewhere_if_there_is_an_elsewhere() {
     let known = synced(&view.members);
     let facts = |staying: &[Member]| ViewChangeFacts {
         plan: &plan,
+        epoch: view.epoch.next(),
         previous: &view,
         synced: &known,
         staying: staying.to_vec(),
@@ -256,6 +264,7 @@ fn leases_follow_speed() {
     let known = synced(&view.members);
     let facts = |slow: u32, may_rebalance, staying: &[Member]| ViewChangeFacts {
         plan: &plan,
+        epoch: view.epoch.next(),
         previous: &view,
         synced: &known,
         staying: staying.to_vec(),

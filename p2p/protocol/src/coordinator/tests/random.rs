@@ -168,7 +168,11 @@ impl World {
         }
         let boot = self.boots[&number];
         self.input(CoordinatorInput::PeerJoined { node: node(number), boot: Boot(boot) });
-        self.input(CoordinatorInput::Register { from: node(number), registration: registration(boot) });
+        self.input(CoordinatorInput::Register {
+            from: node(number),
+            registration: registration(boot),
+            turn: 0,
+        });
     }
 
     fn lose(&mut self, number: u8, death_is_certain: bool) {

@@ -7,7 +7,7 @@ use crate::coordinator::limits::{
     FAILURE_BATCH_MS, JOIN_BATCH_MS, JOINER_SYNC_MS_MAX, PROPOSAL_RETRY_MS, REJECTION_RETRY_MS,
 };
 use crate::coordinator::{CoordinatorInput, CoordinatorOutput};
-use crate::ids::{Boot, Epoch, SeatId};
+use crate::ids::{Boot, CouncilId, Epoch, SeatId};
 use crate::ledger::testing::{commit, member, node, plan, submit, view};
 use crate::ledger::{JobPlan, JobStatus, LedgerCommand};
 use crate::wire::control::ControlMessage;
@@ -172,7 +172,12 @@ fn registrations_are_answered_when_they_are_committed_and_when_asked_again() {
     assert_eq!(cluster.ledger.seat_of(node(1)), Some(SeatId(1)));
     let answer = CoordinatorOutput::Send {
         to: node(2),
-        message: ControlMessage::Registered { seat: SeatId(2), boot: Boot(1) },
+        message: ControlMessage::Registered {
+            seat: SeatId(2),
+            boot: Boot(1),
+            council: CouncilId::default(),
+            turn: 0,
+        },
     };
     cluster.is_council_stuck = true;
     cluster.join(2, 1);

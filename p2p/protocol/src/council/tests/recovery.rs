@@ -244,3 +244,22 @@ fn an_empty_disk_joins() {
     }
     assert!(!council.is_member() && out.is_empty(), "a seat without a group waits in silence");
 }
+
+#[test]
+fn the_end_of_a_log_is_taken_along_by_choice_and_the_next_group_counts_on() {
+    let mut world = World::with_group(39, CouncilOptions::default(), 3, 0);
+    world.propose(1, "committed");
+    world.run(300);
+    [2, 3].into_iter().for_each(|seat| world.crash(seat));
+    world.propose(1, "asked");
+    world.propose(1, "decided");
+    let old = world.council(1);
+    assert!(old.replicated().holds(b"committed") && !old.replicated().holds(b"asked"));
+    let kept = old.to_the_end(Ledger::default(), |command| command == b"asked").expect("it restores");
+    assert!(kept.holds(b"committed") && kept.holds(b"asked") && !kept.holds(b"decided"));
+    let (end, mut out) = (old.log_end(), Vec::new());
+    let next = Council::found_after(SeatId(1), CouncilOptions::default(), kept.clone(), end, &mut out);
+    assert!(next.is_settled_leader() && *next.replicated() == kept);
+    assert!(next.term() > end.0 && next.log_end().1 > end.1, "{:?} {end:?}", next.log_end());
+    assert_eq!(next.quorums(), [[SeatId(1)].into()]);
+}
