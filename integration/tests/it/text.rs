@@ -48,7 +48,7 @@ async fn a_language_model_learns_the_same_on_one_node_and_on_three_and_writes() 
         together.evaluations.iter().all(|point| point.total == result.test_total && point.total % 32 == 0)
     );
 
-    let shell = Shell::at(&cluster.daemons[0]);
+    let shell = Shell::at_holder(&cluster, "writer").await?;
     let directory = cluster.folder().join("model").display().to_string();
     shell.text(&["checkpoint", "export", "writer", "--out", &directory]).await?;
     let mut names: Vec<String> = std::fs::read_dir(&directory)?

@@ -54,6 +54,8 @@ fn tensors_have_the_layouts_names_shapes_and_bits() {
             session.parameters()[place.range()].iter().flat_map(|value| value.to_le_bytes()).collect();
         assert!(tensor.data() == expected, "{}", place.name);
     }
+    let header = 8 + usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
+    let tensors = blake3::hash(&bytes[header..]).to_hex().to_string();
     let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
     let digest = blake3::hash(&state).to_hex().to_string();
     let expected = [
@@ -61,6 +63,7 @@ fn tensors_have_the_layouts_names_shapes_and_bits() {
         ("traind_digest", digest.as_str()),
         ("traind_job", "fixture"),
         ("traind_step", "2"),
+        ("traind_tensors_blake3", tensors.as_str()),
         ("traind_version", env!("CARGO_PKG_VERSION")),
     ];
     let found: BTreeMap<_, _> = metadata.metadata().clone().unwrap().into_iter().collect();
