@@ -4,15 +4,11 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 
-use crate::{StoreError, durable_file, migration};
+use crate::{StoreError, durable_file};
 
-/// Version of the layout below the data directory. An older one becomes this one when the store opens; a newer one is
-/// refused untouched.
-pub const FORMAT_VERSION: u32 = 3;
-
-/// The oldest version that is brought up to the present one. The ledger's entries and the states of version 1 have forms that
-/// this program does not read.
-const FORMAT_VERSION_MIN: u32 = 2;
+/// Version of the layout below the data directory and of the records in it. Others are refused untouched: in the older ones,
+/// none of which was released, the ledger's entries have forms that this program does not read.
+pub const FORMAT_VERSION: u32 = 4;
 
 const FORMAT_FILE: &str = "FORMAT";
 const LOCK_FILE: &str = "lock";
@@ -37,7 +33,7 @@ impl DataDir {
     /// was; else the file system's.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         if path.exists() {
-            check_format(path)?;
+            is_of_our_format(path)?;
         } else {
             durable_file::create_directory(path)?;
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -46,10 +42,8 @@ impl DataDir {
         let lock = lock(path)?;
         let data_dir = Self { path: path.to_path_buf(), _lock: lock };
         // Again under the lock: another process may have made the directory just now.
-        match check_format(path)? {
-            Some(FORMAT_VERSION) => return Ok(data_dir),
-            Some(_) => migration::from_version_2(&data_dir)?,
-            None => {}
+        if is_of_our_format(path)? {
+            return Ok(data_dir);
         }
         let line = format!("{FORMAT_WORD} {FORMAT_VERSION}\n");
         durable_file::write(path, FORMAT_FILE, line.as_bytes())?;
@@ -98,14 +92,16 @@ impl DataDir {
     }
 }
 
-/// The directory's version, one that this program reads; `None` for a directory that is new.
-fn check_format(path: &Path) -> Result<Option<u32>, StoreError> {
+/// Whether the directory says so; not if it is new.
+///
+/// # Errors
+/// [`StoreError::OtherVersion`] and [`StoreError::NotADataDirectory`].
+fn is_of_our_format(path: &Path) -> Result<bool, StoreError> {
     if let Some(bytes) = durable_file::read(&path.join(FORMAT_FILE), SMALL_FILE_BYTES_MAX)? {
         let text = String::from_utf8_lossy(&bytes);
         let found = text.trim();
-        let is_version = |version: &u32| found == format!("{FORMAT_WORD} {version}");
-        if let Some(version) = (FORMAT_VERSION_MIN..=FORMAT_VERSION).find(is_version) {
-            return Ok(Some(version));
+        if found == format!("{FORMAT_WORD} {FORMAT_VERSION}") {
+            return Ok(true);
         }
         let found = format!("{found:?}");
         return Err(StoreError::OtherVersion { path: path.to_path_buf(), found, supported: FORMAT_VERSION });
@@ -113,13 +109,13 @@ fn check_format(path: &Path) -> Result<Option<u32>, StoreError> {
     let names = durable_file::names(path)?;
     if names.iter().any(|name| name == FORMAT_FILE) {
         // Another process made it between the two looks.
-        return check_format(path);
+        return is_of_our_format(path);
     }
     // What a first start leaves when it is cut short, and what a file system of its own has.
     let unfinished = format!("{FORMAT_FILE}{}", durable_file::UNFINISHED);
     let new = [LOCK_FILE, &unfinished, "lost+found"];
     match names.iter().all(|name| new.contains(&name.as_str())) {
-        true => Ok(None),
+        true => Ok(false),
         false => Err(StoreError::NotADataDirectory { path: path.to_path_buf() }),
     }
 }

@@ -28,7 +28,6 @@ mod local_values;
 mod manifest;
 mod manifest_directory;
 mod manifest_text;
-mod migration;
 mod options;
 mod pieces;
 mod records;

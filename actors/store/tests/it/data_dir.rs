@@ -40,13 +40,20 @@ fn another_version_is_refused_and_untouched() {
     drop(Store::open(directory.path()).unwrap());
     let ours = fs::read_to_string(directory.path().join("FORMAT")).unwrap();
     assert_eq!(ours, format!("traind-data {FORMAT_VERSION}\n"));
-    for format in ["traind-data 4\n", "traind-data 1\n", "traind-data\n", "", "traind-data 11", "\u{0}\u{1}"]
-    {
+    for format in [
+        "traind-data 5\n",
+        "traind-data 3\n",
+        "traind-data 1\n",
+        "traind-data\n",
+        "",
+        "traind-data 11",
+        "\u{0}\u{1}",
+    ] {
         fs::write(directory.path().join("FORMAT"), format).unwrap();
         let before = picture(directory.path());
         match Store::open(directory.path()) {
             Err(error @ StoreError::OtherVersion { .. }) => {
-                assert!(error.to_string().contains("this traind reads 3; nothing was changed"), "{error}");
+                assert!(error.to_string().contains("this traind reads 4; nothing was changed"), "{error}");
             }
             other => panic!("{format:?}: {:?}", other.err()),
         }

@@ -9,5 +9,4 @@ mod damage;
 mod data_dir;
 mod fixture;
 mod local;
-mod migration;
 mod scrub;
