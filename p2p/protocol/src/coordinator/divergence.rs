@@ -1,37 +1,55 @@
 //! Members whose state has gone wrong, as a flipped bit in memory does it: each sends a sample of its state with its steps, and
 //! whoever the majority contradicts is taken out of the view, fetches the state anew and comes back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::limits::{DIVERGED_RETRY_MS, DIVERGED_RETRY_MS_MAX, SAMPLED_STEPS_MAX};
 use super::machine::Coordinator;
 use super::reports::JobReports;
 use crate::ids::{Life, Millis, NodeId};
 use crate::ledger::limits::cut;
-use crate::view::View;
+use crate::view::{Member, View};
 use crate::wire::state_sample::{SAMPLE_PIECES_MAX, StateSample, TENSOR_NAME_BYTES_MAX};
 
 /// Samples of the newest steps, and what they have shown.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StateSamples {
     /// By step, at most [`SAMPLED_STEPS_MAX`].
-    heard: BTreeMap<u64, BTreeMap<Life, StateSample>>,
-    /// Members that the majority contradicts, and in words how.
-    diverged: BTreeMap<Life, String>,
+    heard: BTreeMap<u64, StepSamples>,
+    /// Members that the majority contradicts.
+    diverged: BTreeMap<Life, Verdict>,
+}
+
+/// What members said of the state after one step.
+#[derive(Clone, Debug, Default)]
+struct StepSamples {
+    by_member: BTreeMap<Life, StateSample>,
+    /// Whether any two of them differ: only then is there more to compare than the newest with one other.
+    is_split: bool,
+}
+
+impl StepSamples {
+    fn insert(&mut self, life: Life, sample: StateSample) {
+        self.is_split |= self.by_member.values().next().is_some_and(|other| *other != sample);
+        self.by_member.insert(life, sample);
+    }
+}
+
+/// That a member's state is wrong.
+#[derive(Clone, Debug)]
+struct Verdict {
+    words: String,
+    /// Whether it is among the node's relapses already.
+    is_counted: bool,
 }
 
 /// How often nodes have diverged while this coordinator was in office, at most one entry per registered node.
 pub(super) type Relapses = BTreeMap<NodeId, u32>;
 
 impl StateSamples {
-    /// In words what is wrong with the state of a member.
-    pub(super) fn verdict(&self, life: Life) -> Option<&str> {
-        self.diverged.get(&life).map(String::as_str)
-    }
-
     /// What was said in former tenures is no word on the states of now.
     pub(super) fn retain(&mut self, is_kept: impl Fn(Life) -> bool) {
-        self.heard.values_mut().for_each(|samples| samples.retain(|life, _| is_kept(*life)));
+        self.heard.values_mut().for_each(|samples| samples.by_member.retain(|life, _| is_kept(*life)));
         self.diverged.retain(|life, _| is_kept(*life));
     }
 }
@@ -49,65 +67,51 @@ pub(super) fn bound(sample: &mut StateSample) {
 impl JobReports {
     /// Takes note of a sample that a member sent, and of whom it convicts.
     pub(super) fn sampled(&mut self, view: &View, life: Life, sample: StateSample) {
-        if sample.step > self.steps {
+        let step = sample.step;
+        // Words on steps far ahead would push out those on the present ones.
+        if step > self.stable.0.saturating_add(SAMPLED_STEPS_MAX as u64) {
             return;
         }
-        let step = sample.step;
         let heard = &mut self.samples.heard;
         heard.entry(step).or_default().insert(life, sample);
         while heard.len() > SAMPLED_STEPS_MAX {
             heard.pop_first();
         }
-        self.compare(view, step);
+        if heard.get(&step).is_some_and(|samples| samples.is_split) {
+            self.compare(view, step);
+        }
     }
 
     fn compare(&mut self, view: &View, step: u64) {
-        let Some(heard) = self.samples.heard.get(&step) else { return };
+        let Some(StepSamples { by_member: heard, .. }) = self.samples.heard.get(&step) else { return };
         let agreeing = |sample: &StateSample| heard.values().filter(|other| *other == sample).count();
         let Some(most) = heard.values().max_by_key(|sample| agreeing(sample)) else { return };
-        let others: Vec<(Life, &StateSample)> = heard
-            .iter()
-            .filter(|(_, sample)| *sample != most)
-            .map(|(life, sample)| (*life, sample))
-            .collect();
-        if others.is_empty() {
-            return;
-        }
-        let with_state =
-            view.members.iter().filter(|member| self.synced.contains(&(member.life(), member.tenure)));
-        let with_state = with_state.count();
-        let words = |life: Life, sample: &StateSample| {
-            format!(
-                "{}'s state differs after step {step}, first in {}",
-                life.node.friendly_name(),
-                most.first_difference(sample).unwrap_or("its extent"),
+        let (right, wrong): (Vec<_>, Vec<_>) = heard.iter().partition(|(_, sample)| *sample == most);
+        let is_synced = |member: &&Member| self.synced.contains(&(member.life(), member.tenure));
+        let with_state = view.members.iter().filter(is_synced).count();
+        let differs = |(life, sample): (&Life, &StateSample)| {
+            let tensor = most.first_difference(sample).unwrap_or("its extent");
+            (
+                *life,
+                format!("{}'s state differs after step {step}, first in {tensor}", life.node.friendly_name()),
             )
         };
-        if 2 * agreeing(most) > with_state {
-            let since = (step + 1).saturating_sub(most.round_steps).max(1);
-            let verdicts = others.into_iter().map(|(life, sample)| {
-                let what = words(life, sample);
-                (life, format!("{what}; its gradients of steps {since} to {step} may have been wrong"))
-            });
-            let verdicts: Vec<(Life, String)> = verdicts.collect();
-            for (life, verdict) in verdicts {
+        let since = (step + 1).saturating_sub(most.round_steps).max(1);
+        let has_majority = 2 * right.len() > with_state;
+        let all_have_spoken = heard.len() >= with_state;
+        let names: Vec<String> = right.iter().map(|(life, _)| life.node.friendly_name()).collect();
+        let wrong: Vec<(Life, String)> = wrong.into_iter().map(differs).collect();
+        if has_majority {
+            for (life, what) in wrong {
                 self.disbelieve(life.node);
-                self.samples.diverged.insert(life, verdict);
+                let words = format!("{what}; its gradients of steps {since} to {step} may have been wrong");
+                self.samples.diverged.entry(life).or_insert(Verdict { words, is_counted: false });
             }
-        } else if heard.len() >= with_state {
-            let what: Vec<String> = others.into_iter().map(|(life, sample)| words(life, sample)).collect();
-            let rest: BTreeSet<String> = heard
-                .iter()
-                .filter(|(_, sample)| *sample == most)
-                .map(|(life, _)| life.node.friendly_name())
-                .collect();
-            let rest: Vec<String> = rest.into_iter().collect();
-            let text = format!(
-                "{} from that of {}, and no majority says which is right",
-                what.join("; "),
-                rest.join(", ")
-            );
-            self.divergence.get_or_insert(text);
+        } else if all_have_spoken && !wrong.is_empty() {
+            let what: Vec<String> = wrong.into_iter().map(|(_, what)| what).collect();
+            let (what, names) = (what.join("; "), names.join(", "));
+            self.divergence
+                .get_or_insert(format!("{what} from that of {names}, and no majority says which is right"));
         }
     }
 
@@ -121,18 +125,16 @@ impl Coordinator {
     /// In words why a member that lives cannot stay. A node to which that happens again is kept out for longer and longer:
     /// its memory is bad.
     pub(super) fn convict(&mut self, now: Millis, life: Life) -> Option<String> {
-        let reports = self.reports.as_mut()?;
-        let verdict = reports.samples.verdict(life)?.to_owned();
-        if reports.convicted.insert(life) {
-            let times = self.relapses.entry(life.node).or_insert(0);
-            let doublings = *times;
-            *times = times.saturating_add(1);
-            if let Some(doublings) = doublings.checked_sub(1) {
+        let verdict = self.reports.as_mut()?.samples.diverged.get_mut(&life)?;
+        if !std::mem::replace(&mut verdict.is_counted, true) {
+            let before = self.relapses.entry(life.node).or_insert(0);
+            if let Some(doublings) = before.checked_sub(1) {
                 let delay =
                     DIVERGED_RETRY_MS.saturating_mul(1 << doublings.min(16)).min(DIVERGED_RETRY_MS_MAX);
                 self.admissions.refuse(life.node, now, delay, "diverged more than once");
             }
+            *before = before.saturating_add(1);
         }
-        Some(verdict)
+        Some(verdict.words.clone())
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct FinishedState {
 pub(super) struct JobReports {
     pub(super) job: JobId,
     pub(super) incarnation: Incarnation,
-    pub(super) steps: u64,
+    steps: u64,
     /// Whether members may finish earlier.
     may_end_early: bool,
     /// The view that `members` are of.
@@ -75,8 +75,6 @@ pub(super) struct JobReports {
     pub(super) samples: StateSamples,
     /// How long members take.
     pub(super) speeds: Speeds,
-    /// Members whose verdict was counted.
-    pub(super) convicted: BTreeSet<Life>,
 }
 
 impl JobReports {
@@ -110,7 +108,6 @@ impl JobReports {
             divergence: None,
             samples: StateSamples::default(),
             speeds: Speeds::default(),
-            convicted: BTreeSet::new(),
         };
         if let Some(heard) = heard.filter(|heard| heard.job == job.id) {
             reports.work =
@@ -141,7 +138,6 @@ impl JobReports {
         let members = &self.members;
         self.speeds.enter(now, |life| view.member(life).is_some());
         self.samples.retain(|life| members.get(&life.node).is_some_and(|known| known.boot == life.boot));
-        self.convicted.retain(|life| self.samples.verdict(*life).is_some());
         for member in &view.members {
             let fresh = || MemberReports::new(now, member.boot, member.tenure);
             self.members.entry(member.node).or_insert_with(fresh);

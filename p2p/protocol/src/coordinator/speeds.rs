@@ -20,8 +20,10 @@ pub(super) const LEVEL_QUICK: u32 = 4;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Speeds {
     windows: BTreeMap<Life, Window>,
-    /// When work may move for speed alone.
-    earliest: Option<Millis>,
+    /// When work may move for speed alone; nothing while no speed is another than when that was last looked at.
+    look_at: Option<Millis>,
+    /// Until then work stays where it is: the view is new.
+    earliest: Millis,
 }
 
 /// The computations of one process since some report of it.
@@ -40,18 +42,25 @@ impl Speeds {
         if computed >= SPEED_WINDOW_MICROBATCHES {
             let spent_us = work.computing_us.saturating_sub(window.begins.computing_us);
             *window = Window { begins: work, microbatch_us: Some((spent_us / computed).max(1)) };
+            self.look_at = Some(self.earliest);
         }
     }
 
     /// A view was entered at `now`: those who left are forgotten, and work stays where it is for a while.
     pub(super) fn enter(&mut self, now: Millis, is_member: impl Fn(Life) -> bool) {
         self.windows.retain(|life, _| is_member(*life));
-        self.earliest = Some(now.plus(REBALANCE_INTERVAL_MS));
+        self.earliest = now.plus(REBALANCE_INTERVAL_MS);
+        self.look_at = Some(self.earliest);
     }
 
-    /// When work may move for speed alone.
-    pub(super) fn earliest(&self) -> Option<Millis> {
-        self.earliest
+    /// When to see whether work should move; `None` while nothing is new. Whoever looks then says so by [`Self::seen`].
+    pub(super) fn look_at(&self) -> Option<Millis> {
+        self.look_at
+    }
+
+    /// What is known by now was looked at.
+    pub(super) fn seen(&mut self) {
+        self.look_at = None;
     }
 
     /// The levels of those whose time is known.

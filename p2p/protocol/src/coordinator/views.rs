@@ -175,13 +175,15 @@ impl Coordinator {
     }
 
     /// In words who is slow or no longer so, if a step takes clearly less time with the work shared accordingly.
-    fn rebalance(&self, pass: &mut Pass<'_>, facts: &mut ViewChangeFacts<'_>) -> Option<String> {
-        let earliest = self.reports.as_ref()?.speeds.earliest()?;
-        let slowest = facts.levels.values().max().copied()?;
-        if pass.now < earliest {
-            pass.wake_at(earliest);
+    fn rebalance(&mut self, pass: &mut Pass<'_>, facts: &mut ViewChangeFacts<'_>) -> Option<String> {
+        let speeds = &mut self.reports.as_mut()?.speeds;
+        let look_at = speeds.look_at()?;
+        if pass.now < look_at {
+            pass.wake_at(look_at);
             return None;
         }
+        speeds.seen();
+        let slowest = facts.levels.values().max().copied()?;
         let kept = plan_leases(facts)?;
         facts.may_rebalance = true;
         let moved = plan_leases(facts)?;
