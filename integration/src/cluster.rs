@@ -12,6 +12,9 @@ use traind::control::api::{FollowEvent, JobDetail, JobStatus, NodeRole, Request,
 use crate::daemon::{Daemon, DaemonOptions};
 use crate::job_file::JobFile;
 
+/// The daemon's setting for the least time of a micro-batch.
+pub const MICROBATCH_TIME: &str = "TRAIND_LIMITS__MICRO_BATCH_TIME";
+
 /// Clusters compute in turn: three daemons fill the two cores that tests are planned for, and figures of tests that
 /// measure would mean nothing beside others.
 static TURN: Mutex<()> = Mutex::const_new(());
@@ -58,6 +61,26 @@ impl Cluster {
         }
         cluster.wait_live(count).await?;
         Ok(cluster)
+    }
+
+    /// The same with daemons that take at least `microbatch_time`, as `2 ms`, for a micro-batch: a job then lasts long enough for
+    /// things to happen in it.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_paced(binary: &str, count: usize, microbatch_time: &str) -> anyhow::Result<Self> {
+        Self::start_with(binary, count, &[(MICROBATCH_TIME, microbatch_time)]).await
+    }
+
+    /// The digest that a job reaches on a single node to which nothing happens.
+    ///
+    /// # Errors
+    /// When it does not finish.
+    pub async fn digest_alone(binary: &str, job: &JobFile) -> anyhow::Result<String> {
+        let cluster = Self::start(binary, 1).await?;
+        let id = cluster.submit(&JobFile { nodes_min: 1, ..job.clone() }).await?;
+        let detail = cluster.finish(&id).await?;
+        Ok(detail.result.context("a finished job has a result")?.digest)
     }
 
     /// Options of one more daemon, in a directory of its own.

@@ -9,7 +9,7 @@ mod job_file;
 mod spread;
 mod step_log;
 
-pub use cluster::{Cluster, turn};
+pub use cluster::{Cluster, MICROBATCH_TIME, turn};
 pub use daemon::{Daemon, DaemonOptions};
 pub use idx_files::IdxFiles;
 pub use job_file::{JobFile, Model, Optimiser};

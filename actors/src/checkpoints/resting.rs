@@ -2,7 +2,7 @@
 //! pruned or took a job back from goes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use traind_protocol::ids::{JobId, ManifestId};
 use traind_protocol::ledger::{JobStatus, Ledger};
@@ -17,12 +17,15 @@ pub(crate) struct RestingCheckpoints {
     store: Arc<Store>,
     steps: BTreeMap<JobId, Vec<u64>>,
     /// What was pinned by then; `None` before the first look.
-    pins: Option<BTreeSet<ManifestId>>,
+    pins: Option<Arc<BTreeSet<ManifestId>>>,
+    /// What the store is to pin. Tasks may overtake each other, so each takes what is newest when it has its turn.
+    wanted: Arc<Mutex<Arc<BTreeSet<ManifestId>>>>,
+    turn: Arc<Mutex<()>>,
 }
 
 impl RestingCheckpoints {
     pub(crate) fn new(store: Arc<Store>) -> Self {
-        Self { store, steps: BTreeMap::new(), pins: None }
+        Self { store, steps: BTreeMap::new(), pins: None, wanted: Arc::default(), turn: Arc::default() }
     }
 
     /// The ledger changed. Must be called on a runtime. A ledger that is behind names older checkpoints, and what is newer
@@ -34,25 +37,29 @@ impl RestingCheckpoints {
         let changed: Vec<KeepCheckpoints> =
             changed.map(|(job, steps)| KeepCheckpoints { job: *job, steps: steps.clone() }).collect();
         self.steps = now;
-        let pins = ledger.manifests_pinned();
-        let pins = (self.pins.as_ref() != Some(&pins)).then_some(pins);
-        if let Some(pins) = &pins {
-            self.pins = Some(pins.clone());
-        }
-        if changed.is_empty() && pins.is_none() {
+        let pins = Arc::new(ledger.manifests_pinned());
+        let repins = self.pins.as_ref() != Some(&pins);
+        if changed.is_empty() && !repins {
             return;
         }
-        let store = Arc::clone(&self.store);
+        *locked(&self.wanted) = Arc::clone(&pins);
+        self.pins = Some(pins);
+        let (store, wanted, turn) =
+            (Arc::clone(&self.store), Arc::clone(&self.wanted), Arc::clone(&self.turn));
         tokio::task::spawn_blocking(move || {
+            let _turn = locked(&turn);
+            let pins = Arc::clone(&locked(&wanted));
             // Before anything goes.
-            if let Some(pins) = pins
-                && let Err(error) = pin(&store, &pins)
-            {
+            if repins && let Err(error) = pin(&store, &pins) {
                 tracing::warn!(error = chain_of(&error), "pins are not kept by the store");
             }
             changed.iter().for_each(|message| keep(&store, message));
         });
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Makes the store's pins those of the ledger.

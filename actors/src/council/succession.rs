@@ -94,7 +94,15 @@ impl CouncilDriver {
                     self.detours += u64::from(!successor.continues);
                     self.succeed(successor)?;
                 }
-                SuccessionOutput::LegacySettled => self.keep(LEGACY_KEY, &[])?,
+                SuccessionOutput::LegacySettled { missing } => {
+                    if missing > 0 {
+                        tracing::error!(
+                            missing,
+                            "the council refuses some of what this node took along; it is given up"
+                        );
+                    }
+                    self.keep(LEGACY_KEY, &[])?;
+                }
             }
         }
         Ok(())

@@ -1,17 +1,19 @@
 //! Looking after what the ledger counts on: a checkpoint that is not here is disowned, a damaged chunk is got again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use traind_protocol::ids::{ChunkId, JobId};
+use traind_protocol::ids::{ChunkId, JobId, ManifestId};
 use traind_protocol::ledger::{CheckpointEntry, Ledger, LedgerCommand};
 use traind_store::{Chunks, ManifestKind, StoreError};
 
 use super::{Inner, entries};
 use crate::session::chain_of;
 
-/// A chunk that nobody could replace within so many looks is asked for again, and checkpoints that need it are disowned
-/// where others hold them: a minute, in which a node that started anew is back.
-const LOOKS_PER_REPAIR: u32 = 60;
+/// A chunk that nobody could replace within this time is asked for again, and checkpoints that need it are disowned
+/// where others hold them: a node that started anew is back by then.
+const REPAIR_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Damaged chunks that are asked for at a time.
 const REPAIRS_ASKED_MAX: usize = 16;
@@ -32,9 +34,24 @@ pub(super) async fn look_after(inner: &Arc<Inner>, ledger: &Ledger) {
     }
     let (chunks, asked) = (Arc::clone(inner.parts.store.chunks()), damaged.clone());
     let looked = tokio::task::spawn_blocking(move || {
-        held.into_iter().map(|(job, entry)| (lacks(&chunks, &entry, &asked), job, entry)).collect::<Vec<_>>()
+        let all = chunks.manifests(Some(ManifestKind::Checkpoint))?;
+        let whole: BTreeSet<ManifestId> =
+            all.into_iter().filter(|record| record.is_whole).map(|record| record.id).collect();
+        let lack = |entry: &CheckpointEntry| match whole.contains(&entry.manifest) {
+            true => lacks(&chunks, entry, &asked),
+            false => Ok(Some(Lack::Absent)),
+        };
+        Ok::<_, StoreError>(
+            held.into_iter().map(|(job, entry)| (lack(&entry), job, entry)).collect::<Vec<_>>(),
+        )
     });
-    let Ok(looked) = looked.await else { return };
+    let looked = match looked.await {
+        Ok(Ok(looked)) => looked,
+        Ok(Err(error)) => {
+            return tracing::warn!(error = chain_of(&error), "the store could not be looked at");
+        }
+        Err(_panicked) => return,
+    };
     for (lacks, job, entry) in looked {
         match lacks {
             Ok(None) => {
@@ -52,7 +69,7 @@ pub(super) async fn look_after(inner: &Arc<Inner>, ledger: &Ledger) {
         }
     }
     damaged.into_iter().take(REPAIRS_ASKED_MAX).for_each(|chunk| inner.parts.transfers.repair(chunk));
-    let named: std::collections::BTreeSet<_> = entries(ledger).map(|(_, entry)| entry.manifest).collect();
+    let named: BTreeSet<ManifestId> = entries(ledger).map(|(_, entry)| entry.manifest).collect();
     inner.state().looked_at.retain(|manifest| named.contains(manifest));
 }
 
@@ -65,11 +82,8 @@ enum Lack {
     Damaged,
 }
 
+/// Of one whose manifest is here.
 fn lacks(chunks: &Chunks, entry: &CheckpointEntry, damaged: &[ChunkId]) -> Result<Option<Lack>, StoreError> {
-    let whole = chunks.manifests(Some(ManifestKind::Checkpoint))?;
-    if !whole.iter().any(|record| record.id == entry.manifest && record.is_whole) {
-        return Ok(Some(Lack::Absent));
-    }
     let known = chunks.damaged();
     let missing = chunks.missing_chunks(entry.manifest)?;
     Ok(match missing {
@@ -79,14 +93,19 @@ fn lacks(chunks: &Chunks, entry: &CheckpointEntry, damaged: &[ChunkId]) -> Resul
     })
 }
 
-/// Chunks that have been damaged for a while.
+/// Chunks that have been damaged for a while. The store asks for each by itself when it finds it.
 fn damaged(inner: &Inner) -> Vec<ChunkId> {
     let now = inner.parts.store.chunks().damaged();
     let mut state = inner.state();
     state.damaged.retain(|chunk, _| now.contains(chunk));
     for chunk in now {
-        *state.damaged.entry(chunk).or_default() += 1;
+        state.damaged.entry(chunk).or_insert_with(Instant::now);
     }
-    let is_due = |looks: &u32| looks.is_multiple_of(LOOKS_PER_REPAIR);
-    state.damaged.iter().filter(|(_, looks)| is_due(looks)).map(|(chunk, _)| *chunk).collect()
+    let is_due = |(_, asked_at): &(&ChunkId, &mut Instant)| asked_at.elapsed() >= REPAIR_INTERVAL;
+    let due = state.damaged.iter_mut().filter(is_due);
+    due.map(|(chunk, asked_at)| {
+        *asked_at = Instant::now();
+        *chunk
+    })
+    .collect()
 }

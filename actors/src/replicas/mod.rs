@@ -11,11 +11,11 @@ mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc, watch};
-use traind_protocol::ids::{JobId, ManifestId, NodeId};
-use traind_protocol::ledger::{CheckpointEntry, Ledger, LedgerCommand};
+use traind_protocol::ids::{ChunkId, JobId, ManifestId, NodeId};
+use traind_protocol::ledger::{CheckpointEntry, JobRecord, Ledger, LedgerCommand};
 use traind_store::Store;
 
 use crate::council::{CouncilInbox, Published};
@@ -57,8 +57,8 @@ struct State {
     copying: BTreeSet<ManifestId>,
     /// Held here by the ledger's word, and found to be so.
     looked_at: BTreeSet<ManifestId>,
-    /// For how many looks each chunk has been damaged.
-    damaged: BTreeMap<traind_protocol::ids::ChunkId, u32>,
+    /// Chunks that are damaged, and when each was asked for last.
+    damaged: BTreeMap<ChunkId, Instant>,
 }
 
 /// Follows the ledger until it ends. Must be called on a runtime.
@@ -95,9 +95,7 @@ impl Inner {
 }
 
 /// All checkpoints that the ledger names.
-fn entries(ledger: &Ledger) -> impl Iterator<Item = (JobId, &CheckpointEntry)> {
-    let of_job = |job: &traind_protocol::ledger::JobRecord| job.id;
-    ledger.jobs.values().flat_map(move |job| {
-        job.checkpoints.iter().chain(&job.initial).map(move |entry| (of_job(job), entry))
-    })
+fn entries<'a>(ledger: &'a Ledger) -> impl Iterator<Item = (JobId, &'a CheckpointEntry)> {
+    let of_job = |job: &'a JobRecord| job.checkpoints.iter().chain(&job.initial).map(|entry| (job.id, entry));
+    ledger.jobs.values().flat_map(of_job)
 }

@@ -36,7 +36,7 @@ pub use messages::{SESSION_INBOX_MAX, SessionDescription, SessionInput};
 pub use plan::{InitialState, JobNeeds, PlanError, PlannedJob, SetPaths, check_job, localise, plan_job};
 pub(crate) use state::digest_of_encoded;
 pub use state::{MalformedState, digest_of_pieces, training_state};
-pub(crate) use trainer::chain_of;
+pub use trainer::chain_of;
 
 use crate::checkpoints::Checkpoints;
 use crate::clock::Clock;

@@ -431,7 +431,7 @@ fn doing(command: &TrainerCommand) -> &'static str {
 }
 
 /// An error and its causes in one line.
-pub(crate) fn chain_of(error: &dyn std::error::Error) -> String {
+pub fn chain_of(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -6,12 +6,8 @@ use traind_integration::{Cluster, Daemon, JobFile};
 
 use crate::KIT;
 
-/// The digest that a single node reaches.
-async fn alone(job: &JobFile) -> anyhow::Result<String> {
-    let cluster = Cluster::start(KIT, 1).await?;
-    let id = cluster.submit(&JobFile { nodes_min: 1, ..job.clone() }).await?;
-    digest_of(&cluster, &id, job).await
-}
+/// Least time of a micro-batch: nobody hurries, so that a job lasts long enough for what happens in it.
+const PACE: &str = "2 ms";
 
 async fn digest_of(cluster: &Cluster, id: &str, job: &JobFile) -> anyhow::Result<String> {
     let detail = cluster.finish(id).await?;
@@ -30,7 +26,7 @@ async fn three_nodes(expected: &str, job: &JobFile) -> anyhow::Result<()> {
 }
 
 async fn killed_worker(expected: &str, job: &JobFile) -> anyhow::Result<()> {
-    let mut cluster = Cluster::start(KIT, 3).await?;
+    let mut cluster = Cluster::start_paced(KIT, 3, PACE).await?;
     let id = cluster.submit(job).await?;
     cluster.wait_step(&id, job.steps / 4).await?;
     let worker = cluster.worker().await?;
@@ -42,7 +38,7 @@ async fn killed_worker(expected: &str, job: &JobFile) -> anyhow::Result<()> {
 }
 
 async fn killed_coordinator(expected: &str, job: &JobFile) -> anyhow::Result<()> {
-    let mut cluster = Cluster::start(KIT, 3).await?;
+    let mut cluster = Cluster::start_paced(KIT, 3, PACE).await?;
     let id = cluster.submit(job).await?;
     cluster.wait_step(&id, job.steps / 4).await?;
     let coordinator = cluster.coordinator().await?;
@@ -51,10 +47,9 @@ async fn killed_coordinator(expected: &str, job: &JobFile) -> anyhow::Result<()>
     Ok(())
 }
 
-/// The job must last long enough for a process to start, fetch the state and take work, so nobody hurries.
+/// The job must last long enough for a process to start, fetch the state and take work.
 async fn joiner(expected: &str, job: &JobFile) -> anyhow::Result<()> {
-    let pace = [("TRAIND_LIMITS__MICRO_BATCH_TIME", "2 ms")];
-    let mut cluster = Cluster::start_with(KIT, 2, &pace).await?;
+    let mut cluster = Cluster::start_paced(KIT, 2, PACE).await?;
     let id = cluster.submit(&JobFile { nodes_min: 2, ..job.clone() }).await?;
     cluster.wait_step(&id, job.steps / 4).await?;
     let joiner = cluster.add().await?;
@@ -67,7 +62,7 @@ async fn joiner(expected: &str, job: &JobFile) -> anyhow::Result<()> {
 }
 
 async fn killed_and_back(expected: &str, job: &JobFile) -> anyhow::Result<()> {
-    let mut cluster = Cluster::start(KIT, 3).await?;
+    let mut cluster = Cluster::start_paced(KIT, 3, PACE).await?;
     let id = cluster.submit(job).await?;
     cluster.wait_step(&id, job.steps / 4).await?;
     let worker = cluster.worker().await?;
@@ -81,7 +76,7 @@ async fn killed_and_back(expected: &str, job: &JobFile) -> anyhow::Result<()> {
 }
 
 async fn all_killed(expected: &str, job: &JobFile) -> anyhow::Result<()> {
-    let mut cluster = Cluster::start(KIT, 3).await?;
+    let mut cluster = Cluster::start_paced(KIT, 3, PACE).await?;
     let id = cluster.submit(job).await?;
     cluster.wait_step(&id, job.steps / 2).await?;
     wait_checkpoint(&cluster, &id).await?;
@@ -119,7 +114,8 @@ macro_rules! same_bits {
             /// The digest of a single node; computed once for all tests of this module.
             async fn expected() -> anyhow::Result<&'static str> {
                 static ALONE: OnceCell<String> = OnceCell::const_new();
-                let digest = ALONE.get_or_try_init(|| async { super::alone(&job()).await });
+                let digest = ALONE
+                    .get_or_try_init(|| async { super::Cluster::digest_alone(crate::KIT, &job()).await });
                 digest.await.map(String::as_str)
             }
 
@@ -145,7 +141,7 @@ macro_rules! same_bits {
             #[tokio::test]
             async fn a_joiner_changes_no_bit_and_works() -> anyhow::Result<()> {
                 let job = JobFile { steps: $joiner_steps, ..job() };
-                super::joiner(&super::alone(&job).await?, &job).await
+                super::joiner(&super::Cluster::digest_alone(crate::KIT, &job).await?, &job).await
             }
 
             #[tokio::test]

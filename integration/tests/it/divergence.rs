@@ -84,12 +84,8 @@ async fn a_flipped_bit_is_found_and_named_and_the_node_repaired() -> anyhow::Res
         ..JobFile::mlp("flipped", 150)
     };
     let weights = Lasting::of(&job)?;
-    let expected = {
-        let cluster = Cluster::start(KIT, 1).await?;
-        let id = cluster.submit(&JobFile { nodes_min: 1, ..job.clone() }).await?;
-        cluster.finish(&id).await?.result.context("a finished job has a result")?.digest
-    };
-    let cluster = Cluster::start_with(KIT, 3, &[("TRAIND_LIMITS__MICRO_BATCH_TIME", "5 ms")]).await?;
+    let expected = Cluster::digest_alone(KIT, &job).await?;
+    let cluster = Cluster::start_paced(KIT, 3, "5 ms").await?;
     let id = cluster.submit(&job).await?;
     cluster.wait_step(&id, 20).await?;
     let sick = cluster.worker().await?;

@@ -11,7 +11,7 @@ use crate::KIT;
 use crate::shell::Shell;
 
 /// So that the store keeps up, and no checkpoint is left out.
-const PACE: [(&str, &str); 1] = [("TRAIND_LIMITS__MICRO_BATCH_TIME", "2 ms")];
+const PACE: &str = "2 ms";
 
 /// A job of two nodes that takes some seconds.
 fn job(name: &str, steps: u64) -> JobFile {
@@ -162,7 +162,7 @@ async fn checkpoints_on(shell: &Shell) -> anyhow::Result<Option<u64>> {
 
 #[tokio::test]
 async fn what_is_pruned_goes_from_the_disk_and_comes_back_from_a_copy_that_is_whole() -> anyhow::Result<()> {
-    let cluster = Cluster::start_with(KIT, 1, &PACE).await?;
+    let cluster = Cluster::start_paced(KIT, 1, PACE).await?;
     let shell = Shell::at(&cluster.daemons[0]);
     let id = cluster.submit(&JobFile::mlp("pruned", 60)).await?;
     let finished = cluster.finish(&id).await?;
@@ -235,7 +235,7 @@ async fn an_exported_model_is_imported_by_name_and_a_job_on_another_node_starts_
 
 #[tokio::test]
 async fn the_store_names_what_is_damaged_and_its_index_is_made_anew() -> anyhow::Result<()> {
-    let cluster = Cluster::start_with(KIT, 1, &PACE).await?;
+    let cluster = Cluster::start_paced(KIT, 1, PACE).await?;
     let shell = Shell::at(&cluster.daemons[0]);
     let id = cluster.submit(&JobFile::mlp("kept", 30)).await?;
     cluster.finish(&id).await?;
@@ -263,7 +263,7 @@ async fn the_store_names_what_is_damaged_and_its_index_is_made_anew() -> anyhow:
 
 #[tokio::test]
 async fn time_makes_checkpoints_due_after_one_step_on_every_node_and_changes_no_bit() -> anyhow::Result<()> {
-    let cluster = Cluster::start_with(KIT, 2, &PACE).await?;
+    let cluster = Cluster::start_paced(KIT, 2, PACE).await?;
     let job = JobFile { evaluation_every: 20, ..job("timed", 400) };
     let id = cluster.submit(&job).await?;
     let expected = digest_of(&cluster.finish(&id).await?)?;
@@ -282,7 +282,7 @@ async fn time_makes_checkpoints_due_after_one_step_on_every_node_and_changes_no_
 
 #[tokio::test]
 async fn the_first_of_so_many_steps_and_the_best_stay() -> anyhow::Result<()> {
-    let cluster = Cluster::start_with(KIT, 1, &PACE).await?;
+    let cluster = Cluster::start_paced(KIT, 1, PACE).await?;
     let job = JobFile { evaluation_every: 10, ..JobFile::mlp("ruled", 120) };
     let rules =
         "every = \"10 steps\"\nkeep = 1\nkeep_every = \"45 steps\"\nkeep_best = 2\nbest_by = \"accuracy\"";

@@ -12,12 +12,10 @@ fn job(nodes_min: u32) -> JobFile {
 }
 
 /// The job must last long enough for a node to leave it, so nobody hurries.
-const PACE: [(&str, &str); 1] = [("TRAIND_LIMITS__MICRO_BATCH_TIME", "5 ms")];
+const PACE: &str = "5 ms";
 
 async fn digest_alone() -> anyhow::Result<String> {
-    let cluster = Cluster::start(KIT, 1).await?;
-    let id = cluster.submit(&job(1)).await?;
-    Ok(cluster.finish(&id).await?.result.expect("a finished job has a result").digest)
+    Cluster::digest_alone(KIT, &job(1)).await
 }
 
 /// Every micro-batch of every step was computed once, and nothing was taken over from anybody.
@@ -45,7 +43,7 @@ async fn the_only_voter_that_is_asked_to_stop_costs_nothing() -> anyhow::Result<
 
 async fn leaves(nodes: u32, is_coordinator: bool) -> anyhow::Result<()> {
     let expected = digest_alone().await?;
-    let mut cluster = Cluster::start_with(KIT, nodes as usize, &PACE).await?;
+    let mut cluster = Cluster::start_paced(KIT, nodes as usize, PACE).await?;
     let id = cluster.submit(&job(nodes)).await?;
     cluster.wait_step(&id, STEPS / 4).await?;
     let leaver = if is_coordinator { cluster.coordinator().await? } else { cluster.worker().await? };
@@ -66,7 +64,7 @@ async fn leaves(nodes: u32, is_coordinator: bool) -> anyhow::Result<()> {
 #[tokio::test]
 async fn all_that_stop_one_after_the_other_come_back_and_have_lost_nothing() -> anyhow::Result<()> {
     let expected = digest_alone().await?;
-    let mut cluster = Cluster::start_with(KIT, 2, &PACE).await?;
+    let mut cluster = Cluster::start_paced(KIT, 2, PACE).await?;
     let id = cluster.submit(&job(2)).await?;
     cluster.wait_step(&id, STEPS / 4).await?;
     let mut options = Vec::new();
@@ -106,7 +104,7 @@ async fn a_drained_node_stays_idle_until_it_is_undrained() -> anyhow::Result<()>
 #[tokio::test]
 async fn a_paused_job_goes_on_where_it_stopped() -> anyhow::Result<()> {
     let expected = digest_alone().await?;
-    let cluster = Cluster::start_with(KIT, 3, &PACE).await?;
+    let cluster = Cluster::start_paced(KIT, 3, PACE).await?;
     let id = cluster.submit(&job(3)).await?;
     cluster.wait_step(&id, STEPS / 4).await?;
     cluster.client().call(&Request::JobPause { job: id.clone() }).await?;

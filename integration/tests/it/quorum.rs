@@ -1,7 +1,7 @@
 //! A majority of the council dies at once.
 
 use traind::control::api::Request;
-use traind_integration::{Cluster, Daemon, DaemonOptions, JobFile};
+use traind_integration::{Cluster, Daemon, DaemonOptions, JobFile, MICROBATCH_TIME};
 
 use crate::KIT;
 use crate::why::{why, words};
@@ -11,12 +11,8 @@ fn job(name: &str) -> JobFile {
     JobFile { nodes_min: 3, ..JobFile::mlp(name, 300) }
 }
 
-/// The digest that a single node reaches.
-async fn alone(job: &JobFile) -> anyhow::Result<String> {
-    let cluster = Cluster::start(KIT, 1).await?;
-    let id = cluster.submit(&JobFile { nodes_min: 1, ..job.clone() }).await?;
-    Ok(cluster.finish(&id).await?.result.expect("a finished job has a result").digest)
-}
+/// Least time of a micro-batch.
+const PACE: &str = "2 ms";
 
 /// Kills the coordinator and one other of three at once; the survivor is the only daemon left.
 async fn kill_two(cluster: &mut Cluster) -> anyhow::Result<Vec<DaemonOptions>> {
@@ -28,8 +24,8 @@ async fn kill_two(cluster: &mut Cluster) -> anyhow::Result<Vec<DaemonOptions>> {
 #[tokio::test]
 async fn the_survivor_of_a_lost_majority_trains_on_to_the_same_bits() -> anyhow::Result<()> {
     let job = job("survivor");
-    let expected = alone(&job).await?;
-    let mut cluster = Cluster::start(KIT, 3).await?;
+    let expected = Cluster::digest_alone(KIT, &job).await?;
+    let mut cluster = Cluster::start_paced(KIT, 3, PACE).await?;
     let id = cluster.submit(&job).await?;
     cluster.wait_step(&id, job.steps / 3).await?;
     kill_two(&mut cluster).await?;
@@ -51,9 +47,8 @@ async fn start_again(cluster: &mut Cluster, stopped: Vec<DaemonOptions>) -> anyh
 #[tokio::test]
 async fn those_who_come_back_find_the_new_council_and_work_in_it() -> anyhow::Result<()> {
     let job = JobFile { steps: 900, ..job("come-back") };
-    let expected = alone(&job).await?;
-    let pace = [("TRAIND_LIMITS__MICRO_BATCH_TIME", "2 ms")];
-    let mut cluster = Cluster::start_with(KIT, 3, &pace).await?;
+    let expected = Cluster::digest_alone(KIT, &job).await?;
+    let mut cluster = Cluster::start_paced(KIT, 3, PACE).await?;
     let id = cluster.submit(&job).await?;
     cluster.wait_step(&id, 60).await?;
     let dead = kill_two(&mut cluster).await?;
@@ -83,8 +78,8 @@ async fn those_who_come_back_find_the_new_council_and_work_in_it() -> anyhow::Re
 async fn where_people_want_to_wait_the_job_stands_still_names_who_is_missing_and_goes_on()
 -> anyhow::Result<()> {
     let job = JobFile { steps: 200, ..job("stands-still") };
-    let expected = alone(&job).await?;
-    let halting = [("TRAIND_ON_QUORUM_LOSS", "halt"), ("TRAIND_LIMITS__MICRO_BATCH_TIME", "2 ms")];
+    let expected = Cluster::digest_alone(KIT, &job).await?;
+    let halting = [("TRAIND_ON_QUORUM_LOSS", "halt"), (MICROBATCH_TIME, PACE)];
     let mut cluster = Cluster::start_with(KIT, 3, &halting).await?;
     let id = cluster.submit(&job).await?;
     cluster.wait_step(&id, 40).await?;
@@ -114,9 +109,8 @@ async fn where_people_want_to_wait_the_job_stands_still_names_who_is_missing_and
 #[tokio::test]
 async fn of_two_nodes_either_goes_on_when_the_other_dies_and_takes_it_back() -> anyhow::Result<()> {
     let job = JobFile { nodes_min: 2, steps: 900, ..job("two-nodes") };
-    let expected = alone(&job).await?;
-    let pace = [("TRAIND_LIMITS__MICRO_BATCH_TIME", "2 ms")];
-    let mut cluster = Cluster::start_with(KIT, 2, &pace).await?;
+    let expected = Cluster::digest_alone(KIT, &job).await?;
+    let mut cluster = Cluster::start_paced(KIT, 2, PACE).await?;
     let id = cluster.submit(&job).await?;
     for _ in 0..2 {
         cluster.settle(&id, 2, 20).await?;
@@ -134,9 +128,8 @@ async fn of_two_nodes_either_goes_on_when_the_other_dies_and_takes_it_back() -> 
 #[tokio::test]
 async fn councils_that_both_went_on_meet_and_one_takes_the_others_work_along() -> anyhow::Result<()> {
     let job = JobFile { steps: 1_200, ..job("both-went-on") };
-    let expected = alone(&job).await?;
-    let pace = [("TRAIND_LIMITS__MICRO_BATCH_TIME", "2 ms")];
-    let mut cluster = Cluster::start_with(KIT, 3, &pace).await?;
+    let expected = Cluster::digest_alone(KIT, &job).await?;
+    let mut cluster = Cluster::start_paced(KIT, 3, PACE).await?;
     let id = cluster.submit(&job).await?;
     cluster.wait_step(&id, 60).await?;
     // One goes on alone and takes a job that only its council knows, then it dies.

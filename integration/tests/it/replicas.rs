@@ -19,13 +19,6 @@ fn job(name: &str) -> JobFile {
     JobFile { nodes_min: 3, checkpoint_every: 10, ..JobFile::mlp(name, 300).with_adamw() }
 }
 
-/// The digest of an undisturbed run.
-async fn quiet(job: &JobFile) -> anyhow::Result<String> {
-    let cluster = Cluster::start(KIT, 1).await?;
-    let id = cluster.submit(&JobFile { nodes_min: 1, ..job.clone() }).await?;
-    digest(&cluster.finish(&id).await?)
-}
-
 fn digest(detail: &JobDetail) -> anyhow::Result<String> {
     Ok(detail.result.as_ref().context("a finished job has a result")?.digest.clone())
 }
@@ -100,9 +93,9 @@ fn steps_on_disk(data_dir: &Path) -> anyhow::Result<Vec<u64>> {
 #[tokio::test]
 async fn a_lost_disk_costs_no_checkpoint() -> anyhow::Result<()> {
     let job = job("lost-disk");
-    let expected = quiet(&job).await?;
+    let expected = Cluster::digest_alone(KIT, &job).await?;
     // Steps of 20 ms leave time for something to happen in between.
-    let mut cluster = Cluster::start_with(KIT, 3, &[("TRAIND_LIMITS__MICRO_BATCH_TIME", "5 ms")]).await?;
+    let mut cluster = Cluster::start_paced(KIT, 3, "5 ms").await?;
     let id = cluster.submit(&job).await?;
     let detail = cluster
         .wait_detail(&id, "a checkpoint with two holders", |detail| {

@@ -1,26 +1,21 @@
 //! Uneven machines: leases follow how long each takes.
 
 use anyhow::Context as _;
-use traind_integration::{Cluster, Daemon, JobFile};
+use traind_integration::{Cluster, Daemon, JobFile, MICROBATCH_TIME};
 
 use crate::KIT;
 
 /// Least time of a micro-batch on the quick ones and on the slow one.
-const PACE: &str = "TRAIND_LIMITS__MICRO_BATCH_TIME";
 const QUICK: &str = "4 ms";
 const SLOW: &str = "40 ms";
 
 #[tokio::test]
 async fn a_slow_node_gets_less_work_and_the_result_is_the_same() -> anyhow::Result<()> {
     let job = JobFile { nodes_min: 3, ..JobFile::lenet("uneven", 100) };
-    let expected = {
-        let cluster = Cluster::start(KIT, 1).await?;
-        let id = cluster.submit(&JobFile { nodes_min: 1, ..job.clone() }).await?;
-        cluster.finish(&id).await?.result.context("a finished job has a result")?.digest
-    };
-    let mut cluster = Cluster::start_with(KIT, 2, &[(PACE, QUICK)]).await?;
+    let expected = Cluster::digest_alone(KIT, &job).await?;
+    let mut cluster = Cluster::start_paced(KIT, 2, QUICK).await?;
     let mut options = cluster.next_options();
-    options.variables = vec![(PACE.to_owned(), SLOW.to_owned())];
+    options.variables = vec![(MICROBATCH_TIME.to_owned(), SLOW.to_owned())];
     cluster.daemons.push(Daemon::start(options).await?);
     cluster.wait_live(3).await?;
     let slow = cluster.daemons[2].node().to_owned();

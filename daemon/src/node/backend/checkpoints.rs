@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use traind_actors::council::Published;
-use traind_actors::session::digest_of_pieces;
+use traind_actors::session::{chain_of, digest_of_pieces};
 use traind_protocol::ids::{Digest, JobId, ManifestId};
 use traind_protocol::ledger::{JobStatus, Ledger, LedgerCommand};
 use traind_store::{Store, StoreError, Verified};
 
 use super::super::api_views;
 use super::Backend;
-use super::store::{verify, words};
+use super::store::verify;
 use crate::control::STREAM_ITEMS_MAX;
 use crate::control::api::{
     ApiError, CheckpointRow, CheckpointVerified, CheckpointsPruned, Response, StoreVerified, StreamItem,
@@ -116,7 +116,7 @@ impl Backend {
                 let _ = items.blocking_send(StreamItem::StreamEnd);
             }
             // The stream ends without its last line, which the client reports.
-            Err(error) => tracing::error!(error = words(&error), "a checkpoint cannot be verified"),
+            Err(error) => tracing::error!(error = chain_of(&error), "a checkpoint cannot be verified"),
         });
         Ok(receiver)
     }

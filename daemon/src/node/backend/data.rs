@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use traind_actors::data_sets::{DataSetError, FileFacts, SetForm};
+use traind_actors::session::chain_of;
 use traind_protocol::ledger::{DataSetRecord, LedgerCommand, set_names};
 
 use super::Backend;
@@ -151,7 +152,7 @@ fn unknown(name: &str) -> ApiError {
 }
 
 fn refusal(error: &DataSetError) -> ApiError {
-    let words = std::error::Error::source(error).map(|_cause| format!("{:#}", Chain(error)));
+    let words = std::error::Error::source(error).map(chain_of);
     let refused = match error {
         DataSetError::Store(_) | DataSetError::Fetch(_) | DataSetError::Panicked => {
             ApiError::unavailable(error.to_string())
@@ -161,20 +162,5 @@ fn refusal(error: &DataSetError) -> ApiError {
     match words {
         Some(words) => refused.because(words),
         None => refused,
-    }
-}
-
-/// The causes of an error in one line.
-struct Chain<'a>(&'a DataSetError);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut cause = std::error::Error::source(self.0);
-        let mut separator = "";
-        while let Some(error) = cause {
-            write!(formatter, "{separator}{error}")?;
-            (cause, separator) = (error.source(), ": ");
-        }
-        Ok(())
     }
 }

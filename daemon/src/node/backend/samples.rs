@@ -1,6 +1,6 @@
 //! Which samples went into a step: from the job and its data, and the views and ranges of the ledger.
 
-use traind_actors::session::localise;
+use traind_actors::session::{chain_of, localise};
 use traind_protocol::ids::{Digest, JobId};
 use traind_protocol::ledger::JobRecord;
 use traind_training::{JobSpec, StepSamples, step_samples};
@@ -41,14 +41,8 @@ impl Backend {
 }
 
 fn unreadable(error: &dyn std::error::Error) -> ApiError {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
     ApiError::refused("the job's data cannot be read on this node")
-        .because(words)
+        .because(chain_of(error))
         .next("run the same command on a node that has the job's data")
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+use traind_actors::session::chain_of;
 use traind_protocol::ids::ManifestId;
 use traind_store::{Chunks, StoreError, Verified};
 
@@ -42,7 +43,7 @@ impl Backend {
                 let _ = items.blocking_send(StreamItem::StreamEnd);
             }
             // The stream ends without its last line, which the client reports.
-            Err(error) => tracing::error!(error = words(&error), "the store cannot be verified"),
+            Err(error) => tracing::error!(error = chain_of(&error), "the store cannot be verified"),
         });
         receiver
     }
@@ -55,7 +56,9 @@ impl Backend {
         let chunks = Arc::clone(self.facts.store.chunks());
         match tokio::task::spawn_blocking(move || work(&chunks)).await {
             Ok(Ok(found)) => Ok(found),
-            Ok(Err(error)) => Err(ApiError::unavailable(what).because(words(&error)).next("trainctl status")),
+            Ok(Err(error)) => {
+                Err(ApiError::unavailable(what).because(chain_of(&error)).next("trainctl status"))
+            }
             Err(_panicked) => Err(ApiError::unavailable(what)),
         }
     }
@@ -75,15 +78,4 @@ pub(super) fn verify(
         told_at = Instant::now();
         items.blocking_send(StreamItem::StoreProgress(progress.into())).is_ok()
     })
-}
-
-/// An error with its causes.
-pub(super) fn words(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

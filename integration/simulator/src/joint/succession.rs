@@ -75,7 +75,7 @@ impl JointWorld {
                     self.nodes[index].disk.legacy.clone_from(&successor.legacy);
                     self.succeed(index, successor);
                 }
-                SuccessionOutput::LegacySettled => self.nodes[index].disk.legacy = None,
+                SuccessionOutput::LegacySettled { .. } => self.nodes[index].disk.legacy = None,
             }
         }
     }

@@ -102,7 +102,10 @@ pub enum SuccessionOutput {
     /// Make the legacy durable, then take part in this council in the place of the old one.
     GoOver(Successor),
     /// All of the legacy is in the ledger, or was refused there: it may be forgotten.
-    LegacySettled,
+    LegacySettled {
+        /// How much of it the council refused again and again.
+        missing: usize,
+    },
 }
 
 /// A council that takes the place of the old one.

@@ -263,7 +263,7 @@ impl Succession {
         let missing = legacy.missing(council.replicated());
         if missing.is_empty() || self.legacy_tries >= LEGACY_TRIES_MAX {
             self.options.legacy = None;
-            return out.push(SuccessionOutput::LegacySettled);
+            return out.push(SuccessionOutput::LegacySettled { missing: missing.len() });
         }
         if council.leader().is_some() {
             self.legacy_tries += 1;
