@@ -153,12 +153,17 @@ impl Daemon {
     pub fn thread_names(&self) -> anyhow::Result<Vec<String>> {
         let tasks =
             std::fs::read_dir(format!("/proc/{}/task", self.process_id())).context("listing threads")?;
-        tasks
-            .map(|task| {
-                let name = std::fs::read_to_string(task?.path().join("comm"))?;
-                Ok(name.trim_end().to_owned())
-            })
-            .collect()
+        let mut names = Vec::new();
+        for task in tasks {
+            match std::fs::read_to_string(task?.path().join("comm")) {
+                Ok(name) => names.push(name.trim_end().to_owned()),
+                // Threads of a pool come and go: this one has ended since it was listed.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {}
+                Err(error) => return Err(error).context("reading a thread's name"),
+            }
+        }
+        Ok(names)
     }
 
     /// SIGKILL, and waits until the process is gone.

@@ -4,6 +4,8 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use traind_store::FORMAT_VERSION;
+
 use crate::fake::{Ran, command, trainctl, traind};
 
 #[test]
@@ -88,7 +90,8 @@ fn start(data_dir: &Path) -> Ran {
 fn a_data_directory_of_another_version_or_of_somebody_else_is_refused_untouched() {
     let directory = tempfile::tempdir().unwrap();
     for (name, text, words) in [
-        ("FORMAT", "traind-data 99\n", "has the data format \"traind-data 99\", this traind reads 3"),
+        ("FORMAT", "traind-data 99\n", "has the data format \"traind-data 99\", this traind reads 4"),
+        ("FORMAT", "traind-data 3\n", "a traind of that format still reads it"),
         ("FORMAT", "nonsense", "has the data format \"nonsense\""),
         ("letter", "dear reader", "is not empty and not a data directory of traind"),
     ] {
@@ -107,7 +110,7 @@ fn a_data_directory_of_another_version_or_of_somebody_else_is_refused_untouched(
 #[test]
 fn a_locked_data_directory_is_refused_untouched_and_its_holder_is_named() {
     let data_dir = tempfile::tempdir().unwrap();
-    fs::write(data_dir.path().join("FORMAT"), "traind-data 3\n").unwrap();
+    fs::write(data_dir.path().join("FORMAT"), format!("traind-data {FORMAT_VERSION}\n")).unwrap();
     let lock = data_dir.path().join("lock");
     fs::write(&lock, "4711\n").unwrap();
     let held = File::open(&lock).unwrap();
@@ -122,7 +125,7 @@ fn a_locked_data_directory_is_refused_untouched_and_its_holder_is_named() {
 #[test]
 fn an_identity_that_others_can_read_is_refused_and_kept() {
     let data_dir = tempfile::tempdir().unwrap();
-    fs::write(data_dir.path().join("FORMAT"), "traind-data 3\n").unwrap();
+    fs::write(data_dir.path().join("FORMAT"), format!("traind-data {FORMAT_VERSION}\n")).unwrap();
     let identity = data_dir.path().join("identity");
     fs::write(&identity, [7; 32]).unwrap();
     fs::set_permissions(&identity, Permissions::from_mode(0o640)).unwrap();

@@ -214,6 +214,7 @@ impl Ledger {
             }
             self.jobs.remove(&id);
             self.keeping.remove(&id);
+            self.lineage.forget_job(id);
             bytes -= job_bytes;
         }
     }

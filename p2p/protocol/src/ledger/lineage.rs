@@ -67,6 +67,11 @@ impl Lineage {
         self.samples = self.samples.saturating_add(new_steps.saturating_mul(samples_per_step));
     }
 
+    /// The job is gone from the ledger, for good.
+    pub(super) fn forget_job(&mut self, job: JobId) {
+        self.reached.remove(&job);
+    }
+
     /// The generation in the range of its epochs: its own, or above those of councils whose nodes came over.
     #[must_use]
     pub fn range_generation(&self) -> u64 {
@@ -103,7 +108,6 @@ impl Ledger {
         lineage.council = id;
         lineage.yielded = None;
         lineage.range = id.generation.min(GENERATION_MAX) * (SEAT_MAX + 1) + seat.0.min(SEAT_MAX);
-        lineage.reached.retain(|job, _| self.jobs.contains_key(job));
     }
 
     pub(super) fn yield_to(&mut self, to: CouncilId, samples: u64) -> Result<(), Rejected> {
@@ -304,6 +308,8 @@ mod tests {
         lineage.count_samples(job_id(1), 12, samples);
         lineage.count_samples(job_id(2), 1, samples);
         assert_eq!(lineage.samples, 13 * samples);
+        lineage.forget_job(job_id(1));
+        assert_eq!(lineage.reached, BTreeMap::from([(job_id(2), 1)]), "what is gone takes no room");
     }
 
     #[test]
