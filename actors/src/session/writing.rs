@@ -123,23 +123,25 @@ mod tests {
         }
     }
 
+    /// A job of 95 steps with two copies of a checkpoint every ten steps, on one node.
+    fn plan(node: u8) -> SessionPlan {
+        let sync = SyncOptions {
+            job: JobId([1; 8]),
+            me: Life { node: NodeId([node; 32]), boot: Boot(1) },
+            microbatches: 8,
+            parts: 1,
+            steps: 95,
+            genesis: Chain::default(),
+        };
+        SessionPlan { sync, checkpoint_every: 10, checkpoint_replicas: 2, work: Default::default() }
+    }
+
     /// A step that the ledger names, because it is time.
     const TIMED: u64 = 17;
 
     fn writers(members: u8, halt: bool, step: u64) -> Vec<u8> {
         let is_writer = |number: &u8| {
-            let me = Life { node: NodeId([*number; 32]), boot: Boot(1) };
-            let sync = SyncOptions {
-                job: JobId([1; 8]),
-                me,
-                microbatches: 8,
-                parts: 1,
-                steps: 95,
-                genesis: Chain::default(),
-            };
-            let plan =
-                SessionPlan { sync, checkpoint_every: 10, checkpoint_replicas: 2, work: Default::default() };
-            let mut writing = Writing::new(&plan);
+            let mut writing = Writing::new(&plan(*number));
             assert!(!writing.is_writer(step, true), "in no view");
             assert_eq!(writing.save_after(vec![3, TIMED], 5), Some(3), "heard too late");
             writing.enter(view(members, halt), vec![String::new(); usize::from(members)]);
@@ -162,17 +164,7 @@ mod tests {
 
     #[test]
     fn a_final_state_that_nobody_wrote_is_written_by_all_after_a_while() {
-        let sync = SyncOptions {
-            job: JobId([1; 8]),
-            me: Life { node: NodeId([1; 32]), boot: Boot(1) },
-            microbatches: 8,
-            parts: 1,
-            steps: 95,
-            genesis: Chain::default(),
-        };
-        let plan =
-            SessionPlan { sync, checkpoint_every: 10, checkpoint_replicas: 2, work: Default::default() };
-        let mut writing = Writing::new(&plan);
+        let mut writing = Writing::new(&plan(1));
         assert!((0..20).all(|_| !writing.is_final_due(95)), "it has not finished");
         writing.finished();
         let due: Vec<u32> = (1..=9).filter(|_| writing.is_final_due(95)).collect();

@@ -13,6 +13,19 @@ use traind_store::{CHUNK_BYTES_MAX, Manifest};
 use super::node::{DEADLINE, JOB, Net, Node, network};
 use crate::transfer::{FetchError, What};
 
+/// Between two looks.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Looks until it is so: what is looked at here are figures that people ask for, of which nothing tells that they changed.
+async fn until(is_so: impl Fn() -> bool) -> anyhow::Result<()> {
+    let looking = async {
+        while !is_so() {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    };
+    Ok(timeout(DEADLINE, looking).await?)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_checkpoint_comes_from_three_holders_and_resumes() -> anyhow::Result<()> {
     const CHUNKS: usize = 9;
@@ -117,17 +130,8 @@ async fn who_sends_other_bytes_is_named_and_the_rest_is_enough() -> anyhow::Resu
     receiver.meets(2).await?;
     let fetching = receiver.transfers.clone();
     let fetch = tokio::spawn(async move { fetching.fetch(manifest, Vec::new()).await });
-    let named = async {
-        loop {
-            let status = receiver.transfers.status();
-            if status.iter().any(|fetch| fetch.distrusted == [liar_id]) {
-                assert_eq!(status[0].what, What::Manifest(manifest));
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(DEADLINE, named).await?;
+    until(|| receiver.transfers.status().iter().any(|fetch| fetch.distrusted == [liar_id])).await?;
+    assert_eq!(receiver.transfers.status()[0].what, What::Manifest(manifest));
     timeout(DEADLINE, fetch).await???;
     assert!(receiver.holds(CHUNKS));
     let told = receiver.verdicts.waiting();
@@ -156,19 +160,9 @@ async fn a_flipped_bit_on_disk_is_mended_from_a_replica() -> anyhow::Result<()> 
     bytes[middle] ^= 1;
     fs::write(&file, bytes)?;
     assert!(one.store.chunks().verify(chunk).is_err());
-    let mended = async {
-        while one.store.chunks().damaged().contains(&chunk) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(DEADLINE, mended).await?;
+    until(|| !one.store.chunks().damaged().contains(&chunk)).await?;
     assert!(one.holds(3));
-    let noted = async {
-        while one.verdicts.waiting().len() < 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(DEADLINE, noted).await?;
+    until(|| one.verdicts.waiting().len() >= 2).await?;
     let told: Vec<_> =
         one.verdicts.waiting().iter().map(|said| (said.node, said.finding, said.object)).collect();
     assert_eq!(told, [(one.id(), Finding::Damaged, chunk), (one.id(), Finding::Replaced, chunk)]);
@@ -197,12 +191,7 @@ async fn what_nobody_needs_any_more_is_not_waited_for() -> anyhow::Result<()> {
     let manifest = ManifestId([9; 32]);
     let fetching = alone.transfers.clone();
     let fetch = tokio::spawn(async move { fetching.fetch(manifest, Vec::new()).await });
-    let waits = async {
-        while alone.transfers.status().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(DEADLINE, waits).await?;
+    until(|| !alone.transfers.status().is_empty()).await?;
     alone.transfers.forget(manifest);
     let ended = timeout(DEADLINE, fetch).await??;
     assert!(matches!(ended, Err(FetchError::Forgotten)), "{ended:?}");

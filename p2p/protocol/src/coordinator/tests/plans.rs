@@ -118,31 +118,23 @@ fn a_member_that_drains_gets_no_work_and_a_halt_moves_none() {
     let plan = plan();
     let view = founding(&plan, vec![life(1, 1), life(2, 1), life(3, 1)]);
     let known = synced(&view.members);
-    let facts = |idle: &[u8], halt, staying: &[Member]| ViewChangeFacts {
-        plan: &plan,
-        epoch: view.epoch.next(),
-        previous: &view,
-        synced: &known,
-        staying: staying.to_vec(),
-        joining: Vec::new(),
-        avoided: Vec::new(),
+    let changed = |idle: &[u8], halt, staying: &[Member]| ViewChangeFacts {
         idle: idle.iter().map(|number| node(*number)).collect(),
         halt,
-        levels: SpeedLevels::new(),
-        may_rebalance: false,
+        ..facts(&plan, &view, &known, staying)
     };
-    let drained = plan_next_view(&facts(&[2], false, &view.members)).unwrap();
+    let drained = plan_next_view(&changed(&[2], false, &view.members)).unwrap();
     assert_eq!(loads(&drained), [6, 0, 6]);
     assert!(!drained.owners.contains(&1) && !drained.halt);
-    let halted = plan_next_view(&facts(&[], true, &view.members)).unwrap();
+    let halted = plan_next_view(&changed(&[], true, &view.members)).unwrap();
     assert_eq!((&halted.leases, &halted.owners, halted.halt), (&view.leases, &view.owners, true));
     // Halting on, the drained one stays without work, though it could do some.
-    let facts = ViewChangeFacts {
+    let halted_on = ViewChangeFacts {
         epoch: drained.epoch.next(),
         previous: &drained,
-        ..facts(&[], true, &drained.members)
+        ..changed(&[], true, &drained.members)
     };
-    let halted = plan_next_view(&facts).unwrap();
+    let halted = plan_next_view(&halted_on).unwrap();
     assert_eq!((&halted.leases, &halted.owners), (&drained.leases, &drained.owners));
 }
 
@@ -160,6 +152,28 @@ fn synced(members: &[Member]) -> BTreeSet<(Life, Epoch)> {
     members.iter().map(|member| (member.life(), member.tenure)).collect()
 }
 
+/// Facts about the view after `previous`, of which `staying` stay and nothing else happens.
+fn facts<'a>(
+    plan: &'a JobPlan,
+    previous: &'a View,
+    synced: &'a BTreeSet<(Life, Epoch)>,
+    staying: &[Member],
+) -> ViewChangeFacts<'a> {
+    ViewChangeFacts {
+        plan,
+        epoch: previous.epoch.next(),
+        previous,
+        synced,
+        staying: staying.to_vec(),
+        joining: Vec::new(),
+        idle: BTreeSet::new(),
+        halt: false,
+        levels: SpeedLevels::new(),
+        may_rebalance: false,
+        avoided: Vec::new(),
+    }
+}
+
 fn next(
     plan: &JobPlan,
     previous: &View,
@@ -167,23 +181,7 @@ fn next(
     synced: &BTreeSet<(Life, Epoch)>,
     joining: &[Life],
 ) -> View {
-    let (staying, joining) = (staying.to_vec(), joining.to_vec());
-    let (avoided, idle, halt) = (Vec::new(), BTreeSet::new(), false);
-    let epoch = previous.epoch.next();
-    let (levels, may_rebalance) = (SpeedLevels::new(), false);
-    let facts = ViewChangeFacts {
-        plan,
-        epoch,
-        previous,
-        synced,
-        staying,
-        joining,
-        avoided,
-        idle,
-        halt,
-        levels,
-        may_rebalance,
-    };
+    let facts = ViewChangeFacts { joining: joining.to_vec(), ..facts(plan, previous, synced, staying) };
     plan_next_view(&facts).expect("somebody is synced")
 }
 
@@ -236,24 +234,15 @@ fn a_microbatch_that_failed_goes_elsewhere_if_there_is_an_elsewhere() {
     let plan = plan();
     let view = founding(&plan, vec![life(1, 1), life(2, 1)]);
     let known = synced(&view.members);
-    let facts = |staying: &[Member]| ViewChangeFacts {
-        plan: &plan,
-        epoch: view.epoch.next(),
-        previous: &view,
-        synced: &known,
-        staying: staying.to_vec(),
-        joining: Vec::new(),
-        idle: BTreeSet::new(),
-        halt: false,
-        levels: SpeedLevels::new(),
-        may_rebalance: false,
+    let failed = |staying: &[Member]| ViewChangeFacts {
         avoided: vec![(3, node(1)), (7, node(1))],
+        ..facts(&plan, &view, &known, staying)
     };
-    let moved = plan_next_view(&facts(&view.members)).unwrap();
+    let moved = plan_next_view(&failed(&view.members)).unwrap();
     assert_eq!(moved.leases, [0, 0, 0, 1, 0, 0, 1, 1, 1, 1, 1, 1]);
-    let alone = plan_next_view(&facts(&view.members[..1])).unwrap();
+    let alone = plan_next_view(&failed(&view.members[..1])).unwrap();
     assert_eq!(loads(&alone), [12]);
-    assert_eq!(plan_next_view(&ViewChangeFacts { synced: &BTreeSet::new(), ..facts(&view.members) }), None);
+    assert_eq!(plan_next_view(&ViewChangeFacts { synced: &BTreeSet::new(), ..failed(&view.members) }), None);
 }
 
 /// The slow one gets less, whether work moves for speed, for a death or for somebody new; where the gain is small nothing moves.
@@ -262,27 +251,19 @@ fn leases_follow_speed() {
     let plan = plan();
     let view = founding(&plan, vec![life(1, 1), life(2, 1), life(3, 1)]);
     let known = synced(&view.members);
-    let facts = |slow: u32, may_rebalance, staying: &[Member]| ViewChangeFacts {
-        plan: &plan,
-        epoch: view.epoch.next(),
-        previous: &view,
-        synced: &known,
-        staying: staying.to_vec(),
-        joining: Vec::new(),
-        idle: BTreeSet::new(),
-        halt: false,
+    let uneven = |slow: u32, may_rebalance, staying: &[Member]| ViewChangeFacts {
         levels: SpeedLevels::from([(node(1), 4), (node(2), slow), (node(3), 4)]),
         may_rebalance,
-        avoided: Vec::new(),
+        ..facts(&plan, &view, &known, staying)
     };
     // (level of the second, loads): 12 micro-batches, of which everybody keeps one.
     for (slow, wanted) in [(4, [4, 4, 4]), (5, [4, 4, 4]), (8, [5, 2, 5]), (16, [6, 1, 5]), (128, [6, 1, 5])]
     {
-        let moved = plan_next_view(&facts(slow, true, &view.members)).unwrap();
+        let moved = plan_next_view(&uneven(slow, true, &view.members)).unwrap();
         assert_eq!(loads(&moved), wanted, "{slow}");
-        assert_eq!(loads(&plan_next_view(&facts(slow, false, &view.members)).unwrap()), [4, 4, 4]);
+        assert_eq!(loads(&plan_next_view(&uneven(slow, false, &view.members)).unwrap()), [4, 4, 4]);
     }
     // The first dies: the second, four times as slow, gets nothing of its work.
-    let after = plan_next_view(&facts(16, false, &view.members[1..])).unwrap();
+    let after = plan_next_view(&uneven(16, false, &view.members[1..])).unwrap();
     assert_eq!(loads(&after), [4, 8]);
 }
