@@ -1,7 +1,7 @@
 //! What writing and reading checkpoints costs against plain files with fsync, in turns in one run; the memory that saving
 //! takes above the state; the disk that twenty checkpoints take of which two are kept.
 //!
-//! `cargo run --release -p traind-store --example throughput [DIRECTORY [MEGABYTES [ROUNDS]]]`
+//! `cargo run --release -p traind-store --example checkpoint_throughput [DIRECTORY [MEGABYTES [ROUNDS]]]`
 
 use std::fs::{self, File};
 use std::io::Write;
