@@ -30,7 +30,7 @@ mod tests {
 
     #[test]
     fn chunks_are_those_of_the_joined_pieces_however_they_are_cut() {
-        let bytes: Vec<u8> = (0..3 * CHUNK_BYTES_MAX + 1000).map(|index| (index * 31 >> 5) as u8).collect();
+        let bytes: Vec<u8> = (0..3 * CHUNK_BYTES_MAX + 1000).map(|index| ((index * 31) >> 5) as u8).collect();
         let expected: Vec<&[u8]> = bytes.chunks(CHUNK_BYTES_MAX).collect();
         let end = bytes.len();
         for cuts in [
