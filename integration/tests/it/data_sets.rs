@@ -158,3 +158,34 @@ async fn within_its_limit_a_node_lets_go_what_no_job_needs_and_another_node_hold
     assert!(refusal.reason.contains("limits.data_sets"), "{}", refusal.reason);
     Ok(())
 }
+
+/// What a node sends for others to keep is held to its limit: a set takes as long as it must, and no other node than the one
+/// with the limit is slow.
+#[tokio::test]
+async fn transfers_take_as_long_as_the_limit_says() -> anyhow::Result<()> {
+    const BYTES_PER_SECOND: u64 = 1_000_000;
+    let mut cluster = Cluster::start(KIT, 0).await?;
+    let mut options = cluster.next_options();
+    options.variables.push(("TRAIND_LIMITS__TRANSFERS".to_owned(), "1 MB/s".to_owned()));
+    cluster.daemons.push(Daemon::start(options).await?);
+    cluster.add().await?;
+    cluster.wait_live(2).await?;
+    let Response::DataAdded(set) = add_table(&cluster, "slow", 300_000).await? else {
+        anyhow::bail!("not added")
+    };
+    let job = JobFile {
+        data: "{ kind = \"csv\", path = \"set:slow\" }".to_owned(),
+        nodes_min: 2,
+        ..JobFile::mlp("waits-for-it", 3)
+    };
+    let began = std::time::Instant::now();
+    let id = cluster.submit(&job).await?;
+    assert_eq!(cluster.finish(&id).await?.members.len(), 2);
+    let took = began.elapsed().as_secs_f64();
+    assert_eq!(is_here(&cluster, 1, "slow").await?, (true, 2));
+    // Half of it at most goes at once, after a rest.
+    let least = set.bytes as f64 / BYTES_PER_SECOND as f64 / 2.0;
+    assert!(least > 1.0, "the set is too small to tell: {} bytes", set.bytes);
+    assert!(took > least, "{} bytes took {took:.2} s", set.bytes);
+    Ok(())
+}

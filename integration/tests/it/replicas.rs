@@ -171,6 +171,45 @@ async fn a_holder_that_is_gone_for_good_is_made_up_for() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Two nodes in each of two places, and a majority of one place in the view: both copies of every checkpoint are never in one.
+/// When a whole place is lost with its disks, the job goes on from the newest.
+#[tokio::test]
+async fn copies_lie_in_different_places_so_that_a_place_can_be_lost() -> anyhow::Result<()> {
+    const PLACES: [&str; 4] = ["cellar", "cellar", "attic", "cellar"];
+    let job = JobFile { nodes_min: 4, steps: 60, ..job("places") };
+    let mut cluster = Cluster::start(KIT, 0).await?;
+    for place in PLACES {
+        let mut options = cluster.next_options();
+        options.variables.push(("TRAIND_FAILURE_LABEL".to_owned(), place.to_owned()));
+        cluster.daemons.push(Daemon::start(options).await?);
+    }
+    cluster.wait_live(PLACES.len()).await?;
+    let (id, checkpoint) = finished(&cluster, &job).await?;
+    let client = cluster.client();
+    let rows = match client.call(&Request::CheckpointList { job: Some(id.clone()) }).await? {
+        Response::CheckpointList { checkpoints, .. } => checkpoints,
+        other => anyhow::bail!("no list: {other:?}"),
+    };
+    assert!(rows.len() > 1, "{rows:?}");
+    let attic = cluster.daemons[2].node().to_owned();
+    for row in &rows {
+        let is_there = row.holders.iter().any(|holder| holder.id == attic);
+        assert!(row.holders.len() < 2 || is_there, "both copies in the cellar: {row:?}");
+    }
+    assert!(checkpoint.row.holders.iter().any(|holder| holder.id == attic), "{checkpoint:?}");
+    // The cellar burns down.
+    for position in [3, 1, 0] {
+        let options = cluster.kill(position)?;
+        std::fs::remove_dir_all(&options.data_dir)?;
+    }
+    let mut download = cluster.daemons[0].client().export(&id, None).await?;
+    assert_eq!(download.description.digest, checkpoint.row.digest);
+    for file in download.description.files.clone() {
+        download.read(&file, &mut std::io::sink()).await?;
+    }
+    Ok(())
+}
+
 /// A bit flips in a chunk on the disk of a holder: the scrub finds it, and the chunk comes again from the replica.
 #[tokio::test]
 async fn a_flipped_bit_is_found_and_mended_from_the_replica() -> anyhow::Result<()> {
