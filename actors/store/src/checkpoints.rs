@@ -16,7 +16,7 @@ use crate::records::Records;
 use crate::{Damage, StoreError};
 
 /// Before the id of a manifest that is pinned.
-const PIN: &[u8] = b"p";
+pub(crate) const PIN: &[u8] = b"p";
 
 /// All checkpoints of a node, and which of them are pinned.
 pub(crate) struct Checkpoints {

@@ -4,10 +4,11 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 
+use crate::migration::{FORMAT_VERSION_MIN, migrate};
 use crate::{StoreError, durable_file};
 
-/// Version of the layout below the data directory and of the records in it. Others are refused untouched: in the older ones,
-/// none of which was released, the ledger's entries have forms that this program does not read.
+/// Version of the layout below the data directory and of the records in it. Older ones become this one when a daemon starts, but
+/// for the oldest, none of which was released: those and newer ones are refused untouched.
 pub const FORMAT_VERSION: u32 = 4;
 
 const FORMAT_FILE: &str = "FORMAT";
@@ -32,8 +33,20 @@ impl DataDir {
     /// [`StoreError::Locked`], [`StoreError::OtherVersion`] and [`StoreError::NotADataDirectory`] leave every byte as it
     /// was; else the file system's.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_from(path, FORMAT_VERSION)
+    }
+
+    /// As [`Self::open`]; a directory of an older format is brought to the present one.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; a migration that fails leaves the directory in its format.
+    pub(crate) fn open_and_migrate(path: &Path) -> Result<Self, StoreError> {
+        Self::open_from(path, FORMAT_VERSION_MIN)
+    }
+
+    fn open_from(path: &Path, version_min: u32) -> Result<Self, StoreError> {
         if path.exists() {
-            is_of_our_format(path)?;
+            format_of(path, version_min)?;
         } else {
             durable_file::create_directory(path)?;
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -42,8 +55,10 @@ impl DataDir {
         let lock = lock(path)?;
         let data_dir = Self { path: path.to_path_buf(), _lock: lock };
         // Again under the lock: another process may have made the directory just now.
-        if is_of_our_format(path)? {
-            return Ok(data_dir);
+        match format_of(path, version_min)? {
+            Some(FORMAT_VERSION) => return Ok(data_dir),
+            Some(older) => migrate(&data_dir, older)?,
+            None => {}
         }
         let line = format!("{FORMAT_WORD} {FORMAT_VERSION}\n");
         durable_file::write(path, FORMAT_FILE, line.as_bytes())?;
@@ -92,16 +107,17 @@ impl DataDir {
     }
 }
 
-/// Whether the directory says so; not if it is new.
+/// The format that the directory says to have, at least `version_min`; none if it is new.
 ///
 /// # Errors
 /// [`StoreError::OtherVersion`] and [`StoreError::NotADataDirectory`].
-fn is_of_our_format(path: &Path) -> Result<bool, StoreError> {
+fn format_of(path: &Path, version_min: u32) -> Result<Option<u32>, StoreError> {
     if let Some(bytes) = durable_file::read(&path.join(FORMAT_FILE), SMALL_FILE_BYTES_MAX)? {
         let text = String::from_utf8_lossy(&bytes);
         let found = text.trim();
-        if found == format!("{FORMAT_WORD} {FORMAT_VERSION}") {
-            return Ok(true);
+        let mut known = version_min..=FORMAT_VERSION;
+        if let Some(version) = known.find(|version| found == format!("{FORMAT_WORD} {version}")) {
+            return Ok(Some(version));
         }
         let found = format!("{found:?}");
         return Err(StoreError::OtherVersion { path: path.to_path_buf(), found, supported: FORMAT_VERSION });
@@ -109,13 +125,13 @@ fn is_of_our_format(path: &Path) -> Result<bool, StoreError> {
     let names = durable_file::names(path)?;
     if names.iter().any(|name| name == FORMAT_FILE) {
         // Another process made it between the two looks.
-        return is_of_our_format(path);
+        return format_of(path, version_min);
     }
     // What a first start leaves when it is cut short, and what a file system of its own has.
     let unfinished = format!("{FORMAT_FILE}{}", durable_file::UNFINISHED);
     let new = [LOCK_FILE, &unfinished, "lost+found"];
     match names.iter().all(|name| new.contains(&name.as_str())) {
-        true => Ok(false),
+        true => Ok(None),
         false => Err(StoreError::NotADataDirectory { path: path.to_path_buf() }),
     }
 }

@@ -29,6 +29,7 @@ mod local_values;
 mod manifest;
 mod manifest_directory;
 mod manifest_text;
+mod migration;
 mod options;
 mod pieces;
 mod records;

@@ -17,6 +17,8 @@ pub const ADDRESS_BYTES_MAX: usize = 512;
 pub const PEERS_REMEMBERED_MAX: usize = 64;
 
 const LOCAL: &[u8] = b"l";
+/// Name of the tree of peers.
+pub(crate) const PEERS: &str = "peers";
 
 /// Durable values by name, and the peers met last.
 pub(crate) struct LocalValues {
@@ -27,7 +29,7 @@ pub(crate) struct LocalValues {
 
 impl LocalValues {
     pub(crate) fn open(records: Arc<Records>) -> Result<Self, StoreError> {
-        let peers = records.tree("peers")?;
+        let peers = records.tree(PEERS)?;
         Ok(Self { records, peers })
     }
 
@@ -84,7 +86,7 @@ impl LocalValues {
 }
 
 /// With its length before it, so that no key is the prefix of another.
-fn local_key(key: &str) -> Vec<u8> {
+pub(crate) fn local_key(key: &str) -> Vec<u8> {
     const { assert!(LOCAL_KEY_BYTES_MAX <= u8::MAX as usize) };
     [LOCAL, &[key.len() as u8], key.as_bytes()].concat()
 }

@@ -124,6 +124,19 @@ enum Unopened {
     Failed(sled::Error),
 }
 
+/// Opens the database of records that are set aside, to read them.
+///
+/// # Errors
+/// When it is damaged, or the disk fails.
+pub(crate) fn open_read_only(path: &Path) -> Result<sled::Db, StoreError> {
+    open_database(path).map_err(|unopened| match unopened {
+        Unopened::Damaged(reason) => {
+            StoreError::RecordDamaged { what: format!("{}: {reason}", path.display()) }
+        }
+        Unopened::Failed(source) => StoreError::Index { operation: "open", source: Box::new(source) },
+    })
+}
+
 fn open_database(path: &Path) -> Result<sled::Db, Unopened> {
     // No thread that flushes now and then: whoever writes flushes, and then it must be done.
     let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);

@@ -43,7 +43,7 @@ impl Store {
     /// # Errors
     /// Those of [`Self::open`].
     pub fn open_with(path: &Path, options: StoreOptions) -> Result<Self, StoreError> {
-        let data_dir = DataDir::open(path)?;
+        let data_dir = DataDir::open_and_migrate(path)?;
         let records = Arc::new(Records::open(&data_dir)?);
         let chunks = Arc::new(Chunks::open(&data_dir, options)?);
         Ok(Self {

@@ -44,7 +44,7 @@ pub enum StoreError {
         pid: Option<u32>,
     },
     /// The directory was written by another version of the format. It was not touched.
-    #[error("{} has the data format {found}, this traind reads {supported}; nothing was changed; a traind of that format still reads it and exports its checkpoints", path.display())]
+    #[error("{} has the data format {found}, this traind reads {supported}; nothing was changed; from format 3 on a daemon brings it up to date when it starts, and a traind of its format still reads it and exports its checkpoints", path.display())]
     OtherVersion {
         /// The data directory.
         path: PathBuf,

@@ -171,8 +171,8 @@ async fn a_holder_that_is_gone_for_good_is_made_up_for() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Two nodes in each of two places, and a majority of one place in the view: both copies of every checkpoint are never in one.
-/// When a whole place is lost with its disks, the job goes on from the newest.
+/// Three nodes in one place and one in another: never are both copies of a checkpoint in one place. When all of the one place is
+/// lost with its disks, the newest is still there.
 #[tokio::test]
 async fn copies_lie_in_different_places_so_that_a_place_can_be_lost() -> anyhow::Result<()> {
     const PLACES: [&str; 4] = ["cellar", "cellar", "attic", "cellar"];

@@ -42,7 +42,7 @@ fn another_version_is_refused_and_untouched() {
     assert_eq!(ours, format!("traind-data {FORMAT_VERSION}\n"));
     for format in [
         "traind-data 5\n",
-        "traind-data 3\n",
+        "traind-data 2\n",
         "traind-data 1\n",
         "traind-data\n",
         "",

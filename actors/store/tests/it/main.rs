@@ -9,4 +9,5 @@ mod damage;
 mod data_dir;
 mod fixture;
 mod local;
+mod migration;
 mod scrub;
