@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use traind_protocol::ids::{Chain, Digest, Epoch};
-use traind_protocol::sync::SyncMessage;
 use traind_protocol::wire::control::ReportEvent;
 
 use super::driver::SessionDriver;
@@ -30,10 +29,7 @@ impl SessionDriver {
                 self.captured_halt(epoch, HaltedState { step, chain, digest, state })
             }
             CapturePurpose::Snapshot { request } => {
-                if let Some((to, head)) = self.snapshots.remove(&request) {
-                    let message = SyncMessage::snapshot(self.job(), self.plan.sync.me.boot, head, state);
-                    self.send(to, &message);
-                }
+                self.cut_state(request, state);
             }
         }
     }
