@@ -66,7 +66,8 @@ impl SessionDriver {
         let request = self.next_request();
         let (step, chain) = (head.step, head.chain);
         let waiting = vec![(to, of)];
-        self.handover.offered = Some(Offered { step, chain, request, head: Some(head), offer: None, waiting });
+        self.handover.offered =
+            Some(Offered { step, chain, request, head: Some(head), offer: None, waiting });
         self.command(TrainerCommand::Capture { purpose: CapturePurpose::Snapshot { request } });
     }
 

@@ -12,18 +12,18 @@ type ByState = BTreeMap<StateId, BTreeMap<ChunkId, Bytes>>;
 
 /// Chunks by the state that they are of. Whoever puts a state here releases it; a session has two at most.
 #[derive(Debug, Default)]
-pub(crate) struct HeldStates {
+pub struct HeldStates {
     states: Mutex<ByState>,
 }
 
 impl HeldStates {
     /// Holds a whole state.
-    pub(crate) fn hold(&self, state: StateId, chunks: impl IntoIterator<Item = (ChunkId, Bytes)>) {
+    pub fn hold(&self, state: StateId, chunks: impl IntoIterator<Item = (ChunkId, Bytes)>) {
         self.lock().insert(state, chunks.into_iter().collect());
     }
 
     /// Makes room for a state of these chunks. What of it is here already, of another state too, is kept.
-    pub(crate) fn begin(&self, state: StateId, chunks: &[Chunk]) {
+    pub fn begin(&self, state: StateId, chunks: &[Chunk]) {
         let mut states = self.lock();
         let known = |id: ChunkId| states.values().find_map(|held| held.get(&id)).cloned();
         let here = chunks.iter().filter_map(|chunk| Some((chunk.id, known(chunk.id)?))).collect();
@@ -31,7 +31,8 @@ impl HeldStates {
     }
 
     /// Those of `chunks` that are not here of this state.
-    pub(crate) fn missing(&self, state: StateId, chunks: &[Chunk]) -> Vec<Chunk> {
+    #[must_use]
+    pub fn missing(&self, state: StateId, chunks: &[Chunk]) -> Vec<Chunk> {
         let states = self.lock();
         let held = states.get(&state);
         let is_here = |chunk: &Chunk| held.is_some_and(|held| held.contains_key(&chunk.id));
@@ -39,19 +40,20 @@ impl HeldStates {
     }
 
     /// A chunk has come whose content was checked. `false` if the state is not wanted any more.
-    pub(crate) fn keep(&self, state: StateId, chunk: ChunkId, content: Bytes) -> bool {
+    pub fn keep(&self, state: StateId, chunk: ChunkId, content: Bytes) -> bool {
         let mut states = self.lock();
         let held = states.get_mut(&state);
         held.map(|held| held.insert(chunk, content)).is_some()
     }
 
     /// The content of a chunk of any state.
-    pub(crate) fn get(&self, chunk: ChunkId) -> Option<Bytes> {
+    #[must_use]
+    pub fn get(&self, chunk: ChunkId) -> Option<Bytes> {
         self.lock().values().find_map(|held| held.get(&chunk)).cloned()
     }
 
     /// The state is not needed any more.
-    pub(crate) fn release(&self, state: StateId) {
+    pub fn release(&self, state: StateId) {
         self.lock().remove(&state);
     }
 

@@ -26,7 +26,7 @@ use traind_store::Chunks;
 
 use crate::clock::Clock;
 use crate::replicas::Verdicts;
-pub(crate) use held::HeldStates;
+pub use held::HeldStates;
 pub use messages::{FetchError, FetchSummary, TransferInput, TransferStatus, What};
 use messages::{Request, TRANSFER_INBOX_MAX};
 
@@ -96,7 +96,7 @@ impl Transfers {
     ///
     /// # Errors
     /// When another is asked for, it is forgotten or the node stops.
-    pub(crate) async fn fetch_state(
+    pub async fn fetch_state(
         &self,
         state: StateId,
         chunks: Vec<Chunk>,
@@ -110,14 +110,15 @@ impl Transfers {
     }
 
     /// Nobody needs this state any more.
-    pub(crate) fn forget_state(&self, state: StateId) {
+    pub fn forget_state(&self, state: StateId) {
         // A fetch that goes on keeps nothing, and ends when another state is asked for.
         let _ = self.inbox.try_send(TransferInput::Forget(What::State(state)));
         self.held.release(state);
     }
 
     /// The chunks of states that are here.
-    pub(crate) fn held(&self) -> &Arc<HeldStates> {
+    #[must_use]
+    pub fn held(&self) -> &Arc<HeldStates> {
         &self.held
     }
 

@@ -217,7 +217,9 @@ impl World {
             TransferMessage::Ask { chunk: id, bytes } => {
                 self.feed_donor(index, DonorInput::Asked { from, chunk: Chunk { id, bytes } });
             }
-            TransferMessage::Cancel { chunk } => self.feed_donor(index, DonorInput::Cancelled { from, chunk }),
+            TransferMessage::Cancel { chunk } => {
+                self.feed_donor(index, DonorInput::Cancelled { from, chunk })
+            }
             TransferMessage::Lacks { chunk } => self.feed_fetch(index, FetchInput::Lacks { from, chunk }),
             TransferMessage::Busy { chunk, retry_after_ms, mut ask } => {
                 ask.retain(|node| *node != node_id(index));

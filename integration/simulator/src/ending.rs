@@ -49,7 +49,8 @@ impl World {
             if self.violation.is_some() || !self.found_again() {
                 return false;
             }
-        } else if living.len() < latest.members.len() || latest.halt || self.lies.latest == Some(latest.epoch) {
+        } else if living.len() < latest.members.len() || latest.halt || self.lies.latest == Some(latest.epoch)
+        {
             // A joiner that cannot tell who lies waits for another view: the coordinator takes it out after a while.
             self.commit(living);
         } else {

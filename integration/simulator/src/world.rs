@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use traind_protocol::ids::{Chain, Epoch, Life, Millis};
 use traind_protocol::invariants::{ALL, BegunWork, StableSteps, is_bounded};
-use traind_protocol::sync::{
-    AlarmKind, STATES_CONTRADICT, SyncInput, SyncLimits, SyncMessage, SyncOutput,
-};
+use traind_protocol::sync::{AlarmKind, STATES_CONTRADICT, SyncInput, SyncLimits, SyncMessage, SyncOutput};
 use traind_protocol::view::Origin;
 
 use crate::coverage::{Coverage, Fault, Kind};

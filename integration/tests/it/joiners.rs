@@ -17,9 +17,9 @@ const FETCHED: &str = "the state is fetched";
 /// So long a joiner may take to begin.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A job with a state of 10 MB.
+/// A job with a state of 8 MB.
 fn large(steps: u64) -> JobFile {
-    let model = Model::Mlp { hidden: 8192 };
+    let model = Model::Mlp { hidden: 512 };
     JobFile { model, nodes_min: 1, checkpoint_every: 10_000, ..JobFile::mlp("joiners", steps).with_adamw() }
 }
 

@@ -96,7 +96,8 @@ async fn what_has_come_from_a_dead_donor_is_not_got_again_from_the_next() -> any
     receiver.meets(2).await?;
     dying.network.set_chunk_bytes_per_second_max(Some(24 << 20));
     let first = receiver.joins(CHUNKS, &[&dying]);
-    let held = || list(CHUNKS).iter().filter(|chunk| receiver.transfers.held().get(chunk.id).is_some()).count();
+    let held =
+        || list(CHUNKS).iter().filter(|chunk| receiver.transfers.held().get(chunk.id).is_some()).count();
     until(|| held() >= 3).await?;
     tokio::task::spawn_blocking(move || dying.network.shutdown()).await?;
     let had = held();

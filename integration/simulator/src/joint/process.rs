@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use bytes::Bytes;
 use traind_protocol::coordinator::{Coordinator, CoordinatorInput, CoordinatorOptions};
 use traind_protocol::council::{Council, CouncilInput, CouncilOptions};
-use bytes::Bytes;
-use traind_protocol::ids::{Boot, Chain, ChunkId, CouncilId, Epoch, Incarnation, JobId, Life, Millis, NodeId, SeatId};
+use traind_protocol::ids::{
+    Boot, Chain, ChunkId, CouncilId, Epoch, Incarnation, JobId, Life, Millis, NodeId, SeatId,
+};
 use traind_protocol::ledger::Ledger;
 use traind_protocol::succession::Succession;
 use traind_protocol::sync::{SyncMachine, SyncOptions};

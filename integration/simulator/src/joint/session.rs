@@ -197,7 +197,8 @@ impl JointWorld {
         let mut chunks = session.chunks.clone();
         for node in &from {
             let life = peers.get(node).map(|boot| Life { node: *node, boot: *boot });
-            let source = life.and_then(|life| self.process(life)).and_then(|process| process.session.as_ref());
+            let source =
+                life.and_then(|life| self.process(life)).and_then(|process| process.session.as_ref());
             chunks.extend(source.into_iter().flat_map(|source| source.chunks.clone()));
         }
         chunks.retain(|id, _| offer.chunks().any(|chunk| chunk.id == *id));

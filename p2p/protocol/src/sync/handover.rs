@@ -101,8 +101,7 @@ impl<N: Numbers> SyncMachine<N> {
     /// Sees which state is to be fetched, and from whom.
     fn decide_state(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
         let peers = &self.peers;
-        let may_have =
-            |node: &NodeId| peers.standing(*node).is_none_or(|standing| standing.synced);
+        let may_have = |node: &NodeId| peers.standing(*node).is_none_or(|standing| standing.synced);
         let decision = self.handover.offers.decide(membership.others.iter().copied().filter(may_have));
         let step = self.handover.offers.certified().map_or(self.step, |offer| offer.step);
         for with in decision.dissenters {

@@ -157,9 +157,7 @@ fn joiner() -> SyncMachine<super::cluster::Bits> {
         let standing = other.standing();
         machine.step(Default::default(), said(from, SyncBody::State { standing, fresh: false }), &mut out);
     }
-    let asked = |output: &&SyncOutput| {
-        matches!(output, SyncOutput::Send { message, .. } if message.body == SyncBody::NeedSnapshot)
-    };
+    let asked = |output: &&SyncOutput| matches!(output, SyncOutput::Send { message, .. } if message.body == SyncBody::NeedSnapshot);
     assert_eq!(out.iter().filter(asked).count(), 3);
     machine
 }
@@ -167,14 +165,23 @@ fn joiner() -> SyncMachine<super::cluster::Bits> {
 #[test]
 fn a_state_that_one_member_made_up_is_not_taken() {
     let mut machine = joiner();
-    let (right, wrong) = (Bytes::copy_from_slice(&7u64.to_le_bytes()), Bytes::copy_from_slice(&8u64.to_le_bytes()));
+    let (right, wrong) =
+        (Bytes::copy_from_slice(&7u64.to_le_bytes()), Bytes::copy_from_slice(&8u64.to_le_bytes()));
     let mut out = Vec::new();
     let made_up = offer_of(&head(7), &wrong);
     machine.step(Default::default(), said(1, SyncBody::Offer { offer: made_up.clone() }), &mut out);
     assert_eq!(machine.status().waits, [SyncWait::Offers(nodes(&[2, 3]))]);
-    machine.step(Default::default(), said(2, SyncBody::Offer { offer: offer_of(&head(7), &right) }), &mut out);
+    machine.step(
+        Default::default(),
+        said(2, SyncBody::Offer { offer: offer_of(&head(7), &right) }),
+        &mut out,
+    );
     assert_eq!(out, [], "one word against another");
-    machine.step(Default::default(), said(3, SyncBody::Offer { offer: offer_of(&head(7), &right) }), &mut out);
+    machine.step(
+        Default::default(),
+        said(3, SyncBody::Offer { offer: offer_of(&head(7), &right) }),
+        &mut out,
+    );
     let (offer, from) = (offer_of(&head(7), &right), nodes(&[2, 3]));
     let alarm = SyncOutput::Alarm { kind: AlarmKind::OffersDiffer, with: node(1), step: 7 };
     assert_eq!(out, [alarm, SyncOutput::FetchState { offer: offer.clone(), from }]);
@@ -195,7 +202,11 @@ fn a_state_that_is_none_is_refused_and_the_others_are_believed() {
     let none = Bytes::from_static(b"none");
     let mut out = Vec::new();
     for from in 1..3 {
-        machine.step(Default::default(), said(from, SyncBody::Offer { offer: offer_of(&head(7), &none) }), &mut out);
+        machine.step(
+            Default::default(),
+            said(from, SyncBody::Offer { offer: offer_of(&head(7), &none) }),
+            &mut out,
+        );
     }
     let id = offer_of(&head(7), &none).id();
     assert!(matches!(out[..], [SyncOutput::FetchState { .. }]));
@@ -212,7 +223,11 @@ fn a_state_that_is_none_is_refused_and_the_others_are_believed() {
     assert!(!machine.place().synced);
     out.clear();
     let right = Bytes::copy_from_slice(&7u64.to_le_bytes());
-    machine.step(Default::default(), said(3, SyncBody::Offer { offer: offer_of(&head(7), &right) }), &mut out);
+    machine.step(
+        Default::default(),
+        said(3, SyncBody::Offer { offer: offer_of(&head(7), &right) }),
+        &mut out,
+    );
     assert!(matches!(&out[..], [SyncOutput::FetchState { from, .. }] if *from == nodes(&[3])), "{out:?}");
 }
 

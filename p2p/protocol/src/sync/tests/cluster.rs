@@ -6,9 +6,7 @@ use bytes::Bytes;
 
 use crate::ids::{Boot, Chain, ChunkId, Epoch, Incarnation, JobId, Life, Millis, NodeId, StateId};
 use crate::numbers::Numbers;
-use crate::sync::{
-    SnapshotHead, StateOffer, SyncInput, SyncMachine, SyncMessage, SyncOptions, SyncOutput,
-};
+use crate::sync::{SnapshotHead, StateOffer, SyncInput, SyncMachine, SyncMessage, SyncOptions, SyncOutput};
 use crate::transfer::Chunk;
 use crate::view::{Member, Origin, View};
 

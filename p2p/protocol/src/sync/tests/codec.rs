@@ -8,8 +8,12 @@ use crate::index_set::IndexSet;
 use crate::sync::{OFFER_CHUNKS_MAX, Standing, StateOffer, SyncBody, SyncLimits, SyncMessage};
 use crate::transfer::{CHUNK_BYTES_MAX, Chunk};
 
-const LIMITS: SyncLimits =
-    SyncLimits { microbatches: MICROBATCHES, parts: PARTS, payload_bytes_max: 1 << 12, state_bytes_max: 1 << 20 };
+const LIMITS: SyncLimits = SyncLimits {
+    microbatches: MICROBATCHES,
+    parts: PARTS,
+    payload_bytes_max: 1 << 12,
+    state_bytes_max: 1 << 20,
+};
 
 fn chunk(bytes: u32) -> Chunk {
     Chunk { id: ChunkId([6; 32]), bytes }
