@@ -247,8 +247,35 @@ fn results_of_another_chain_are_refused() {
     assert!(!machine.place().synced && out.iter().any(|output| matches!(output, SyncOutput::Refused { .. })));
 }
 
+/// A view with a joiner comes while one member has applied a step that the other has not.
 #[test]
-fn a_member_that_moves_on_offers_the_new_step_and_a_donor_that_dies_is_made_up_for() {
+fn a_member_that_moves_on_offers_the_new_step() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 9);
+    cluster.frozen = vec![3];
+    cluster.enter(&view(1, &[(1, 1), (2, 1)]));
+    while cluster.step_of(1) == cluster.step_of(2) || cluster.step_of(1).max(cluster.step_of(2)) < 3 {
+        assert!(cluster.deliver());
+    }
+    let (ahead, behind) = if cluster.step_of(1) > cluster.step_of(2) { (1, 2) } else { (2, 1) };
+    let step = cluster.step_of(ahead);
+    cluster.frozen.clear();
+    cluster.enter(&view(2, &[(1, 1), (2, 1), (3, 2)]));
+    // Whoever is behind is asked before it has heard of the results.
+    let from = |index: u8| NodeId([index; 32]);
+    let message = SyncBody::NeedSnapshot;
+    let boot = life(3).boot;
+    let asked = SyncMessage { job: JOB, incarnation: Incarnation(1), epoch: Epoch(2), boot, body: message };
+    cluster.feed(behind, SyncInput::Message { from: from(3), message: asked });
+    cluster.settle();
+    let of_behind: Vec<u64> =
+        cluster.offered.iter().filter(|(of, _)| *of == behind).map(|(_, step)| *step).collect();
+    assert_eq!((of_behind.first(), of_behind.last()), (Some(&(step - 1)), Some(&step)), "{of_behind:?}");
+    assert_eq!(cluster.fetched, [(3, step, vec![1, 2])], "what both have is fetched");
+    assert!(cluster.machines.values().all(|machine| machine.status().finished));
+}
+
+#[test]
+fn a_donor_that_dies_is_made_up_for() {
     let mut cluster = Cluster::new(&[1, 2, 3], 9);
     cluster.frozen = vec![3];
     cluster.enter(&view(1, &[(1, 1), (2, 1)]));

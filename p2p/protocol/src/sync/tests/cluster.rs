@@ -118,6 +118,8 @@ pub(super) struct Cluster {
     /// Nodes whose computations end when [`Cluster::finish`] says so, and those computations.
     pub(super) slow: Vec<u8>,
     pub(super) under_way: Vec<(u8, SyncInput)>,
+    /// What was offered: by whom, at which step.
+    pub(super) offered: Vec<(u8, u64)>,
     /// Every state that was offered, with its results.
     pub(super) states: BTreeMap<StateId, (Bytes, Vec<Bytes>)>,
     /// What was fetched: by whom, at which step, from whom.
@@ -142,6 +144,7 @@ impl Cluster {
             broken: Vec::new(),
             slow: Vec::new(),
             under_way: Vec::new(),
+            offered: Vec::new(),
             states: BTreeMap::new(),
             fetched: Vec::new(),
             starved: false,
@@ -172,6 +175,7 @@ impl Cluster {
                     SyncOutput::OfferState { to, snapshot } => {
                         let state = Bytes::copy_from_slice(&snapshot.step.to_le_bytes());
                         let offer = offer_of(&snapshot, &state);
+                        self.offered.push((index, offer.step));
                         let of = (snapshot.incarnation, snapshot.epoch);
                         self.states.insert(offer.id(), (state, snapshot.last));
                         let message = SyncMessage::offer(JOB, life(index).boot, of, offer);
