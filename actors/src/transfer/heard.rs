@@ -79,6 +79,7 @@ impl Driver {
                 };
                 self.work(keep, panicked);
             }
+            Taken::Stray => {}
             Taken::Broken => {
                 let dropped = self.frames_dropped.load(Ordering::Relaxed);
                 let was_ours = dropped != self.frames_dropped_seen;

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use traind_protocol::ids::{ChunkId, Millis, NodeId};
 use traind_protocol::sync::{SnapshotHead, StateOffer, SyncInput, SyncMessage};
 use traind_protocol::transfer::{
-    Chunk, ChunkOutcome, Donor, DonorInput, DonorOutput, Fetch, FetchInput, FetchOutput, TransferMessage,
+    Assembly, Chunk, ChunkOutcome, Donor, DonorInput, DonorOutput, Fetch, FetchInput, FetchOutput, Taken,
+    TransferMessage,
 };
 
 use crate::network::Packet;
@@ -25,6 +26,7 @@ pub(crate) struct Chunks {
     /// Chunks to be sent.
     pub(crate) serving: Vec<(NodeId, Chunk)>,
     fetch: Option<(StateOffer, Fetch)>,
+    assembly: Assembly,
     sources: BTreeSet<NodeId>,
     /// All chunks have come, and the machine does not know it yet.
     is_complete: bool,
@@ -81,6 +83,7 @@ impl World {
         }
         self.nodes[index].chunks.sources.extend(from);
         for node in from {
+            self.nodes[index].chunks.assembly.forget_sender(*node);
             self.feed_fetch(index, FetchInput::SourceLost(*node));
             self.feed_fetch(index, FetchInput::SourceForgiven(*node));
             // There is no connection to a process that is gone.
@@ -101,6 +104,7 @@ impl World {
     pub(crate) fn path_renewed(&mut self, index: usize, of: usize) {
         let node = node_id(of);
         self.feed_donor(index, DonorInput::ReceiverLost(node));
+        self.nodes[index].chunks.assembly.forget_sender(node);
         self.feed_fetch(index, FetchInput::SourceLost(node));
         if self.nodes[index].chunks.sources.contains(&node) && self.nodes[of].is_up() {
             self.feed_fetch(index, FetchInput::SourceJoined(node));
@@ -112,6 +116,7 @@ impl World {
     pub(crate) fn paths_lost(&mut self, of: usize) {
         for index in 0..self.nodes.len() {
             self.feed_donor(index, DonorInput::ReceiverLost(node_id(of)));
+            self.nodes[index].chunks.assembly.forget_sender(node_id(of));
             self.feed_fetch(index, FetchInput::SourceLost(node_id(of)));
         }
     }
@@ -142,6 +147,7 @@ impl World {
                     self.say_chunk(index, node_index(to), message);
                 }
                 FetchOutput::Cancel { to, chunk } => {
+                    self.nodes[index].chunks.assembly.forget(to, chunk);
                     self.say_chunk(index, node_index(to), TransferMessage::Cancel { chunk });
                 }
                 FetchOutput::Distrust { node, verdict, .. } => {
@@ -190,8 +196,15 @@ impl World {
         let message = match content {
             Some(bytes) => {
                 self.report.chunks_sent += 1;
-                let bytes = self.falsified(index, bytes);
-                TransferMessage::Piece { chunk: chunk.id, offset: 0, bytes }
+                let mut bytes = self.falsified(index, bytes);
+                // In two pieces, where they arrive in order.
+                let cut = if self.plan.reorder { 0 } else { bytes.len() / 2 };
+                let first = bytes.split_to(cut);
+                if cut > 0 {
+                    let first = TransferMessage::Piece { chunk: chunk.id, offset: 0, bytes: first };
+                    self.say_chunk(index, node_index(to), first);
+                }
+                TransferMessage::Piece { chunk: chunk.id, offset: cut as u32, bytes }
             }
             None => TransferMessage::Lacks { chunk: chunk.id },
         };
@@ -225,24 +238,35 @@ impl World {
                 ask.retain(|node| *node != node_id(index));
                 self.feed_fetch(index, FetchInput::Busy { from, chunk, retry_after_ms, ask });
             }
-            TransferMessage::Piece { chunk, bytes, .. } => self.take_chunk(index, from, chunk, bytes),
+            TransferMessage::Piece { chunk, offset, bytes } => {
+                self.take_piece(index, from, chunk, offset, bytes)
+            }
             TransferMessage::AskManifest { .. }
             | TransferMessage::Manifest { .. }
             | TransferMessage::LacksManifest { .. } => {}
         }
     }
 
-    fn take_chunk(&mut self, index: usize, from: NodeId, chunk: ChunkId, content: Bytes) {
+    fn take_piece(&mut self, index: usize, from: NodeId, chunk: ChunkId, offset: u32, piece: Bytes) {
         let chunks = &mut self.nodes[index].chunks;
         let expected = chunks.fetch.as_ref().and_then(|(_, fetch)| fetch.expects(from, chunk));
         let Some(length) = expected else { return };
-        let is_right = content.len() == length as usize && *blake3::hash(&content).as_bytes() == chunk.0;
-        let outcome = if is_right { ChunkOutcome::Good } else { ChunkOutcome::Differs };
-        if is_right {
-            chunks.held.insert(chunk, content);
+        let bytes = piece.len() as u32;
+        let taken = chunks.assembly.take(from, chunk, length, offset, piece);
+        let outcome = match taken {
+            Taken::Stray => return,
+            Taken::Partly => None,
+            Taken::Whole(content) if *blake3::hash(&content).as_bytes() == chunk.0 => {
+                chunks.held.insert(chunk, content);
+                Some(ChunkOutcome::Good)
+            }
+            Taken::Whole(_) => Some(ChunkOutcome::Differs),
+            Taken::Broken => Some(ChunkOutcome::Broken),
+        };
+        self.feed_fetch(index, FetchInput::Progressed { from, chunk, bytes });
+        if let Some(outcome) = outcome {
+            self.feed_fetch(index, FetchInput::Checked { from, chunk, outcome });
         }
-        self.feed_fetch(index, FetchInput::Progressed { from, chunk, bytes: length });
-        self.feed_fetch(index, FetchInput::Checked { from, chunk, outcome });
     }
 }
 

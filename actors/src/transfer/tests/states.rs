@@ -111,6 +111,30 @@ async fn what_has_come_from_a_dead_donor_is_not_got_again_from_the_next() -> any
     Ok(())
 }
 
+/// A view that follows names the same members again, while a chunk of one is on its way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_named_again_in_the_middle_of_a_chunk_is_no_liar() -> anyhow::Result<()> {
+    const CHUNKS: usize = 3;
+    let folder = tempdir()?;
+    let receiver = Node::start(&folder, "receiver", 1, &[]).await?;
+    let donor = Node::start(&folder, "donor", 2, std::slice::from_ref(&receiver.address)).await?;
+    donor.offers(CHUNKS);
+    receiver.meets(1).await?;
+    donor.network.set_chunk_bytes_per_second_max(Some(8 << 20));
+    let mut fetches = Vec::new();
+    for mebibytes in 1..6u64 {
+        fetches.push(receiver.joins(CHUNKS, &[&donor]));
+        until(|| donor.sent() > mebibytes << 20).await?;
+    }
+    donor.network.set_chunk_bytes_per_second_max(None);
+    for fetch in fetches {
+        timeout(DEADLINE, fetch).await???;
+    }
+    assert!(receiver.has_state(CHUNKS));
+    assert_eq!(receiver.verdicts.waiting(), []);
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_donor_of_other_bytes_is_named_and_the_rest_is_enough() -> anyhow::Result<()> {
     const CHUNKS: usize = 6;
