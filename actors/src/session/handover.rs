@@ -8,6 +8,7 @@ use traind_protocol::ids::{Chain, ChunkId, Epoch, Incarnation, NodeId, StateId};
 use traind_protocol::sync::{SnapshotHead, StateOffer, SyncInput, SyncMessage};
 use traind_protocol::transfer::{CHUNK_BYTES_MAX, Chunk};
 
+use super::captured_state::CapturedState;
 use super::driver::{SessionDriver, SessionError};
 use super::messages::{FetchedState, SessionInput};
 use super::trainer::{CapturePurpose, TrainerCommand, chain_of};
@@ -72,12 +73,15 @@ impl SessionDriver {
     }
 
     /// The state that was to be offered is captured: it is cut beside the session, as its length takes.
-    pub(super) fn cut_state(&mut self, request: u64, state: Bytes) {
+    pub(super) fn cut_state(&mut self, request: u64, state: CapturedState) {
         let offered = self.handover.offered.as_mut().filter(|offered| offered.request == request);
         let Some(head) = offered.and_then(|offered| offered.head.take()) else { return };
         let (held, inbox) = (Arc::clone(self.links.transfers.held()), self.links.inbox.clone());
         tokio::task::spawn_blocking(move || {
-            let (id, offer) = cut(&held, &head, &state);
+            // Copied here, so that the trainer is not held up, and what it captured is free for its next update.
+            let copy = state.to_bytes();
+            drop(state);
+            let (id, offer) = cut(&held, &head, &copy);
             if inbox.blocking_send(SessionInput::StateCut { request, id, offer }).is_err() {
                 // The session has ended.
                 held.release(id);
