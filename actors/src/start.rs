@@ -132,6 +132,7 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
         council: inbox,
         checkpoints: checkpoints.clone(),
         store: parts.store,
+        transfers: transfers.clone(),
         data_sets: data_sets.clone(),
         frames,
         fatal: parts.fatal,

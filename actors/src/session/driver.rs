@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use traind_protocol::ids::{Chain, JobId, NodeId};
 use traind_protocol::index_set::IndexSet;
 use traind_protocol::sync::{
-    SnapshotHead, SyncBody, SyncInput, SyncLimits, SyncMachine, SyncMessage, SyncOptions, SyncOutput,
+    SyncBody, SyncInput, SyncLimits, SyncMachine, SyncMessage, SyncOptions, SyncOutput,
 };
 use traind_protocol::view::View;
 use traind_protocol::wire::control::{ReportEvent, StepPoint, WorkCounters};
@@ -19,6 +19,7 @@ use traind_protocol::wire::state_sample::StateSample;
 
 use super::SharedWork;
 use super::halted_state::HaltedState;
+use super::handover::Handover;
 use super::links::SessionLinks;
 use super::messages::{SessionDescription, SessionInput};
 use super::numbers::ExactNumbers;
@@ -94,7 +95,7 @@ pub(super) struct SessionDriver {
     pub(super) reports: Reports,
     pub(super) lease_step: Option<u64>,
     pub(super) taken_over: IndexSet,
-    pub(super) snapshots: BTreeMap<u64, (NodeId, SnapshotHead)>,
+    pub(super) handover: Handover,
     /// Captures and restores asked of the trainer; its answers carry the number.
     pub(super) requests: u64,
     /// The origin that is being loaded: request, step, chain.
@@ -126,6 +127,7 @@ impl SessionDriver {
             microbatches: plan.sync.microbatches,
             parts: plan.sync.parts,
             payload_bytes_max: DATA_PAYLOAD_BYTES_MAX,
+            state_bytes_max: DATA_PAYLOAD_BYTES_MAX,
         };
         let reports = Reports::new(plan.sync.job, plan.sync.me.boot);
         let writing = Writing::new(&plan);
@@ -142,7 +144,7 @@ impl SessionDriver {
             reports,
             lease_step: None,
             taken_over: IndexSet::new(),
-            snapshots: BTreeMap::new(),
+            handover: Handover::default(),
             requests: 0,
             origin: None,
             finished: None,
@@ -178,7 +180,10 @@ impl SessionDriver {
                     }
                 }
                 input = inbox.recv() => match input {
-                    None | Some(SessionInput::Stop) => return Ok(()),
+                    None | Some(SessionInput::Stop) => {
+                        self.release_state();
+                        return Ok(());
+                    }
                     Some(input) => self.told(input)?,
                 },
                 _ = repeat.tick() => {
@@ -217,6 +222,11 @@ impl SessionDriver {
                 self.report(ReportEvent::CheckpointWritten { step, chain, digest, manifest, bytes });
                 Ok(())
             }
+            SessionInput::StateCut { request, id, offer } => {
+                self.state_cut(request, id, offer);
+                Ok(())
+            }
+            SessionInput::StateFetched(fetched) => self.state_fetched(fetched),
             SessionInput::SaveAfter(steps) => {
                 self.save_after(steps);
                 Ok(())
@@ -302,15 +312,14 @@ impl SessionDriver {
     fn execute(&mut self, output: SyncOutput) -> Result<(), SessionError> {
         match output {
             SyncOutput::Send { to, message } => self.send(to, &message),
-            SyncOutput::SendSnapshot { to, snapshot } => {
-                let request = self.next_request();
-                self.snapshots.insert(request, (to, snapshot));
-                self.command(TrainerCommand::Capture { purpose: CapturePurpose::Snapshot { request } });
-            }
+            SyncOutput::OfferState { to, snapshot } => self.offer_state(to, snapshot),
+            SyncOutput::FetchState { offer, from } => self.fetch_state(offer, from),
+            SyncOutput::ReleaseState => self.release_state(),
             SyncOutput::Compute { step, base, microbatches } => self.compute(step, base, microbatches),
             SyncOutput::Apply { step, chain, results } => self.apply(step, chain, results),
-            SyncOutput::InstallState { chain, state, .. } => {
+            SyncOutput::InstallState { step, chain, state } => {
                 self.chain = chain;
+                self.offer_fetched(step, chain);
                 // It takes the place of an origin that is still being loaded.
                 self.origin = None;
                 let request = self.next_request();

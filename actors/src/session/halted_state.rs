@@ -1,7 +1,6 @@
 //! Captured states and where they go: to the store, to a joiner, or kept until the store has what a job stopped at.
 
 use traind_protocol::ids::{Chain, Digest, Epoch};
-use traind_protocol::sync::SyncMessage;
 use traind_protocol::wire::control::ReportEvent;
 
 use super::captured_state::CapturedState;
@@ -29,11 +28,7 @@ impl SessionDriver {
                 self.captured_halt(epoch, HaltedState { step, chain, digest, state })
             }
             CapturePurpose::Snapshot { request } => {
-                if let Some((to, head)) = self.snapshots.remove(&request) {
-                    let message =
-                        SyncMessage::snapshot(self.job(), self.plan.sync.me.boot, head, state.to_bytes());
-                    self.send(to, &message);
-                }
+                self.cut_state(request, state);
             }
         }
     }

@@ -17,6 +17,7 @@ use super::trainer::chain_of;
 use crate::checkpoints::{Checkpoints, WriteCheckpoint};
 use crate::clock::Clock;
 use crate::council::CouncilInbox;
+use crate::transfer::Transfers;
 
 /// The ways out of a session.
 pub(super) struct SessionLinks {
@@ -30,6 +31,8 @@ pub(super) struct SessionLinks {
     pub(super) checkpoints: Addr<Checkpoints>,
     /// The store, for reading the origin of an incarnation.
     pub(super) store: Arc<Store>,
+    /// How chunks of states come and go.
+    pub(super) transfers: Transfers,
     /// The session's own queue, for answers.
     pub(super) inbox: mpsc::Sender<SessionInput>,
 }

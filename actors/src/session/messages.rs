@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use traind_protocol::ids::{Chain, Digest, JobId, ManifestId, NodeId};
-use traind_protocol::sync::SyncStatus;
+use traind_protocol::ids::{Chain, Digest, JobId, ManifestId, NodeId, StateId};
+use traind_protocol::sync::{StateOffer, SyncStatus};
 use traind_protocol::view::View;
 use traind_protocol::wire::control::WorkCounters;
 
@@ -45,12 +45,34 @@ pub enum SessionInput {
         /// Length of the state.
         bytes: u64,
     },
+    /// A state that was captured for joiners is cut, and its chunks are held.
+    StateCut {
+        /// Number of the capture.
+        request: u64,
+        /// Its name.
+        id: StateId,
+        /// Its chunks.
+        offer: StateOffer,
+    },
+    /// The state that this node fetched as a joiner is whole.
+    StateFetched(FetchedState),
     /// Steps after which the state is saved because it is time, by the ledger; they take the place of those told before.
     SaveAfter(Vec<u64>),
     /// What are you doing? The answer goes to the sender.
     Describe(oneshot::Sender<SessionDescription>),
     /// The job has ended or the daemon stops.
     Stop,
+}
+
+/// A state that has come in chunks.
+#[derive(Debug)]
+pub struct FetchedState {
+    /// Its name.
+    pub(super) id: StateId,
+    /// Its bytes.
+    pub(super) state: Bytes,
+    /// The results of the step before it.
+    pub(super) last: Vec<Bytes>,
 }
 
 /// Inputs that may wait for a session: a step's frames from 64 peers with a few parts each.

@@ -9,6 +9,7 @@ mod captured_state;
 mod driver;
 mod early_stopping;
 mod halted_state;
+mod handover;
 mod links;
 mod messages;
 mod numbers;
@@ -44,6 +45,7 @@ use crate::clock::Clock;
 use crate::council::{CouncilInbox, Published};
 use crate::data_sets::DataSets;
 use crate::fatal::Fatal;
+use crate::transfer::Transfers;
 
 /// Messages that may wait for this actor: ledger changes, which replace each other, and questions.
 const SESSIONS_MAILBOX_MAX: usize = 64;
@@ -69,6 +71,8 @@ pub struct SessionParts {
     pub checkpoints: Addr<Checkpoints>,
     /// The store.
     pub store: Arc<Store>,
+    /// How chunks of states come and go.
+    pub transfers: Transfers,
     /// Where data sets of the swarm are on this node.
     pub data_sets: DataSets,
     /// Where frames are to go.

@@ -30,6 +30,7 @@ pub(super) fn session(
         council: parts.council.clone(),
         checkpoints: parts.checkpoints.clone(),
         store: Arc::clone(&parts.store),
+        transfers: parts.transfers.clone(),
         inbox: inbox.clone(),
     };
     let plan = SessionPlan {

@@ -17,6 +17,7 @@ use traind_store::{Chunks, Manifest, StoreError};
 use super::TransferParts;
 use super::connections::Connections;
 use super::fetching::{Fetching, Stage};
+use super::held::HeldStates;
 use super::messages::{
     CHUNK_MS_MAX, DONE_MAX, FETCHES_ACTIVE_MAX, FETCHES_MAX, FILE_THREADS, FetchError, Request,
     TransferInput, TransferStatus, What,
@@ -33,7 +34,7 @@ pub(super) enum Done {
     /// A chunk that came was checked and written.
     Kept { what: What, from: NodeId, chunk: ChunkId, outcome: Result<(), StoreError> },
     /// All chunks of a manifest are here, and it says so.
-    Finished { what: What, outcome: Result<(), StoreError> },
+    Finished { what: What, outcome: Result<(), FetchError> },
     /// A chunk was served.
     Served { to: NodeId, chunk: ChunkId, is_sent: bool },
     /// A manifest was served.
@@ -52,6 +53,7 @@ pub(super) struct Driver {
     pub(super) fetches: Vec<Fetching>,
     pub(super) assembly: Assembly,
     pub(super) donor: Donor,
+    pub(super) held: Arc<HeldStates>,
     pub(super) stops: BTreeMap<(NodeId, ChunkId), Arc<AtomicBool>>,
     /// Who is sent a manifest: one at a time each.
     pub(super) manifests_served: BTreeSet<NodeId>,
@@ -62,7 +64,7 @@ pub(super) fn start(
     parts: TransferParts,
     inbox: mpsc::Receiver<TransferInput>,
     told: watch::Sender<Vec<TransferStatus>>,
-    frames_dropped: Arc<AtomicU64>,
+    (frames_dropped, held): (Arc<AtomicU64>, Arc<HeldStates>),
 ) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -80,6 +82,7 @@ pub(super) fn start(
         fetches: Vec::new(),
         assembly: Assembly::default(),
         donor: Donor::default(),
+        held,
         stops: BTreeMap::new(),
         manifests_served: BTreeSet::new(),
     };
@@ -125,7 +128,10 @@ impl Driver {
                 self.joined(node);
             }
             TransferInput::Fetch(request) => self.requested(request),
-            TransferInput::Forget(manifest) => self.end(What::Manifest(manifest), Err(FetchError::Forgotten)),
+            TransferInput::FetchState { state, chunks, request } => {
+                self.state_requested(state, &chunks, request);
+            }
+            TransferInput::Forget(what) => self.end(what, Err(FetchError::Forgotten)),
             TransferInput::Damaged(chunk) => {
                 self.parts.verdicts.note(self.parts.node, Finding::Damaged, chunk);
                 self.requested(Request { what: What::Chunk(chunk), sources: Vec::new(), reply: None });
@@ -156,8 +162,10 @@ impl Driver {
 
     /// Begins fetches that wait, while there is room.
     fn begin_waiting(&mut self) {
+        // A state is waited for by all members of its job: it takes no turn.
         let is_active = |fetching: &&Fetching| !matches!(fetching.stage, Stage::Waiting);
-        let active = self.fetches.iter().filter(is_active).count();
+        let is_of_disk = |fetching: &&Fetching| !matches!(fetching.what, What::State(_));
+        let active = self.fetches.iter().filter(is_active).filter(is_of_disk).count();
         let waiting: Vec<What> = self
             .fetches
             .iter()
@@ -212,7 +220,7 @@ impl Driver {
                 if let (What::Chunk(chunk), Ok(())) = (what, &outcome) {
                     self.parts.verdicts.note(self.parts.node, Finding::Replaced, chunk);
                 }
-                self.end(what, outcome.map_err(FetchError::Store));
+                self.end(what, outcome);
             }
             Done::Served { to, chunk, is_sent } => {
                 self.stops.remove(&(to, chunk));
@@ -231,9 +239,11 @@ impl Driver {
             Err(error) => return self.end(what, Err(FetchError::Store(error))),
         };
         self.feed(what, FetchInput::Checked { from, chunk, outcome });
-        if outcome == ChunkOutcome::Good {
+        // What is in memory alone is not on the disk for others.
+        if outcome == ChunkOutcome::Good && !matches!(what, What::State(_)) {
             let all: Vec<What> = self.fetches.iter().map(|fetching| fetching.what).collect();
-            for other in all.into_iter().filter(|other| *other != what) {
+            let is_of_disk = |other: &What| *other != what && !matches!(other, What::State(_));
+            for other in all.into_iter().filter(is_of_disk) {
                 self.feed(other, FetchInput::Held(chunk));
             }
         }
@@ -293,12 +303,12 @@ impl Driver {
         let chunks = Arc::clone(&self.parts.chunks);
         let finish = move || {
             let outcome = match what {
-                What::Manifest(manifest) => chunks.finish_manifest(manifest),
-                What::Chunk(_) => Ok(()),
+                What::Manifest(manifest) => chunks.finish_manifest(manifest).map_err(FetchError::Store),
+                What::Chunk(_) | What::State(_) => Ok(()),
             };
             Done::Finished { what, outcome }
         };
-        self.work(finish, Done::Looked { what, missing: Err(FetchError::Panicked) });
+        self.work(finish, Done::Finished { what, outcome: Err(FetchError::Panicked) });
     }
 
     pub(super) fn give(&mut self, input: DonorInput) {
@@ -309,10 +319,11 @@ impl Driver {
                 DonorOutput::Serve { to, chunk } => {
                     let stop = Arc::new(AtomicBool::new(false));
                     self.stops.insert((to, chunk.id), Arc::clone(&stop));
-                    let (network, chunks) = (self.parts.network.clone(), Arc::clone(&self.parts.chunks));
+                    let network = self.parts.network.clone();
+                    let sources = (Arc::clone(&self.held), Arc::clone(&self.parts.chunks));
                     let done = self.done.clone();
                     tokio::spawn(async move {
-                        let is_sent = serve(network, chunks, to, chunk, stop).await;
+                        let is_sent = serve(network, sources, to, chunk, stop).await;
                         // The thread that waits for it has ended.
                         let _ = done.send(Done::Served { to, chunk: chunk.id, is_sent }).await;
                     });
@@ -327,7 +338,7 @@ impl Driver {
         }
     }
 
-    fn tick(&mut self) {
+    pub(super) fn look_at_connections(&mut self) {
         let (came, went) = self.connections.refresh(&self.parts.network);
         for node in went {
             self.lost(node);
@@ -335,6 +346,10 @@ impl Driver {
         for node in came {
             self.joined(node);
         }
+    }
+
+    fn tick(&mut self) {
+        self.look_at_connections();
         let now = self.parts.clock.now();
         for what in self.given_up(now) {
             self.end(what, Err(FetchError::NoSource));
@@ -435,5 +450,7 @@ fn missing(
             }
             Err(FetchError::NoSuchChunk { chunk: id })
         }
+        // Nothing of it is on the disk.
+        What::State(_) => Ok(Some(Vec::new())),
     }
 }

@@ -67,6 +67,9 @@ impl Driver {
             Taken::Partly => self.feed(what, FetchInput::Progressed { from, chunk, bytes: count }),
             Taken::Whole(content) => {
                 self.feed(what, FetchInput::Progressed { from, chunk, bytes: count });
+                if let What::State(state) = what {
+                    return self.keep_in_memory(state, from, chunk, content);
+                }
                 let chunks = Arc::clone(&self.parts.chunks);
                 let panicked = Done::Looked { what, missing: Err(FetchError::Panicked) };
                 let keep = move || {
@@ -76,6 +79,7 @@ impl Driver {
                 };
                 self.work(keep, panicked);
             }
+            Taken::Stray => {}
             Taken::Broken => {
                 let dropped = self.frames_dropped.load(Ordering::Relaxed);
                 let was_ours = dropped != self.frames_dropped_seen;

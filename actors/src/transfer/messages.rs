@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::oneshot;
-use traind_protocol::ids::{ChunkId, ManifestId, NodeId};
-use traind_protocol::transfer::FetchProgress;
+use traind_protocol::ids::{ChunkId, ManifestId, NodeId, StateId};
+use traind_protocol::transfer::{Chunk, FetchProgress};
 use traind_store::StoreError;
 
 /// Inputs that may wait for the transfer thread: the pieces of all that is asked for at a time, and questions.
@@ -35,6 +35,8 @@ pub enum What {
     Manifest(ManifestId),
     /// One chunk whose file is damaged.
     Chunk(ChunkId),
+    /// The state of a job, for this node as a joiner.
+    State(StateId),
 }
 
 /// Somebody needs something here.
@@ -64,8 +66,17 @@ pub enum TransferInput {
     PathOpened(NodeId),
     /// Somebody needs something here.
     Fetch(Request),
+    /// A session needs a state.
+    FetchState {
+        /// Which.
+        state: StateId,
+        /// Its chunks.
+        chunks: Vec<Chunk>,
+        /// Who has it, and who wants to know.
+        request: Request,
+    },
     /// Nobody needs it any more.
-    Forget(ManifestId),
+    Forget(What),
     /// The file of a chunk is damaged.
     Damaged(ChunkId),
 }

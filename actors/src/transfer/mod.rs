@@ -9,8 +9,10 @@ mod connections;
 mod driver;
 mod fetching;
 mod heard;
+mod held;
 mod messages;
 mod serving;
+mod states;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -18,11 +20,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use traind_protocol::ids::{ChunkId, ManifestId, NodeId};
+use traind_protocol::ids::{ChunkId, ManifestId, NodeId, StateId};
+use traind_protocol::transfer::Chunk;
 use traind_store::Chunks;
 
 use crate::clock::Clock;
 use crate::replicas::Verdicts;
+pub use held::HeldStates;
 pub use messages::{FetchError, FetchSummary, TransferInput, TransferStatus, What};
 use messages::{Request, TRANSFER_INBOX_MAX};
 
@@ -46,6 +50,7 @@ pub struct Transfers {
     inbox: mpsc::Sender<TransferInput>,
     status: watch::Receiver<Vec<TransferStatus>>,
     frames_dropped: Arc<AtomicU64>,
+    held: Arc<HeldStates>,
 }
 
 impl Transfers {
@@ -64,8 +69,9 @@ impl Transfers {
                 let _ = inbox.try_send(TransferInput::Damaged(chunk));
             }
         }));
-        driver::start(parts, inputs, told, Arc::clone(&frames_dropped))?;
-        Ok(Self { inbox, status, frames_dropped })
+        let held = Arc::new(HeldStates::default());
+        driver::start(parts, inputs, told, (Arc::clone(&frames_dropped), Arc::clone(&held)))?;
+        Ok(Self { inbox, status, frames_dropped, held })
     }
 
     /// Gets a manifest and its chunks from `sources`, all joined peers if none is named; returns when all of it is here.
@@ -84,10 +90,42 @@ impl Transfers {
         answer.await.unwrap_or(Err(FetchError::Stopped))
     }
 
+    /// Gets the chunks of a state into [`Self::held`], which has begun it, from these members; returns when all are there.
+    /// Whoever asks for the same again names more of them, or some that are to be asked anew; who asks for another state
+    /// gives up the one before.
+    ///
+    /// # Errors
+    /// When another is asked for, it is forgotten or the node stops.
+    pub async fn fetch_state(
+        &self,
+        state: StateId,
+        chunks: Vec<Chunk>,
+        sources: Vec<NodeId>,
+    ) -> Result<FetchSummary, FetchError> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request { what: What::State(state), sources, reply: Some(reply) };
+        let input = TransferInput::FetchState { state, chunks, request };
+        self.inbox.send(input).await.map_err(|_closed| FetchError::Stopped)?;
+        answer.await.unwrap_or(Err(FetchError::Stopped))
+    }
+
+    /// Nobody needs this state any more.
+    pub fn forget_state(&self, state: StateId) {
+        // A fetch that goes on keeps nothing, and ends when another state is asked for.
+        let _ = self.inbox.try_send(TransferInput::Forget(What::State(state)));
+        self.held.release(state);
+    }
+
+    /// The chunks of states that are here.
+    #[must_use]
+    pub fn held(&self) -> &Arc<HeldStates> {
+        &self.held
+    }
+
     /// Nobody needs this manifest any more. What has come of it stays in the store as it is.
     pub fn forget(&self, manifest: ManifestId) {
         // A fetch that goes on does no harm.
-        let _ = self.inbox.try_send(TransferInput::Forget(manifest));
+        let _ = self.inbox.try_send(TransferInput::Forget(What::Manifest(manifest)));
     }
 
     /// A chunk whose file is damaged is to be got anew from any node.

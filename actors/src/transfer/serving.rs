@@ -8,16 +8,21 @@ use traind_protocol::ids::{ManifestId, NodeId};
 use traind_protocol::transfer::{Chunk, PIECE_BYTES_MAX, TransferMessage};
 use traind_store::Chunks;
 
+use super::held::HeldStates;
+
 /// Sends a chunk, or says that it is lacking; whether it was handed to the network whole.
 pub(super) async fn serve(
     network: traind_p2p::Handle,
-    chunks: Arc<Chunks>,
+    (held, chunks): (Arc<HeldStates>, Arc<Chunks>),
     to: NodeId,
     chunk: Chunk,
     stop: Arc<AtomicBool>,
 ) -> bool {
-    let read = tokio::task::spawn_blocking(move || read(&chunks, chunk)).await;
-    let Ok(Some(content)) = read else {
+    let content = match held.get(chunk.id) {
+        Some(content) => Some(content),
+        None => tokio::task::spawn_blocking(move || read(&chunks, chunk)).await.ok().flatten(),
+    };
+    let Some(content) = content.filter(|content| content.len() == chunk.bytes as usize) else {
         say(&network, to, TransferMessage::Lacks { chunk: chunk.id });
         return false;
     };

@@ -1,5 +1,5 @@
 //! A node with an empty disk gets a state from three holders over a shaped link, as quickly as the link carries it, and also
-//! when a holder is killed on the way. Needs CAP_NET_ADMIN (root) and iproute2; without them it fails and says so.
+//! when a holder is killed on the way: as a copy of a checkpoint, and as a joiner. Needs CAP_NET_ADMIN (root) and iproute2; without them it fails and says so.
 //!
 //! `cargo test --release -p traind-actors --test shaped`; `TRAIND_SHAPED_CHUNKS=143` is a state of 600 MB.
 
@@ -32,17 +32,28 @@ fn main() -> anyhow::Result<()> {
         Ok(text) => text.parse().context("TRAIND_SHAPED_CHUNKS")?,
         Err(_) => CHUNKS,
     };
-    let used = fetch(chunks, None)?;
-    anyhow::ensure!(used >= USED_MIN, "only {used:.3} of the link was used");
-    for at in [0.1, 0.5, 0.9] {
-        fetch(chunks, Some(at))?;
+    for what in [What::Checkpoint, What::State] {
+        let used = fetch(chunks, what, None)?;
+        anyhow::ensure!(used >= USED_MIN, "only {used:.3} of the link was used");
+        for at in [0.1, 0.5, 0.9] {
+            fetch(chunks, what, Some(at))?;
+        }
     }
-    println!("shaped: 4 passed in {:.1?}", begun.elapsed());
+    println!("shaped: 8 passed in {:.1?}", begun.elapsed());
     Ok(())
 }
 
+/// What is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    /// A checkpoint, onto the disk.
+    Checkpoint,
+    /// The state of a job, into memory, as a joiner does.
+    State,
+}
+
 /// Fetches once; `kill` is the part of the time after which a holder is killed. The part of the link that was used.
-fn fetch(chunks: usize, kill: Option<f64>) -> anyhow::Result<f64> {
+fn fetch(chunks: usize, what: What, kill: Option<f64>) -> anyhow::Result<f64> {
     let folder = tempfile::tempdir()?;
     let hosts = Hosts::new(HOLDERS + 1)?;
     let orders = |index: usize, peer: Option<String>| Orders {
@@ -62,7 +73,7 @@ fn fetch(chunks: usize, kill: Option<f64>) -> anyhow::Result<f64> {
         manifest = holder.wait("holds")?;
     }
     hosts.shape(HOLDERS, MEGABITS_PER_SECOND)?;
-    receiver.say(&manifest)?;
+    receiver.say(if what == What::State { "state" } else { &manifest })?;
     receiver.wait("begins")?;
     let bytes = chunks as f64 * 4.0 * 1_048_576.0;
     let ideal_seconds = bytes * 8.0 / (MEGABITS_PER_SECOND as f64 * 1e6);
@@ -77,7 +88,7 @@ fn fetch(chunks: usize, kill: Option<f64>) -> anyhow::Result<f64> {
     let used = ideal_seconds / seconds;
     let story = kill.map_or("all live".to_owned(), |at| format!("one killed at {at} of the time"));
     println!(
-        "{:.0} MB over {MEGABITS_PER_SECOND} Mbit/s, {story}: {seconds:.2} s, {used:.3} of the link, {wasted} bytes twice",
+        "{what:?} of {:.0} MB over {MEGABITS_PER_SECOND} Mbit/s, {story}: {seconds:.2} s, {used:.3} of the link, {wasted} bytes twice",
         bytes / 1e6
     );
     Ok(used)

@@ -5,18 +5,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use traind_actors::clock::Clock;
 use traind_actors::network::route_frames;
 use traind_actors::transfer::{TransferParts, Transfers};
 use traind_p2p::{Event, Handle, Identity, Options};
-use traind_protocol::ids::{Boot, Chain, Digest, JobId, ManifestId, SeatId, SwarmId};
+use traind_protocol::ids::{Boot, Chain, ChunkId, Digest, JobId, ManifestId, SeatId, StateId, SwarmId};
+use traind_protocol::transfer::Chunk;
 use traind_store::{CHUNK_BYTES_MAX, Store};
 
 /// Nothing takes longer, unless the machine is overloaded.
 const PATIENCE: Duration = Duration::from_secs(300);
 const JOB: JobId = JobId([7; 8]);
+const STATE: StateId = StateId([8; 32]);
 
 /// What a child is told.
 pub(crate) struct Orders {
@@ -51,6 +54,16 @@ fn state(chunks: usize) -> Vec<u8> {
     let mut bytes = vec![0; chunks * CHUNK_BYTES_MAX];
     blake3::Hasher::new().finalize_xof().fill(&mut bytes);
     bytes
+}
+
+/// The same in chunks.
+fn pieces(chunks: usize) -> Vec<(Chunk, Bytes)> {
+    let state = Bytes::from(state(chunks));
+    let piece = |piece: &[u8]| {
+        let id = ChunkId(*blake3::hash(piece).as_bytes());
+        (Chunk { id, bytes: piece.len() as u32 }, state.slice_ref(piece))
+    };
+    state.chunks(CHUNK_BYTES_MAX).map(piece).collect()
 }
 
 /// Runs until its input closes.
@@ -96,6 +109,8 @@ async fn serve(orders: &Orders) -> anyhow::Result<()> {
     if orders.peer.is_some() {
         let record =
             store.write_checkpoint(JOB, 1, Chain([1; 32]), Digest([2; 32]), &state(orders.chunks))?;
+        let chunks = pieces(orders.chunks).into_iter().map(|(chunk, content)| (chunk.id, content));
+        transfers.held().hold(STATE, chunks);
         println!("holds {}", record.manifest.to_hex());
         // Until this process is killed.
         std::future::pending::<()>().await;
@@ -104,7 +119,7 @@ async fn serve(orders: &Orders) -> anyhow::Result<()> {
     receive(orders, &store, &transfers, &network).await
 }
 
-/// Fetches what the standard input names once, twice, ..., each time from an empty store.
+/// Fetches what the standard input names: a manifest, from an empty store, or with `state` the state in memory, as a joiner.
 async fn receive(
     orders: &Orders,
     store: &Store,
@@ -113,7 +128,7 @@ async fn receive(
 ) -> anyhow::Result<()> {
     let mut line = String::new();
     while std::io::stdin().read_line(&mut line)? > 0 {
-        let manifest = ManifestId::from_hex(line.trim()).context("no manifest")?;
+        let what = line.trim().to_owned();
         line.clear();
         let meeting = async {
             while network.peers().len() < 3 {
@@ -121,11 +136,23 @@ async fn receive(
             }
         };
         timeout(PATIENCE, meeting).await.context("three holders did not come")?;
+        let list: Vec<Chunk> = pieces(orders.chunks).into_iter().map(|(chunk, _)| chunk).collect();
         println!("begins");
         let begun = Instant::now();
-        let summary = timeout(PATIENCE, transfers.fetch(manifest, Vec::new())).await??;
-        let seconds = begun.elapsed().as_secs_f64();
-        let (_, found) = store.read_checkpoint(JOB, 1)?;
+        let (summary, seconds, found) = if what == "state" {
+            let sources = network.peers().into_iter().map(|peer| peer.node).collect();
+            transfers.held().begin(STATE, &list);
+            let fetching = transfers.fetch_state(STATE, list.clone(), sources);
+            let summary = timeout(PATIENCE, fetching).await??;
+            let seconds = begun.elapsed().as_secs_f64();
+            let found = list.iter().filter_map(|chunk| transfers.held().get(chunk.id)).flatten().collect();
+            (summary, seconds, found)
+        } else {
+            let manifest = ManifestId::from_hex(&what).context("no manifest")?;
+            let summary = timeout(PATIENCE, transfers.fetch(manifest, Vec::new())).await??;
+            let seconds = begun.elapsed().as_secs_f64();
+            (summary, seconds, store.read_checkpoint(JOB, 1)?.1)
+        };
         if found != state(orders.chunks) {
             bail!("another state came than was asked for");
         }

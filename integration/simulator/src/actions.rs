@@ -5,6 +5,7 @@ use traind_protocol::sync::SyncInput;
 use traind_protocol::view::Member;
 
 use crate::coverage::{Fault, Kind};
+use crate::network::Packet;
 use crate::node::{node_id, node_index};
 use crate::plan::FaultRates;
 use crate::random::Random;
@@ -31,7 +32,7 @@ impl World {
         self.clock += 1;
         self.random = Random::new((self.plan.seed << 24 ^ self.action).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let rates = self.plan.faults;
-        let FaultRates { crash, restart, evict, join, break_path, partition, pause, drain, halt, found } =
+        let FaultRates { crash, restart, evict, join, break_path, partition, pause, drain, halt, found, lie } =
             rates;
         let mut draw = self.random.next() % 1000;
         let mut hits = |rate: u64| {
@@ -39,7 +40,7 @@ impl World {
             draw = if hit { u64::MAX } else { draw.wrapping_sub(rate) };
             hit
         };
-        let faults: [fn(&mut Self); 10] = [
+        let faults: [fn(&mut Self); 11] = [
             Self::crash_one,
             Self::restart_one,
             |world| world.change_view(true),
@@ -50,8 +51,9 @@ impl World {
             Self::drain_one,
             |world| world.turn_halt(true),
             Self::give_up_lineage,
+            Self::lie_one,
         ];
-        let rates = [crash, restart, evict, join, break_path, partition, pause, drain, halt, found];
+        let rates = [crash, restart, evict, join, break_path, partition, pause, drain, halt, found, lie];
         match rates.into_iter().position(&mut hits) {
             Some(which) if self.schedule.keeps(self.action) => faults[which](self),
             Some(_) => {}
@@ -66,6 +68,7 @@ impl World {
         if self.service.halt && self.random.chance(HALTS_ENDED_PER_MILLE) {
             self.turn_halt(false);
         }
+        self.tick_fetches();
         match self.random.below(100) {
             0..8 if !self.notices.is_empty() => self.hear_of_some_view(),
             8..12 if !self.words.is_empty() => self.hear_some_word(),
@@ -74,12 +77,13 @@ impl World {
                 let (at, _) = self.network.unnoticed[position];
                 if !self.nodes[at].paused {
                     let (at, of) = self.network.unnoticed.swap_remove(position);
-                    self.feed(at, SyncInput::PathOpened(node_id(of)));
+                    self.path_renewed(at, of);
                 }
             }
             16..19 if !self.network.limbo.is_empty() => self.deliver_late(),
             19..20 => self.finish_some_loading(),
-            20..50 => self.finish_some_task(),
+            20..24 => self.serve_some(),
+            24..50 => self.finish_some_task(),
             _ => self.deliver_some(),
         }
     }
@@ -164,6 +168,19 @@ impl World {
         }
     }
 
+    fn serve_some(&mut self) {
+        let busy: Vec<usize> = (0..self.nodes.len())
+            .filter(|index| !self.nodes[*index].chunks.serving.is_empty() && !self.nodes[*index].paused)
+            .collect();
+        match self.random.pick(&busy) {
+            Some(&index) => {
+                let position = self.random.below(self.nodes[index].chunks.serving.len());
+                self.serve(index, position);
+            }
+            None => self.finish_some_task(),
+        }
+    }
+
     fn deliver_some(&mut self) {
         let mut pairs = self.network.deliverable();
         pairs.retain(|(_, to)| !self.nodes[*to].paused);
@@ -180,15 +197,18 @@ impl World {
     }
 
     /// A message arrives, unless it is bulk of a later epoch in a run where such is lost.
-    pub(crate) fn deliver(&mut self, from: usize, to: usize, message: traind_protocol::sync::SyncMessage) {
+    pub(crate) fn deliver(&mut self, from: usize, to: usize, message: Packet) {
         let epoch =
             self.nodes[to].place.as_ref().and_then(|place| place.view).map_or(Epoch(0), |view| view.1);
         let kind = Kind::of(&message);
         self.note_arrival(from, to, &message);
-        if self.plan.bulk_dropped && kind.is_bulk() && message.epoch > epoch {
+        if self.plan.bulk_dropped && kind.is_bulk() && message.view().1 > epoch {
             return self.coverage.note(Fault::BulkDrop, kind);
         }
-        self.feed(to, SyncInput::Message { from: node_id(from), message });
+        match message {
+            Packet::Sync(message) => self.feed(to, SyncInput::Message { from: node_id(from), message }),
+            Packet::Chunk { message, .. } => self.heard_of_chunk(to, from, message),
+        }
     }
 
     /// A node learns of a view.
@@ -262,6 +282,7 @@ impl World {
         let life = self.nodes[index].life;
         self.nodes[index].crash();
         self.network.crash(index, &mut self.random);
+        self.paths_lost(index);
         let said = self.words.iter().filter(|said| said.life == life).count();
         let mut arrives = self.random.below(said + 1);
         self.words.retain(|said| {

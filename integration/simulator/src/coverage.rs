@@ -3,7 +3,10 @@
 use std::fmt;
 
 use traind_protocol::index_set::IndexSet;
-use traind_protocol::sync::{SyncBody, SyncMessage};
+use traind_protocol::sync::SyncBody;
+use traind_protocol::transfer::TransferMessage;
+
+use crate::network::Packet;
 
 /// What may happen to a message, or be the case where it is sent or heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,8 +103,14 @@ pub enum Kind {
     NeedResult,
     /// A question for the state.
     NeedSnapshot,
-    /// The state, with results.
-    Snapshot,
+    /// The list of the chunks of the state.
+    Offer,
+    /// A question for a chunk, or that it is needed no more.
+    AskChunk,
+    /// A chunk.
+    Chunk,
+    /// The word that a chunk is not to be had there, or not now.
+    NoChunk,
     /// Report: has the state.
     Synced,
     /// Report: has applied a step.
@@ -116,7 +125,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Fresh,
         Self::State,
         Self::Sum,
@@ -125,7 +134,10 @@ impl Kind {
         Self::NeedSum,
         Self::NeedResult,
         Self::NeedSnapshot,
-        Self::Snapshot,
+        Self::Offer,
+        Self::AskChunk,
+        Self::Chunk,
+        Self::NoChunk,
         Self::Synced,
         Self::Applied,
         Self::Halted,
@@ -134,7 +146,17 @@ impl Kind {
     ];
 
     /// The kind of a message between members.
-    pub(crate) fn of(message: &SyncMessage) -> Self {
+    pub(crate) fn of(packet: &Packet) -> Self {
+        let message = match packet {
+            Packet::Sync(message) => message,
+            Packet::Chunk { message, .. } => {
+                return match message {
+                    TransferMessage::Piece { .. } => Self::Chunk,
+                    TransferMessage::Ask { .. } | TransferMessage::Cancel { .. } => Self::AskChunk,
+                    _ => Self::NoChunk,
+                };
+            }
+        };
         match &message.body {
             SyncBody::State { fresh: true, .. } => Self::Fresh,
             SyncBody::State { .. } => Self::State,
@@ -144,13 +166,13 @@ impl Kind {
             SyncBody::NeedContribution { .. } => Self::NeedSum,
             SyncBody::NeedResult { .. } => Self::NeedResult,
             SyncBody::NeedSnapshot => Self::NeedSnapshot,
-            SyncBody::Snapshot { .. } => Self::Snapshot,
+            SyncBody::Offer { .. } => Self::Offer,
         }
     }
 
     /// Whether it is lost where a receiver has no room for messages of later views.
     pub(crate) fn is_bulk(self) -> bool {
-        matches!(self, Self::Sum | Self::NoSum | Self::Result | Self::Snapshot)
+        matches!(self, Self::Sum | Self::NoSum | Self::Result)
     }
 
     fn is_report(self) -> bool {

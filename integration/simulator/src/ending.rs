@@ -1,11 +1,10 @@
 //! Faults stop; then the job must go on, without any timer.
 
 use traind_protocol::invariants::has_advanced;
-use traind_protocol::sync::SyncInput;
 use traind_protocol::view::{Member, Origin};
 
 use crate::coverage::Fault;
-use crate::node::{node_id, node_index};
+use crate::node::node_index;
 use crate::random::Random;
 use crate::world::World;
 
@@ -27,6 +26,7 @@ impl World {
         self.report.heals += 1;
         self.tell(|| "HEAL".into());
         self.network.unblock_all();
+        self.end_lies();
         for index in 0..self.nodes.len() {
             self.nodes[index].paused = false;
         }
@@ -49,7 +49,9 @@ impl World {
             if self.violation.is_some() || !self.found_again() {
                 return false;
             }
-        } else if living.len() < latest.members.len() || latest.halt {
+        } else if living.len() < latest.members.len() || latest.halt || self.lies.latest == Some(latest.epoch)
+        {
+            // A joiner that cannot tell who lies waits for another view: the coordinator takes it out after a while.
             self.commit(living);
         } else {
             self.announce();
@@ -186,6 +188,7 @@ impl World {
     /// Everything that is under way happens once.
     fn run_round(&mut self) {
         self.clock += ROUND_MS;
+        self.tick_fetches();
         self.hear_all();
         let latest = self.service.latest().clone();
         if std::mem::take(&mut self.complaints).contains(&latest.epoch) {
@@ -195,10 +198,15 @@ impl World {
             self.notice(index, epoch);
         }
         for (at, of) in std::mem::take(&mut self.network.unnoticed) {
-            self.feed(at, SyncInput::PathOpened(node_id(of)));
+            self.path_renewed(at, of);
         }
         for index in 0..self.nodes.len() {
             self.finish_loading(index);
+            for _ in 0..self.nodes[index].chunks.serving.len() {
+                if !self.nodes[index].chunks.serving.is_empty() {
+                    self.serve(index, 0);
+                }
+            }
             let count = self.nodes[index].tasks.len();
             for _ in 0..count {
                 if !self.nodes[index].tasks.is_empty() {

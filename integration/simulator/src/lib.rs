@@ -6,10 +6,12 @@
 
 mod actions;
 mod checks;
+mod chunks;
 mod coverage;
 mod drains;
 mod ending;
 mod joint;
+mod lies;
 mod network;
 mod node;
 mod noting;

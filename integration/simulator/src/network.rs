@@ -2,23 +2,52 @@
 
 use std::collections::VecDeque;
 
+use traind_protocol::ids::{Epoch, Incarnation};
 use traind_protocol::sync::SyncMessage;
+use traind_protocol::transfer::TransferMessage;
 
 use crate::random::Random;
 
 /// Messages of broken connections that may still arrive, at most: beyond it they are lost.
 const LIMBO_MESSAGES_MAX: usize = 60;
 
+/// What travels between nodes.
+#[derive(Clone, Debug)]
+pub(crate) enum Packet {
+    /// A message of the sync step.
+    Sync(SyncMessage),
+    /// A message about a chunk, and the view that its sender was in, of which it does not speak.
+    Chunk {
+        /// Lineage of that view.
+        incarnation: Incarnation,
+        /// Epoch of that view.
+        epoch: Epoch,
+        /// The message.
+        message: TransferMessage,
+    },
+}
+
+impl Packet {
+    /// The view that its sender was in.
+    #[must_use]
+    pub(crate) fn view(&self) -> (Incarnation, Epoch) {
+        match self {
+            Self::Sync(message) => (message.incarnation, message.epoch),
+            Self::Chunk { incarnation, epoch, .. } => (*incarnation, *epoch),
+        }
+    }
+}
+
 /// All connections.
 #[derive(Debug)]
 pub(crate) struct Network {
     nodes: usize,
-    queues: Vec<VecDeque<SyncMessage>>,
+    queues: Vec<VecDeque<Packet>>,
     blocked: Vec<bool>,
     /// Ends that have not yet noticed that their connection was renewed.
     pub(crate) unnoticed: Vec<(usize, usize)>,
     /// Messages of broken connections: (from, to, what).
-    pub(crate) limbo: Vec<(usize, usize, SyncMessage)>,
+    pub(crate) limbo: Vec<(usize, usize, Packet)>,
 }
 
 impl Network {
@@ -31,7 +60,7 @@ impl Network {
     }
 
     /// Sends, unless the sender has yet to notice that its connection is new: then half is lost. Whether it was sent.
-    pub(crate) fn send(&mut self, from: usize, to: usize, message: SyncMessage, random: &mut Random) -> bool {
+    pub(crate) fn send(&mut self, from: usize, to: usize, message: Packet, random: &mut Random) -> bool {
         if self.unnoticed.contains(&(from, to)) && random.chance(500) {
             return false;
         }
@@ -49,18 +78,18 @@ impl Network {
     }
 
     /// Takes the first message, or another one where messages overtake.
-    pub(crate) fn take(&mut self, from: usize, to: usize, position: usize) -> Option<SyncMessage> {
+    pub(crate) fn take(&mut self, from: usize, to: usize, position: usize) -> Option<Packet> {
         self.queues[from * self.nodes + to].remove(position)
     }
 
     /// Messages under way from one to another, the oldest first.
     #[must_use]
-    pub(crate) fn queue(&self, from: usize, to: usize) -> &VecDeque<SyncMessage> {
+    pub(crate) fn queue(&self, from: usize, to: usize) -> &VecDeque<Packet> {
         &self.queues[from * self.nodes + to]
     }
 
     /// Messages under way from and to `node`.
-    pub(crate) fn touching(&self, node: usize) -> impl Iterator<Item = &SyncMessage> {
+    pub(crate) fn touching(&self, node: usize) -> impl Iterator<Item = &Packet> {
         let others = 0..self.nodes;
         let queues =
             others.flat_map(move |other| self.queue(node, other).iter().chain(self.queue(other, node)));
@@ -69,7 +98,7 @@ impl Network {
     }
 
     /// Messages under way to `node`.
-    pub(crate) fn towards(&self, node: usize) -> impl Iterator<Item = &SyncMessage> {
+    pub(crate) fn towards(&self, node: usize) -> impl Iterator<Item = &Packet> {
         let late = self.limbo.iter().filter(move |(_, to, _)| *to == node);
         (0..self.nodes)
             .flat_map(move |other| self.queue(other, node))
@@ -77,7 +106,7 @@ impl Network {
     }
 
     /// Breaks a connection and makes a new one that both ends have yet to notice. Returns what is lost.
-    pub(crate) fn break_path(&mut self, one: usize, other: usize, random: &mut Random) -> Vec<SyncMessage> {
+    pub(crate) fn break_path(&mut self, one: usize, other: usize, random: &mut Random) -> Vec<Packet> {
         let mut lost = Vec::new();
         for (from, to) in [(one, other), (other, one)] {
             for message in std::mem::take(&mut self.queues[from * self.nodes + to]) {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use traind_protocol::ids::{Boot, Chain, Epoch, Life, NodeId};
+use traind_protocol::ids::{Boot, Chain, Epoch, Incarnation, Life, NodeId};
 use traind_protocol::invariants::Place;
 use traind_protocol::sync::SyncOptions;
 use traind_protocol::view::Origin;
 
+use crate::chunks::Chunks;
 use crate::plan::Plan;
 use crate::sabotage::{PlantedFault, Rig};
 use crate::service::JOB;
@@ -63,6 +64,10 @@ pub(crate) struct SimNode {
     pub(crate) paused: bool,
     /// The step in which a computation failed here.
     pub(crate) failed_in: Option<u64>,
+    /// What it keeps of states, gives and gets.
+    pub(crate) chunks: Chunks,
+    /// Whether it had the state when it entered its view.
+    pub(crate) entered_synced: bool,
 }
 
 /// The node of an index.
@@ -99,6 +104,8 @@ impl SimNode {
             has_applied: false,
             paused: false,
             failed_in: None,
+            chunks: Chunks::default(),
+            entered_synced: false,
         };
         node.start(plan, genesis, fault);
         node
@@ -125,6 +132,8 @@ impl SimNode {
         self.halt = None;
         self.has_applied = false;
         self.failed_in = None;
+        self.chunks = Chunks::default();
+        self.entered_synced = false;
         let machine = Rig::new(options, numbers, fault);
         self.place = Some(machine.place());
         self.machine = Some(machine);
@@ -136,6 +145,7 @@ impl SimNode {
         self.place = None;
         self.tasks.clear();
         self.loading = None;
+        self.chunks = Chunks::default();
         self.paused = false;
         self.life.boot = Boot(self.life.boot.0 + 1);
     }
@@ -146,11 +156,20 @@ impl SimNode {
         let same_tenure = before.tenure == place.tenure && place.tenure.is_some();
         let same_lineage = before.view.map(|view| view.0) == place.view.map(|view| view.0);
         self.epoch = place.view.map(|view| view.1);
+        if before.view != place.view {
+            self.entered_synced = place.synced;
+        }
         if !(same_tenure && same_lineage) {
             self.halt = None;
             self.has_applied = false;
         }
         same_tenure && same_lineage && before.view != place.view
+    }
+
+    /// The view that it has entered last.
+    #[must_use]
+    pub(crate) fn view_heard(&self) -> (Incarnation, Epoch) {
+        self.place.as_ref().and_then(|place| place.view).unwrap_or_default()
     }
 
     /// Whether there is a process.

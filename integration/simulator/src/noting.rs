@@ -1,9 +1,9 @@
 //! Fills the table: which fault met which message.
 
 use traind_protocol::ids::Epoch;
-use traind_protocol::sync::SyncMessage;
 
 use crate::coverage::{Fault, Kind};
+use crate::network::Packet;
 use crate::node::{node_id, node_index};
 use crate::world::{Said, World};
 
@@ -47,17 +47,18 @@ impl World {
     }
 
     /// A message arrives.
-    pub(crate) fn note_arrival(&mut self, from: usize, to: usize, message: &SyncMessage) {
+    pub(crate) fn note_arrival(&mut self, from: usize, to: usize, message: &Packet) {
         let kind = Kind::of(message);
+        let sent_in = message.view();
         let mut faults = Vec::new();
         if let Some((incarnation, epoch)) = self.nodes[to].place.as_ref().and_then(|place| place.view) {
-            faults.extend((message.incarnation < incarnation).then_some(Fault::Founding));
-            faults.extend((message.epoch > epoch).then_some(Fault::LateView));
-            faults.extend((message.epoch < epoch).then_some(Fault::StaleEpoch));
+            faults.extend((sent_in.0 < incarnation).then_some(Fault::Founding));
+            faults.extend((sent_in.1 > epoch).then_some(Fault::LateView));
+            faults.extend((sent_in.1 < epoch).then_some(Fault::StaleEpoch));
         } else if self.nodes[to].is_up() {
             faults.push(Fault::LateView);
         }
-        if self.service.view(message.epoch).is_some_and(|view| view.halt) {
+        if self.service.view(sent_in.1).is_some_and(|view| view.halt) {
             faults.push(Fault::Halt);
         }
         for index in [from, to] {
@@ -114,7 +115,7 @@ impl World {
         faults.extend(self.is_leaving(index).then_some(Fault::Drain));
         faults.into_iter().for_each(|fault| self.coverage.note(fault, Kind::View));
         if epoch.0 > entered.0 + 1 {
-            let skipped = |message: &&SyncMessage| message.epoch > entered && message.epoch < epoch;
+            let skipped = |message: &&Packet| message.view().1 > entered && message.view().1 < epoch;
             let (network, coverage) = (&self.network, &mut self.coverage);
             let met = network.towards(index).filter(skipped);
             met.for_each(|message| coverage.note(Fault::SkippedView, Kind::of(message)));

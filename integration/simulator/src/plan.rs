@@ -25,6 +25,8 @@ pub struct FaultRates {
     pub halt: u64,
     /// The lineage is given up: a new one starts from the newest checkpoint.
     pub found: u64,
+    /// A member begins to lie to joiners, or stops.
+    pub lie: u64,
 }
 
 /// One run.
@@ -90,6 +92,7 @@ impl Plan {
             drain: 0,
             halt: 0,
             found: 0,
+            lie: if random.chance(400) { 2 + scale } else { 0 },
         };
         let origin_step = if random.chance(200) { 1 + random.below(3) as u64 } else { 0 };
         let last = origin_step + STEPS_MIN + random.below(12) as u64;

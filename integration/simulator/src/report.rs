@@ -55,8 +55,16 @@ pub struct Report {
     pub computations: u64,
     /// Computations that failed.
     pub computations_failed: u64,
-    /// States handed to joiners.
+    /// States offered to joiners.
     pub snapshots: u64,
+    /// Chunks of states sent.
+    pub chunks_sent: u64,
+    /// Chunks that a joiner had already of a state that it began to get.
+    pub chunks_resumed: u64,
+    /// Lies told to joiners.
+    pub lies: u64,
+    /// Times that one was found out.
+    pub liars_found: u64,
     /// Runs that ended without a live member that has the state.
     pub lineages_lost: u64,
     /// Of them: continued from a checkpoint in a new incarnation.
@@ -96,6 +104,10 @@ impl Report {
         self.computations += other.computations;
         self.computations_failed += other.computations_failed;
         self.snapshots += other.snapshots;
+        self.chunks_sent += other.chunks_sent;
+        self.chunks_resumed += other.chunks_resumed;
+        self.lies += other.lies;
+        self.liars_found += other.liars_found;
         self.lineages_lost += other.lineages_lost;
         self.lineages_continued += other.lineages_continued;
         self.heals += other.heals;
@@ -131,7 +143,11 @@ impl fmt::Display for Report {
             ("parts folded again", self.refolds),
             ("micro-batches computed", self.computations),
             ("computations failed", self.computations_failed),
-            ("states handed over", self.snapshots),
+            ("states offered", self.snapshots),
+            ("chunks sent", self.chunks_sent),
+            ("chunks kept over a view", self.chunks_resumed),
+            ("lies of donors", self.lies),
+            ("lies found out", self.liars_found),
             ("lineages lost", self.lineages_lost),
             ("lineages continued", self.lineages_continued),
             ("heals", self.heals),

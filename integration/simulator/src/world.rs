@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use traind_protocol::ids::{Chain, Epoch, Life, Millis};
 use traind_protocol::invariants::{ALL, BegunWork, StableSteps, is_bounded};
-use traind_protocol::sync::{SyncInput, SyncLimits, SyncMessage, SyncOutput};
+use traind_protocol::sync::{AlarmKind, STATES_CONTRADICT, SyncInput, SyncLimits, SyncMessage, SyncOutput};
 use traind_protocol::view::Origin;
 
 use crate::coverage::{Coverage, Fault, Kind};
 use crate::drains::DrainRule;
-use crate::network::Network;
+use crate::lies::Lies;
+use crate::network::{Network, Packet};
 use crate::node::{SimNode, Task, node_index};
 use crate::oracle::Oracle;
 use crate::plan::{FAULTS_MIN, NODES_MIN, Plan, STEPS_MIN};
@@ -81,6 +82,7 @@ pub struct World {
     pub(crate) lineage: BTreeMap<Chain, (Chain, u64, Vec<u32>)>,
     /// Where the first member of each view that halts has stopped.
     pub(crate) halts: BTreeMap<Epoch, (u64, Chain)>,
+    pub(crate) lies: Lies,
     pub(crate) clock: u64,
     pub(crate) violation: Option<Violation>,
     pub(crate) report: Report,
@@ -180,6 +182,7 @@ impl World {
             computed: BTreeMap::new(),
             lineage: BTreeMap::new(),
             halts: BTreeMap::new(),
+            lies: Lies::default(),
             clock: 0,
             violation: None,
             report: Report { runs: 1, ..Report::default() },
@@ -290,16 +293,9 @@ impl World {
     fn carry_out(&mut self, index: usize, output: SyncOutput) {
         match output {
             SyncOutput::Send { to, message } => self.send(index, node_index(to), message),
-            SyncOutput::SendSnapshot { to, snapshot } => {
-                let node = &self.nodes[index];
-                if (node.step, node.chain) != (snapshot.step, snapshot.chain) {
-                    return self.fail("S1", format!("node {index} sends another state than it says"));
-                }
-                self.report.snapshots += 1;
-                let state = node.model.to_bytes();
-                let message = SyncMessage::snapshot(crate::service::JOB, node.life.boot, snapshot, state);
-                self.send(index, node_index(to), message);
-            }
+            SyncOutput::OfferState { to, snapshot } => self.offer(index, to, snapshot),
+            SyncOutput::FetchState { offer, from } => self.fetch(index, offer, &from),
+            SyncOutput::ReleaseState => self.release(index),
             SyncOutput::Compute { step, base, microbatches } => {
                 let node = &self.nodes[index];
                 if (node.step, node.chain) != (step, base) || step >= self.plan.steps {
@@ -322,6 +318,12 @@ impl World {
             SyncOutput::Halted { epoch, step, chain } => self.halted(index, epoch, step, chain),
             SyncOutput::NeedView { epoch } => self.notices.push((index, epoch)),
             SyncOutput::Evicted | SyncOutput::Finished { .. } => {}
+            SyncOutput::Alarm { kind: AlarmKind::OffersDiffer, .. }
+            | SyncOutput::Refused { reason: STATES_CONTRADICT, .. }
+                if self.was_lied_to(self.nodes[index].epoch) =>
+            {
+                self.report.liars_found += 1;
+            }
             SyncOutput::Alarm { kind, with, step } => {
                 let with = node_index(with);
                 self.fail("B1", format!("alarm {kind:?} at node {index} with {with} in step {step}"));
@@ -341,7 +343,7 @@ impl World {
         }
     }
 
-    fn put(&mut self, from: usize, to: usize, message: SyncMessage) {
+    pub(crate) fn put(&mut self, from: usize, to: usize, message: Packet) {
         let kind = Kind::of(&message);
         self.note_sent(from, to, kind);
         if !self.network.send(from, to, message, &mut self.random) {
@@ -349,19 +351,20 @@ impl World {
         }
     }
 
-    fn send(&mut self, from: usize, to: usize, message: SyncMessage) {
+    pub(crate) fn send(&mut self, from: usize, to: usize, message: SyncMessage) {
         self.report.messages += 1;
         if !self.plan.encoded {
-            return self.put(from, to, message);
+            return self.put(from, to, Packet::Sync(message));
         }
         let frame = message.encode();
         let limits = SyncLimits {
             microbatches: self.plan.microbatches,
             parts: self.plan.parts,
             payload_bytes_max: 1 << 20,
+            state_bytes_max: 1 << 20,
         };
         match SyncMessage::decode(&frame.header, frame.payload.concat().into(), &limits) {
-            Ok(decoded) if decoded == message => self.put(from, to, decoded),
+            Ok(decoded) if decoded == message => self.put(from, to, Packet::Sync(decoded)),
             other => self.fail("V2", format!("{message:?} travels as {other:?}")),
         }
     }

@@ -40,6 +40,10 @@ fn ten_thousand_schedules_break_nothing_and_meet_every_fault_with_every_message(
         ("steps of orderly runs", report.orderly_steps, 30_000),
         ("refolds", report.refolds, 2_000),
         ("lineages continued", report.lineages_continued, 500),
+        ("chunks of states", report.chunks_sent, 100_000),
+        ("chunks kept over a view", report.chunks_resumed, 5_000),
+        ("lies of donors", report.lies, 500),
+        ("lies found out", report.liars_found, 250),
     ];
     for (what, count, least) in happened {
         assert!(count >= least, "{count} {what}, at least {least} expected");

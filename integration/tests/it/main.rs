@@ -6,6 +6,7 @@ mod data_sets;
 mod digests;
 mod divergence;
 mod division;
+mod joiners;
 mod keeping;
 mod leaving;
 mod lifecycle;

@@ -104,6 +104,11 @@ hex_id!(
     ManifestId,
     32
 );
+hex_id!(
+    /// A state as its holders offer it to joiners: the BLAKE3 of where it stands and of the list of its chunks.
+    StateId,
+    32
+);
 
 impl NodeId {
     /// A name that people can say, the same on every node: an adjective and an animal.

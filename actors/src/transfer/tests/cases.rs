@@ -18,7 +18,7 @@ use crate::transfer::{FetchError, What};
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Looks until it is so: what is looked at here are figures that people ask for, of which nothing tells that they changed.
-async fn until(is_so: impl Fn() -> bool) -> anyhow::Result<()> {
+pub(super) async fn until(is_so: impl Fn() -> bool) -> anyhow::Result<()> {
     let looking = async {
         while !is_so() {
             tokio::time::sleep(LOOK_INTERVAL).await;
@@ -93,12 +93,13 @@ async fn a_holder_dies_and_its_chunks_come_from_another() -> anyhow::Result<()> 
 
 /// Answers every question for a chunk with zeros, and for a manifest with the right one. An answer that finds no connection, as
 /// where a machine that stood still for a moment was taken for gone, is none; the question comes again.
-async fn lie(mut liar: Net, list: Manifest) -> anyhow::Result<()> {
+pub(super) async fn lie(mut liar: Net, list: Option<Manifest>) -> anyhow::Result<()> {
     while let Some(event) = liar.data.recv().await {
         let DataEvent::Frame { from, header, payload, .. } = event else { continue };
         let say = |message: TransferMessage| liar.handle.send_data_behind(from, message.encode());
         match TransferMessage::decode(&header, payload)? {
             TransferMessage::AskManifest { manifest } => {
+                let Some(list) = &list else { continue };
                 let _ = say(TransferMessage::Manifest { manifest, text: list.encode()?.1.into() }).await;
             }
             TransferMessage::Ask { chunk, bytes } => {
@@ -131,7 +132,7 @@ async fn who_sends_other_bytes_is_named_and_the_rest_is_enough() -> anyhow::Resu
     let liar = network(&folder.path().join("liar"), 3, &peers).await?;
     let liar_id = liar.handle.node();
     let (_, list) = honest.store.checkpoint_manifest(JOB, 5)?;
-    let lying = tokio::spawn(lie(liar, list));
+    let lying = tokio::spawn(lie(liar, Some(list)));
     receiver.meets(2).await?;
     let fetching = receiver.transfers.clone();
     let fetch = tokio::spawn(async move { fetching.fetch(manifest, Vec::new()).await });

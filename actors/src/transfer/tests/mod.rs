@@ -2,3 +2,4 @@
 
 mod cases;
 pub(crate) mod node;
+mod states;

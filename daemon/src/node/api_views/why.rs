@@ -102,8 +102,15 @@ fn words(wait: &SyncWait) -> (String, &'static str) {
         SyncWait::Origin => {
             ("the checkpoint that the job starts from".to_owned(), "it is read from the disk")
         }
-        SyncWait::Snapshot(None) => ("a member that has the state".to_owned(), "one tells that it has it"),
-        SyncWait::Snapshot(Some(donor)) => (format!("the state, from {}", donor.friendly_name()), SENT),
+        SyncWait::Offers(nodes) if nodes.is_empty() => {
+            ("a member that has the state".to_owned(), "one tells that it has it")
+        }
+        SyncWait::Offers(nodes) => (format!("the word of {} on what the state is", names(nodes)), SENT),
+        SyncWait::Agreement => (
+            "the members that have the state to agree on it".to_owned(),
+            "a view without those that are wrong, or without this node",
+        ),
+        SyncWait::Chunks(nodes) => (format!("the chunks of the state, from {}", names(nodes)), SENT),
         SyncWait::State(node) => (format!("the first word of {} in this view", node.friendly_name()), SENT),
         SyncWait::Handover(node) => (format!("{} to get the state", node.friendly_name()), SENT),
         SyncWait::Arrival(node) => (format!("{} to come to this step", node.friendly_name()), SENT),
@@ -125,6 +132,10 @@ fn words(wait: &SyncWait) -> (String, &'static str) {
             (format!("the job to go on after step {step}, where it halted"), "a view that does not halt")
         }
     }
+}
+
+fn names(nodes: &[NodeId]) -> String {
+    nodes.iter().map(NodeId::friendly_name).collect::<Vec<_>>().join(", ")
 }
 
 /// As `0-3, 7`.

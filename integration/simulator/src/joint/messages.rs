@@ -100,6 +100,7 @@ impl JointWorld {
             Event::Connected { at, .. }
             | Event::Lost { at, .. }
             | Event::Computed { at, .. }
+            | Event::Fetching { at, .. }
             | Event::OriginLoaded { at, .. }
             | Event::CheckpointSynced { at, .. } => Some(at.node),
             Event::DiskSynced { .. } | Event::Fault => None,
@@ -122,6 +123,7 @@ impl JointWorld {
             Event::Computed { at, round, step, base, microbatch } => {
                 self.computed(at, round, step, base, microbatch)
             }
+            Event::Fetching { at, offer, from } => self.fetching(at, offer, from),
             Event::OriginLoaded { at, request, step, chain, state } => {
                 self.origin_loaded(at, request, step, chain, &state);
             }

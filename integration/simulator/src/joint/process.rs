@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use bytes::Bytes;
 use traind_protocol::coordinator::{Coordinator, CoordinatorInput, CoordinatorOptions};
 use traind_protocol::council::{Council, CouncilInput, CouncilOptions};
-use traind_protocol::ids::{Boot, Chain, CouncilId, Epoch, Incarnation, JobId, Life, Millis, NodeId, SeatId};
+use traind_protocol::ids::{
+    Boot, Chain, ChunkId, CouncilId, Epoch, Incarnation, JobId, Life, Millis, NodeId, SeatId,
+};
 use traind_protocol::ledger::Ledger;
 use traind_protocol::succession::Succession;
 use traind_protocol::sync::{SyncMachine, SyncOptions};
@@ -30,6 +33,8 @@ pub(super) struct Session {
     /// Work that was cancelled is told from work that was not by this.
     pub(super) round: u64,
     pub(super) loading: u64,
+    /// Of states that are offered or fetched.
+    pub(super) chunks: BTreeMap<ChunkId, Bytes>,
     entered: (Incarnation, Epoch, Option<Epoch>),
     facts: BTreeMap<u8, Vec<ReportEvent>>,
 }
@@ -47,6 +52,7 @@ impl Session {
             chain,
             round: 0,
             loading: 0,
+            chunks: BTreeMap::new(),
             entered,
             facts: BTreeMap::new(),
         }

@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use traind_protocol::ids::{Chain, Digest, Epoch, Life, ManifestId};
+use traind_protocol::ids::{Chain, Digest, Epoch, Life, ManifestId, NodeId};
 use traind_protocol::ledger::{CheckpointEntry, JobStatus, LedgerCommand};
 use traind_protocol::numbers::Numbers;
 use traind_protocol::replicas::choose_writers;
-use traind_protocol::sync::{SyncInput, SyncMessage, SyncOptions, SyncOutput};
+use traind_protocol::sync::{StateOffer, SyncInput, SyncMessage, SyncOptions, SyncOutput};
 use traind_protocol::view::{Origin, View};
 use traind_protocol::wire::control::{ControlMessage, ReportEvent, WorkCounters};
 
 use super::disk::Written;
 use super::process::Session;
 use super::world::{Event, JOB, JointWorld};
+use crate::chunks::offer_of;
 use crate::node::node_index;
 use crate::toy::ToyModel;
 
@@ -28,6 +29,9 @@ const COMPUTE_MS: usize = 25;
 
 /// Writing a checkpoint takes so long, milliseconds, and as much again by chance.
 const WRITE_MS: usize = 30;
+
+/// Chunks come in so long, milliseconds; what did not is asked for again.
+const FETCH_MS: u64 = 10;
 
 /// One of so many computations fails while faults last.
 const FAILS_ONE_IN: usize = 400;
@@ -125,11 +129,17 @@ impl JointWorld {
         let Some(session) = self.session(index) else { return };
         match output {
             SyncOutput::Send { to, message } => self.send_data(index, to, message),
-            SyncOutput::SendSnapshot { to, snapshot } => {
-                let state = session.model.to_bytes();
-                self.note("states handed over");
-                self.send_data(index, to, SyncMessage::snapshot(JOB, me.boot, snapshot, state));
+            SyncOutput::OfferState { to, snapshot } => {
+                let (offer, chunks) = offer_of(&snapshot, &session.model.to_bytes());
+                session.chunks = chunks;
+                self.note("states offered");
+                let of = (snapshot.incarnation, snapshot.epoch);
+                self.send_data(index, to, SyncMessage::offer(JOB, me.boot, of, offer));
             }
+            SyncOutput::FetchState { offer, from } => {
+                self.after(FETCH_MS, Event::Fetching { at: me, offer, from });
+            }
+            SyncOutput::ReleaseState => session.chunks.clear(),
             SyncOutput::Compute { step, base, microbatches } => {
                 let round = session.round;
                 for microbatch in microbatches.iter() {
@@ -171,6 +181,38 @@ impl JointWorld {
                 let from = node_index(from);
                 self.fail("V2", format!("node {index} refuses an honest message of {from}: {reason}"));
             }
+        }
+    }
+
+    /// The chunks of a state come from those of `from` that are connected and have them. How single ones are asked for is
+    /// the other world's.
+    pub(super) fn fetching(&mut self, at: Life, offer: StateOffer, from: Vec<NodeId>) {
+        let index = node_index(at.node);
+        let Some(process) = self.process(at) else { return };
+        let peers = process.peers.clone();
+        let Some(session) = &process.session else { return };
+        if session.machine.place().synced {
+            return;
+        }
+        let mut chunks = session.chunks.clone();
+        for node in &from {
+            let life = peers.get(node).map(|boot| Life { node: *node, boot: *boot });
+            let source =
+                life.and_then(|life| self.process(life)).and_then(|process| process.session.as_ref());
+            chunks.extend(source.into_iter().flat_map(|source| source.chunks.clone()));
+        }
+        chunks.retain(|id, _| offer.chunks().any(|chunk| chunk.id == *id));
+        let whole = offer.assemble(|id| chunks.get(&id).cloned());
+        if let Some(session) = self.session(index) {
+            session.chunks = chunks;
+        }
+        match whole {
+            Some((state, last)) => self.feed(index, SyncInput::StateFetched { id: offer.id(), state, last }),
+            // Another view, or another offer, may have made it useless.
+            None if peers.keys().any(|node| from.contains(node)) => {
+                self.after(FETCH_MS, Event::Fetching { at, offer, from });
+            }
+            None => {}
         }
     }
 

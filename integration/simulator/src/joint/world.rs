@@ -8,7 +8,7 @@ use traind_protocol::ids::{Boot, Chain, CouncilId, Epoch, Incarnation, JobId, Li
 use traind_protocol::invariants::ALL;
 use traind_protocol::ledger::{JobStatus, Ledger};
 use traind_protocol::succession::{QuorumLossPolicy, Succession, SuccessionOptions};
-use traind_protocol::sync::SyncMessage;
+use traind_protocol::sync::{StateOffer, SyncMessage};
 use traind_protocol::view::View;
 use traind_protocol::wire::control::ControlMessage;
 
@@ -74,6 +74,7 @@ pub(super) enum Event {
     Connected { at: Life, node: NodeId, boot: Boot },
     Lost { at: Life, node: NodeId, boot: Boot, is_certain: bool },
     Computed { at: Life, round: u64, step: u64, base: Chain, microbatch: u32 },
+    Fetching { at: Life, offer: StateOffer, from: Vec<NodeId> },
     OriginLoaded { at: Life, request: u64, step: u64, chain: Chain, state: Bytes },
     CheckpointSynced { at: Life, step: u64, chain: Chain, state: Bytes, then: Option<Epoch> },
     DiskSynced { at: Life },

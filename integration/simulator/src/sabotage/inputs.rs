@@ -8,6 +8,7 @@ use traind_protocol::view::View;
 
 use super::PlantedFault as Rule;
 use super::rig::Adapter;
+use crate::chunks::offer_of;
 use crate::toy::ToyModel;
 
 impl Adapter {
@@ -91,6 +92,11 @@ impl Adapter {
             (Rule::BootIgnored, _) => message.boot = self.me.boot,
             (Rule::BaseIgnored, SyncBody::Contribution { step, base, .. }) if *step == place.step => {
                 *base = place.chain;
+            }
+            (Rule::OneOfferBelieved, SyncBody::Offer { offer }) if message.epoch == view.epoch => {
+                let others = self.others().into_iter().filter(|other| *other != from);
+                let said = |other| self.heard(other, SyncBody::Offer { offer: offer.clone() });
+                before.extend(others.filter_map(said));
             }
             (Rule::ComputingIgnored, SyncBody::State { standing, .. }) => {
                 standing.computing = IndexSet::new()
@@ -176,12 +182,17 @@ impl Adapter {
             && !place.synced
             && place.step > 0
             && !is_founder
-            && let (Some((incarnation, epoch)), Some(from)) = (place.view, self.others().first().copied())
+            && let Some((incarnation, epoch)) = place.view
         {
             let (step, chain, previous_chain) = (place.step, place.chain, place.previous_chain);
-            let head = SnapshotHead { incarnation, epoch, step, chain, previous_chain, last: Vec::new() };
+            let last = Vec::new();
+            let head = SnapshotHead { incarnation, epoch, step, chain, previous_chain, last: last.clone() };
             let state = machine.numbers().to_bytes();
-            return self.heard(from, SyncBody::Snapshot { head, state }).into_iter().collect();
+            let offer = offer_of(&head, &state).0;
+            let said = |from| self.heard(from, SyncBody::Offer { offer: offer.clone() });
+            let mut inputs: Vec<SyncInput> = self.others().into_iter().filter_map(said).collect();
+            inputs.push(SyncInput::StateFetched { id: offer.id(), state, last });
+            return inputs;
         }
         Vec::new()
     }

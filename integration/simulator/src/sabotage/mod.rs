@@ -36,8 +36,10 @@ pub enum PlantedFault {
     PeersKept,
     /// A joiner takes the state it has for that of the others.
     JoinerStateTrusted,
-    /// A snapshot comes without the results of the step before.
+    /// A state is offered without the results of the step before.
     SnapshotWithoutResults,
+    /// A joiner takes the first state that it is offered.
+    OneOfferBelieved,
     /// A contribution counts as a state: no rule R2.
     ContributionCountsAsState,
     /// What others are computing is computed by the new holder of the lease as well.
@@ -64,7 +66,7 @@ pub enum PlantedFault {
 
 impl PlantedFault {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::LaterEpochDropped,
         Self::HeldForgotten,
         Self::OldOwnerFolds,
@@ -79,6 +81,7 @@ impl PlantedFault {
         Self::PeersKept,
         Self::JoinerStateTrusted,
         Self::SnapshotWithoutResults,
+        Self::OneOfferBelieved,
         Self::ContributionCountsAsState,
         Self::ComputingIgnored,
         Self::ComputingUntold,

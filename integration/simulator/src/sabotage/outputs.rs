@@ -19,11 +19,11 @@ impl Adapter {
         for output in produced {
             match output {
                 SyncOutput::Send { to, message } => self.alter_sent(place.step, to, message, out),
-                SyncOutput::SendSnapshot { to, mut snapshot } => {
+                SyncOutput::OfferState { to, mut snapshot } => {
                     if matches!(self.rule, Rule::SnapshotWithoutResults | Rule::LastResultsDropped) {
                         snapshot.last.clear();
                     }
-                    out.push(SyncOutput::SendSnapshot { to, snapshot });
+                    out.push(SyncOutput::OfferState { to, snapshot });
                 }
                 SyncOutput::Compute { step, base, microbatches } => {
                     out.extend(self.compute(step, base, microbatches));

@@ -31,6 +31,7 @@ impl<N: Numbers> SyncMachine<N> {
         self.compute_lease(&membership, out);
         self.push_lease(out);
         self.announce_halt(&membership, out);
+        self.offer_state(&membership, out);
     }
 
     fn apply(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {

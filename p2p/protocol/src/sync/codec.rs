@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::message::{SnapshotHead, Standing, SyncBody, SyncMessage};
+use super::message::{Standing, SyncBody, SyncMessage};
+use super::state_offer::{OFFER_CHUNKS_MAX, StateOffer};
 use crate::ids::{Boot, Chain, Epoch, Incarnation, JobId};
 use crate::index_set::IndexSet;
 use crate::wire::data::{DATA_HEADER_BYTES_MAX, DataFrame, FrameKind};
@@ -16,9 +17,18 @@ pub struct SyncLimits {
     pub microbatches: u32,
     /// Parts of the gradient.
     pub parts: u32,
-    /// Longest payload, bytes: a snapshot of the job's state with the results of a step.
+    /// Longest payload, bytes.
     pub payload_bytes_max: usize,
+    /// Longest state with the results of a step, bytes: a joiner keeps so much in memory.
+    pub state_bytes_max: usize,
 }
+
+/// Bytes of a chunk and of a length in an offer's list, at most.
+const LISTED_CHUNK_BYTES_MAX: usize = 32 + 5;
+const LISTED_LENGTH_BYTES_MAX: usize = 5;
+
+/// Bytes of the rest of an offer, at most: step, two chains, three counts.
+const OFFER_HEAD_BYTES_MAX: usize = 10 + 64 + 3 * 5;
 
 #[derive(Serialize, Deserialize)]
 struct Header {
@@ -37,14 +47,11 @@ enum BodyHeader {
     NeedContribution { step: u64, part: u32, microbatches: IndexSet },
     NeedResult { step: u64, part: u32 },
     NeedSnapshot,
-    Snapshot { step: u64, chain: Chain, previous_chain: Chain, last_bytes: Vec<u32> },
+    Offer,
 }
 
 impl SyncMessage {
     /// The frame of this message.
-    ///
-    /// # Panics
-    /// Never: results are below 4 GiB, as the payload limit of a frame is 1 GiB.
     #[must_use]
     pub fn encode(&self) -> DataFrame {
         let (body, payload) = match &self.body {
@@ -67,16 +74,7 @@ impl SyncMessage {
                 (BodyHeader::NeedResult { step: *step, part: *part }, Vec::new())
             }
             SyncBody::NeedSnapshot => (BodyHeader::NeedSnapshot, Vec::new()),
-            SyncBody::Snapshot { head, state } => {
-                let length = |bytes: &Bytes| u32::try_from(bytes.len()).expect("a frame is below 1 GiB");
-                let header = BodyHeader::Snapshot {
-                    step: head.step,
-                    chain: head.chain,
-                    previous_chain: head.previous_chain,
-                    last_bytes: head.last.iter().map(length).collect(),
-                };
-                (header, head.last.iter().chain([state]).cloned().collect())
-            }
+            SyncBody::Offer { offer } => (BodyHeader::Offer, vec![encode(offer).into()]),
         };
         let header =
             Header { job: self.job, incarnation: self.incarnation, epoch: self.epoch, boot: self.boot, body };
@@ -112,11 +110,7 @@ impl SyncMessage {
             }
             BodyHeader::NeedResult { step, part } => SyncBody::NeedResult { step, part },
             BodyHeader::NeedSnapshot => SyncBody::NeedSnapshot,
-            BodyHeader::Snapshot { step, chain, previous_chain, last_bytes } => {
-                let (last, state) = split(payload, &last_bytes)?;
-                let head = SnapshotHead { incarnation, epoch, step, chain, previous_chain, last };
-                SyncBody::Snapshot { head, state }
-            }
+            BodyHeader::Offer => SyncBody::Offer { offer: decode_offer(&payload, limits)? },
         };
         Ok(Self { job, incarnation, epoch, boot, body })
     }
@@ -150,22 +144,20 @@ fn check(body: &BodyHeader, payload_bytes: usize, limits: &SyncLimits) -> Result
             require(payload_bytes == 0, "payload of a need")
         }
         BodyHeader::NeedSnapshot => require(payload_bytes == 0, "payload of a need"),
-        BodyHeader::Snapshot { last_bytes, .. } => {
-            let parts = limits.parts as usize;
-            require(last_bytes.is_empty() || last_bytes.len() == parts, "results of a snapshot")
-        }
+        // Its payload is checked where it is read.
+        BodyHeader::Offer => Ok(()),
     }
 }
 
-/// The results of these lengths from the front of `payload`, and what follows them.
-fn split(mut payload: Bytes, lengths: &[u32]) -> Result<(Vec<Bytes>, Bytes), DecodeError> {
-    let mut pieces = Vec::with_capacity(lengths.len());
-    for &length in lengths {
-        let length = length as usize;
-        if length > payload.len() {
-            return Err(DecodeError::Inconsistent { what: "length of a snapshot's result" });
-        }
-        pieces.push(payload.split_to(length));
+/// The offer in this payload, if the job can have such a state.
+fn decode_offer(payload: &[u8], limits: &SyncLimits) -> Result<StateOffer, DecodeError> {
+    let bytes_max = OFFER_HEAD_BYTES_MAX
+        + OFFER_CHUNKS_MAX * LISTED_CHUNK_BYTES_MAX
+        + limits.parts as usize * LISTED_LENGTH_BYTES_MAX;
+    let offer: StateOffer = decode(payload, bytes_max)?;
+    if offer.is_possible(limits.parts, limits.state_bytes_max) {
+        Ok(offer)
+    } else {
+        Err(DecodeError::Inconsistent { what: "offer of a state" })
     }
-    Ok((pieces, payload))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::fold::FoldDue;
+use super::handover::Handover;
 use super::io::{AlarmKind, SyncOutput};
 use super::machine::{Membership, SyncMachine};
 use super::peers::Peers;
@@ -30,13 +31,14 @@ impl<N: Numbers> SyncMachine<N> {
         self.membership = Some(membership.clone());
         self.peers = Peers::default();
         self.fold_due = FoldDue::All;
-        self.donor = None;
+        self.handover = Handover::default();
         self.work.enter_view();
         let Some(member) = member else {
             if self.tenure.take().is_some() || first {
                 out.push(SyncOutput::Evicted);
             }
             self.wipe(out);
+            self.release_state(out);
             self.held.take(membership.view.incarnation, membership.view.epoch);
             return;
         };
@@ -66,6 +68,7 @@ impl<N: Numbers> SyncMachine<N> {
             self.report_synced(out);
         } else {
             self.loads_origin = true;
+            self.release_state(out);
             out.push(SyncOutput::LoadOrigin(membership.view.origin));
         }
     }

@@ -1,78 +1,156 @@
-//! How a member without the state gets it.
+//! How a member without the state gets it: all that have it offer it, what most of them offer counts, and its chunks come
+//! from all of these.
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::certifying::{Heard, Offers};
 use super::fold::FoldDue;
-use super::io::SyncOutput;
+use super::io::{AlarmKind, SyncOutput};
 use super::machine::{Membership, SyncMachine};
 use super::message::{SnapshotHead, SyncBody};
 use super::next_chain;
 use super::peers::Question;
-use crate::ids::{Chain, NodeId};
+use super::state_offer::StateOffer;
+use crate::ids::{Chain, NodeId, StateId};
 use crate::numbers::Numbers;
 use crate::view::Origin;
 
+/// Verdict on a member that contradicts itself.
+pub const STATES_CONTRADICT: &str = "two states of one step offered";
+
+/// What is under way of handing over the state, in one epoch.
+#[derive(Debug, Default)]
+pub(super) struct Handover {
+    /// Who asked us, and the step of what it was offered.
+    asked_by: BTreeMap<NodeId, Option<u64>>,
+    /// What we were offered.
+    pub(super) offers: Offers,
+}
+
+impl Handover {
+    /// `node` asks for the state.
+    pub(super) fn asked(&mut self, node: NodeId) {
+        self.asked_by.insert(node, None);
+    }
+}
+
 impl<N: Numbers> SyncMachine<N> {
-    /// Asks one synced member for the state. It answers, or its path breaks, or a view without it comes.
+    /// Asks every member that has the state for an offer. It answers, or its path breaks, or a view without it comes.
     pub(super) fn ask_snapshot(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
-        if self.loads_origin || self.donor.is_some() {
+        if self.loads_origin {
             return;
         }
-        let donor =
-            membership.others.iter().copied().find(|&other| {
-                self.peers.is_synced(other) && !self.peers.was_asked(other, &Question::Snapshot)
-            });
-        if let Some(donor) = donor {
-            self.donor = Some(donor);
-            self.peers.ask(donor, Question::Snapshot);
-            self.send(donor, SyncBody::NeedSnapshot, out);
+        for &other in &membership.others {
+            if self.peers.is_synced(other) && self.peers.ask(other, Question::Snapshot) {
+                self.send(other, SyncBody::NeedSnapshot, out);
+            }
+        }
+        self.decide_state(membership, out);
+    }
+
+    /// Offers the state as it is after the outputs so far to everybody who asked and was not offered this one, with what
+    /// those a step behind it may need. Once nobody can need it any more it is let go.
+    pub(super) fn offer_state(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
+        let view = &membership.view;
+        let peers = &self.peers;
+        self.handover.asked_by.retain(|node, _| !peers.is_synced(*node));
+        let step = self.step;
+        let due = self.handover.asked_by.iter_mut().filter(|(_, offered)| **offered != Some(step));
+        for (to, offered) in due {
+            *offered = Some(step);
+            let snapshot = SnapshotHead {
+                incarnation: view.incarnation,
+                epoch: view.epoch,
+                step,
+                chain: self.chain,
+                previous_chain: self.previous_chain,
+                last: self.last.clone(),
+            };
+            self.holds_chunks = true;
+            out.push(SyncOutput::OfferState { to: *to, snapshot });
+        }
+        let all_have_it = membership.others.iter().all(|other| self.peers.is_synced(*other));
+        if all_have_it {
+            self.release_state(out);
         }
     }
 
-    /// Sends the state as it is after the outputs so far, and what those a step behind it may need.
-    pub(super) fn give_snapshot(&self, to: NodeId, out: &mut Vec<SyncOutput>) {
-        let Some(membership) = self.membership.as_ref().filter(|_| self.synced) else { return };
-        let snapshot = SnapshotHead {
-            incarnation: membership.view.incarnation,
-            epoch: membership.view.epoch,
-            step: self.step,
-            chain: self.chain,
-            previous_chain: self.previous_chain,
-            last: self.last.clone(),
-        };
-        out.push(SyncOutput::SendSnapshot { to, snapshot });
+    /// The chunks of a state, offered or fetched, are not needed any more.
+    pub(super) fn release_state(&mut self, out: &mut Vec<SyncOutput>) {
+        if std::mem::take(&mut self.holds_chunks) {
+            out.push(SyncOutput::ReleaseState);
+        }
     }
 
-    /// Takes the state of a member of this epoch.
-    pub(super) fn take_snapshot(
-        &mut self,
-        from: NodeId,
-        head: SnapshotHead,
-        state: Bytes,
-        out: &mut Vec<SyncOutput>,
-    ) {
+    /// Takes an offer of a member of this epoch.
+    pub(super) fn take_offer(&mut self, from: NodeId, offer: StateOffer, out: &mut Vec<SyncOutput>) {
         if self.synced || self.loads_origin {
             return;
         }
-        if !self.is_consistent(&head) || !self.numbers.restore(&state) {
-            self.donor = None;
-            return out.push(SyncOutput::Refused { from, reason: "malformed snapshot" });
+        if !offer.is_possible(self.options.parts, usize::MAX) || offer.step > self.options.steps {
+            self.handover.offers.refuse(from);
+            return out.push(SyncOutput::Refused { from, reason: "malformed offer of a state" });
         }
-        self.step = head.step;
-        self.chain = head.chain;
-        self.previous_chain = head.previous_chain;
-        self.last = head.last;
-        out.push(SyncOutput::InstallState { step: self.step, chain: self.chain, state });
+        if self.handover.offers.hear(from, offer) == Heard::Contradicts {
+            out.push(SyncOutput::Refused { from, reason: STATES_CONTRADICT });
+        }
+    }
+
+    /// Sees which state is to be fetched, and from whom.
+    fn decide_state(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
+        let peers = &self.peers;
+        let may_have = |node: &NodeId| peers.standing(*node).is_none_or(|standing| standing.synced);
+        let decision = self.handover.offers.decide(membership.others.iter().copied().filter(may_have));
+        let step = self.handover.offers.certified().map_or(self.step, |offer| offer.step);
+        for with in decision.dissenters {
+            out.push(SyncOutput::Alarm { kind: AlarmKind::OffersDiffer, with, step });
+        }
+        if decision.sources.is_empty() {
+            return;
+        }
+        if let Some(offer) = self.handover.offers.certified().cloned() {
+            self.holds_chunks = true;
+            out.push(SyncOutput::FetchState { offer, from: decision.sources });
+        }
+    }
+
+    /// All chunks of a state have come. It counts if it is still the one that was certified in this epoch.
+    pub(super) fn state_fetched(
+        &mut self,
+        id: StateId,
+        state: Bytes,
+        last: Vec<Bytes>,
+        out: &mut Vec<SyncOutput>,
+    ) {
+        let certified = self.handover.offers.certified().filter(|offer| offer.id() == id);
+        let Some((step, chain, previous_chain)) =
+            certified.map(|offer| (offer.step, offer.chain, offer.previous_chain))
+        else {
+            return;
+        };
+        if self.synced || self.loads_origin || self.tenure.is_none() {
+            return;
+        }
+        if !self.is_consistent(chain, previous_chain, &last) || !self.numbers.restore(&state) {
+            for from in self.handover.offers.refuse_certified(id) {
+                out.push(SyncOutput::Refused { from, reason: "a state that is none was offered" });
+            }
+            return;
+        }
+        self.step = step;
+        self.chain = chain;
+        self.previous_chain = previous_chain;
+        self.last = last;
+        out.push(SyncOutput::InstallState { step, chain, state });
         self.become_synced(out);
     }
 
-    fn is_consistent(&self, head: &SnapshotHead) -> bool {
+    fn is_consistent(&self, chain: Chain, previous_chain: Chain, last: &[Bytes]) -> bool {
         let parts = self.options.parts as usize;
-        let well_formed = (0u32..).zip(&head.last).all(|(part, result)| self.numbers.is_result(part, result));
-        head.last.is_empty()
-            || (head.last.len() == parts
-                && well_formed
-                && next_chain(head.previous_chain, &head.last) == head.chain)
+        let well_formed = (0u32..).zip(last).all(|(part, result)| self.numbers.is_result(part, result));
+        last.is_empty() || (last.len() == parts && well_formed && next_chain(previous_chain, last) == chain)
     }
 
     /// The driver's state is now that of a checkpoint. It counts if we are a founder that starts from it; after an
@@ -96,7 +174,7 @@ impl<N: Numbers> SyncMachine<N> {
         let Some(membership) = self.membership.clone() else { return };
         self.synced = true;
         self.fix_halt_step();
-        self.donor = None;
+        self.handover.offers = Offers::default();
         self.fold_due = FoldDue::All;
         self.received.remove_before(self.step);
         self.report_synced(out);

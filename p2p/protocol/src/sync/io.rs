@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use super::message::{SnapshotHead, SyncMessage};
-use crate::ids::{Chain, Epoch, JobId, Life, NodeId};
+use super::state_offer::StateOffer;
+use crate::ids::{Chain, Epoch, JobId, Life, NodeId, StateId};
 use crate::index_set::IndexSet;
 use crate::view::{Origin, View};
 
@@ -58,6 +59,15 @@ pub enum SyncInput {
         /// Which one.
         microbatch: u32,
     },
+    /// All chunks of [`SyncOutput::FetchState`] are here and what their names say.
+    StateFetched {
+        /// The state.
+        id: StateId,
+        /// Its bytes.
+        state: Bytes,
+        /// The results of the step before it.
+        last: Vec<Bytes>,
+    },
     /// The checkpoint of [`SyncOutput::LoadOrigin`] is loaded, and the machine's numbers with it
     /// ([`super::SyncMachine::numbers_mut`]).
     OriginLoaded {
@@ -78,14 +88,26 @@ pub enum SyncOutput {
         /// What.
         message: SyncMessage,
     },
-    /// Capture the state exactly as it is after the outputs before this one, and send it with this head
-    /// ([`SyncMessage::snapshot`]).
-    SendSnapshot {
+    /// Capture the state exactly as it is after the outputs before this one, cut it and the results of this head in
+    /// chunks, keep these for whoever asks until [`Self::ReleaseState`] or a later one of these, and send the list
+    /// ([`SyncMessage::offer`]).
+    OfferState {
         /// To whom.
         to: NodeId,
         /// What goes with the state.
         snapshot: SnapshotHead,
     },
+    /// Get these chunks from these members, then say [`SyncInput::StateFetched`]. Said again for members to be added, and
+    /// for those from which something under way may be lost; another offer takes the place of the one before. What has
+    /// come is kept over views.
+    FetchState {
+        /// The certified state.
+        offer: StateOffer,
+        /// Who has it.
+        from: Vec<NodeId>,
+    },
+    /// What is kept of states that were offered or fetched is not needed any more, nor what is still to come.
+    ReleaseState,
     /// Compute these on the state after `step` applies; each is answered by [`SyncInput::Computed`] or
     /// [`SyncInput::ComputeFailed`] unless cancelled.
     Compute {
@@ -192,6 +214,8 @@ pub enum AlarmKind {
     ResultOnOtherChain,
     /// A contribution or result of a step that nobody can be in yet.
     StepFromTheFuture,
+    /// A member offers joiners another state of this step than most do.
+    OffersDiffer,
     /// A committed view that contradicts itself or the job.
     MalformedView,
 }

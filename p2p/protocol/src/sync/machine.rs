@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::fold::FoldDue;
+use super::handover::Handover;
 use super::held::HeldMessages;
 use super::io::{SyncInput, SyncOptions, SyncOutput};
 use super::message::{Standing, SyncBody, SyncMessage};
@@ -37,8 +38,9 @@ pub struct SyncMachine<N> {
     pub(super) synced: bool,
     /// A founder that waits for its origin.
     pub(super) loads_origin: bool,
-    /// Whom we asked for the state.
-    pub(super) donor: Option<NodeId>,
+    pub(super) handover: Handover,
+    /// The driver may keep chunks of a state that was offered or is fetched.
+    pub(super) holds_chunks: bool,
     /// Steps applied.
     pub(super) step: u64,
     pub(super) chain: Chain,
@@ -73,7 +75,8 @@ impl<N: Numbers> SyncMachine<N> {
             tenure: None,
             synced: false,
             loads_origin: false,
-            donor: None,
+            handover: Handover::default(),
+            holds_chunks: false,
             step: 0,
             chain: options.genesis,
             previous_chain: options.genesis,
@@ -106,6 +109,7 @@ impl<N: Numbers> SyncMachine<N> {
             SyncInput::ComputeFailed { step, base, microbatch } => {
                 self.compute_failed(step, base, microbatch, out);
             }
+            SyncInput::StateFetched { id, state, last } => self.state_fetched(id, state, last, out),
             SyncInput::OriginLoaded { step, chain } => self.origin_loaded(step, chain, out),
         }
         self.progress(out);

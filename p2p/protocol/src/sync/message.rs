@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::state_offer::StateOffer;
 use crate::ids::{Boot, Chain, Epoch, Incarnation, JobId};
 use crate::index_set::IndexSet;
 
@@ -93,14 +94,12 @@ pub enum SyncBody {
         /// The part.
         part: u32,
     },
-    /// A joiner asks for the state.
+    /// A joiner asks what the state is.
     NeedSnapshot,
-    /// The state, for a joiner.
-    Snapshot {
-        /// Where the sender stood.
-        head: SnapshotHead,
-        /// Its state.
-        state: Bytes,
+    /// The sender has this state, and gives its chunks to whoever asks.
+    Offer {
+        /// The state.
+        offer: StateOffer,
     },
 }
 
@@ -122,16 +121,15 @@ pub struct SnapshotHead {
 }
 
 impl SyncMessage {
-    /// The message that carries `state`, captured as [`super::SyncOutput::SendSnapshot`] asks.
+    /// The message that offers the state that was asked for in this epoch ([`super::SyncOutput::OfferState`]).
     #[must_use]
-    pub fn snapshot(job: JobId, boot: Boot, head: SnapshotHead, state: Bytes) -> Self {
-        Self {
-            job,
-            incarnation: head.incarnation,
-            epoch: head.epoch,
-            boot,
-            body: SyncBody::Snapshot { head, state },
-        }
+    pub fn offer(
+        job: JobId,
+        boot: Boot,
+        (incarnation, epoch): (Incarnation, Epoch),
+        offer: StateOffer,
+    ) -> Self {
+        Self { job, incarnation, epoch, boot, body: SyncBody::Offer { offer } }
     }
 
     /// Bytes that are not header: what holding this message costs.
@@ -140,9 +138,7 @@ impl SyncMessage {
         match &self.body {
             SyncBody::Contribution { sum, .. } => sum.len(),
             SyncBody::Result { result, .. } => result.len(),
-            SyncBody::Snapshot { head, state } => {
-                state.len() + head.last.iter().map(Bytes::len).sum::<usize>()
-            }
+            SyncBody::Offer { offer } => offer.list_bytes(),
             SyncBody::State { .. }
             | SyncBody::NeedContribution { .. }
             | SyncBody::NeedResult { .. }

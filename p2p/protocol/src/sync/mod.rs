@@ -16,11 +16,13 @@
 //! | `fold` | when and from what a part is folded |
 //! | `apply` | progress: pull, fold, apply |
 //! | `handover` | how a joiner becomes synced |
+//! | `certifying` | which of the states that are offered counts |
 //! | `halt` | where a view that halts ends |
-//! | `message`, `codec` | what travels |
+//! | `message`, `state_offer`, `codec` | what travels |
 //! | `status` | what is waited for |
 
 mod apply;
+mod certifying;
 mod codec;
 mod enter;
 mod fold;
@@ -33,6 +35,7 @@ mod message;
 mod peers;
 mod receive;
 mod received;
+mod state_offer;
 mod status;
 mod work;
 
@@ -40,9 +43,11 @@ mod work;
 mod tests;
 
 pub use codec::SyncLimits;
+pub use handover::STATES_CONTRADICT;
 pub use io::{AlarmKind, SyncInput, SyncOptions, SyncOutput};
 pub use machine::SyncMachine;
 pub use message::{SnapshotHead, Standing, SyncBody, SyncMessage};
+pub use state_offer::{OFFER_CHUNKS_MAX, StateOffer};
 pub use status::{SyncStatus, SyncWait};
 
 use bytes::Bytes;

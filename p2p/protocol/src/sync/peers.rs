@@ -102,11 +102,6 @@ impl Peers {
         self.asked.insert((node, question))
     }
 
-    /// Whether a question was asked.
-    pub(super) fn was_asked(&self, node: NodeId, question: &Question) -> bool {
-        self.asked.contains(&(node, question.clone()))
-    }
-
     /// The sets of micro-batches that `node` was asked for.
     pub(super) fn asked_sets(&self, node: NodeId, step: u64, part: u32) -> impl Iterator<Item = &IndexSet> {
         let low = (node, Question::Contribution { step, part, microbatches: IndexSet::new() });

@@ -57,8 +57,8 @@ impl<N: Numbers> SyncMachine<N> {
                 self.take_need(from, step, part, microbatches, out);
             }
             SyncBody::NeedResult { step, part } => self.give_result(from, step, part, out),
-            SyncBody::NeedSnapshot => self.give_snapshot(from, out),
-            SyncBody::Snapshot { head, state } => self.take_snapshot(from, head, state, out),
+            SyncBody::NeedSnapshot => self.handover.asked(from),
+            SyncBody::Offer { offer } => self.take_offer(from, offer, out),
             SyncBody::Contribution { .. } | SyncBody::Result { .. } | SyncBody::NeedContribution { .. } => {
                 out.push(SyncOutput::Refused { from, reason: "names a part that does not exist" });
             }
@@ -114,9 +114,6 @@ impl<N: Numbers> SyncMachine<N> {
 
     fn forget_exchange(&mut self, node: NodeId) {
         self.peers.forget_exchange(node);
-        if self.donor == Some(node) {
-            self.donor = None;
-        }
     }
 
     /// As owner, gives `node` the results that it lacks, as far as it has told.

@@ -26,8 +26,12 @@ pub enum SyncWait {
     Admission,
     /// The loading of the checkpoint this incarnation starts from.
     Origin,
-    /// The state, from this member, or from any once one tells that it has it.
-    Snapshot(Option<NodeId>),
+    /// The words of these members on what the state is; none of them if no member is known to have it.
+    Offers(Vec<NodeId>),
+    /// A view: the members that have the state do not agree on it.
+    Agreement,
+    /// The chunks of the state, from these members.
+    Chunks(Vec<NodeId>),
     /// The first word of this member in this epoch.
     State(NodeId),
     /// This member to get the state.
@@ -90,8 +94,7 @@ impl<N: Numbers> SyncMachine<N> {
             return vec![SyncWait::Admission];
         };
         if !self.synced {
-            let wait = if self.loads_origin { SyncWait::Origin } else { SyncWait::Snapshot(self.donor) };
-            return vec![wait];
+            return vec![self.state_wait(membership)];
         }
         if self.step >= self.end() {
             return waits;
@@ -127,6 +130,21 @@ impl<N: Numbers> SyncMachine<N> {
             waits.push(SyncWait::Failed(self.work.failed.clone()));
         }
         waits
+    }
+
+    fn state_wait(&self, membership: &super::machine::Membership) -> SyncWait {
+        let offers = &self.handover.offers;
+        if self.loads_origin {
+            return SyncWait::Origin;
+        }
+        if offers.certified().is_some() {
+            return SyncWait::Chunks(offers.sources());
+        }
+        let may_have = |node: &NodeId| self.peers.standing(*node).is_none_or(|standing| standing.synced);
+        let mut missing = membership.others.clone();
+        missing.retain(|node| may_have(node) && !offers.has_offered(*node));
+        let nobody_offers = !membership.others.iter().any(|node| offers.has_offered(*node));
+        if missing.is_empty() && !nobody_offers { SyncWait::Agreement } else { SyncWait::Offers(missing) }
     }
 
     fn missing_contributions(&self, membership: &super::machine::Membership) -> Vec<SyncWait> {

@@ -13,6 +13,8 @@ pub enum Taken {
     Partly,
     /// The chunk is whole; whether its bytes are right is another matter.
     Whole(Bytes),
+    /// The rest of an answer whose beginning was dropped, as after a broken connection: it means nothing.
+    Stray,
     /// It does not follow the piece before it, or exceeds the chunk: what came so far is dropped.
     Broken,
 }
@@ -39,6 +41,9 @@ impl Assembly {
         if offset == 0 && piece.len() == length {
             self.parts.remove(&key);
             return Taken::Whole(piece);
+        }
+        if offset != 0 && !self.parts.contains_key(&key) {
+            return Taken::Stray;
         }
         let part = self.parts.entry(key).or_default();
         if offset == 0 {

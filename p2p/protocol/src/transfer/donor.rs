@@ -143,8 +143,14 @@ impl Donor {
             return;
         }
         let receiver = self.receivers.entry(from).or_default();
-        let is_queued = receiver.queue.iter().any(|queued| queued.id == chunk.id);
-        if !is_queued && receiver.serving != Some(chunk.id) {
+        if receiver.queue.iter().any(|queued| queued.id == chunk.id) {
+            return;
+        }
+        if receiver.serving == Some(chunk.id) {
+            // It has lost what came so far: it gets it from the start.
+            out.push(DonorOutput::Stop { to: from, chunk: chunk.id });
+            receiver.queue.push_front(chunk);
+        } else {
             receiver.queue.push_back(chunk);
         }
     }

@@ -18,6 +18,8 @@ pub enum FetchInput {
     SourceJoined(NodeId),
     /// There is none any more. What was asked of it is lost.
     SourceLost(NodeId),
+    /// This node is trusted again, whatever it sent: who says in another view that it has a state may be the only one.
+    SourceForgiven(NodeId),
     /// Bytes of a chunk came that this source was asked for.
     Progressed {
         /// The source.
@@ -166,6 +168,11 @@ impl Fetch {
         match input {
             FetchInput::SourceJoined(node) => self.joined(node),
             FetchInput::SourceLost(node) => self.lost(node),
+            FetchInput::SourceForgiven(node) => {
+                if let Some(source) = self.sources.get_mut(&node) {
+                    source.is_distrusted = false;
+                }
+            }
             FetchInput::Progressed { from, chunk, bytes } => {
                 if let (Some(&index), Some(source)) = (self.by_id.get(&chunk), self.sources.get_mut(&from)) {
                     source.progressed(now, index, bytes);

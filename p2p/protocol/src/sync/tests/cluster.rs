@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use crate::ids::{Boot, Chain, Epoch, Incarnation, JobId, Life, Millis, NodeId};
+use crate::ids::{Boot, Chain, ChunkId, Epoch, Incarnation, JobId, Life, Millis, NodeId, StateId};
 use crate::numbers::Numbers;
-use crate::sync::{SyncInput, SyncMachine, SyncMessage, SyncOptions, SyncOutput};
+use crate::sync::{SnapshotHead, StateOffer, SyncInput, SyncMachine, SyncMessage, SyncOptions, SyncOutput};
+use crate::transfer::Chunk;
 use crate::view::{Member, Origin, View};
 
 pub(super) const JOB: JobId = JobId([3; 8]);
@@ -94,6 +95,16 @@ pub(super) fn view(epoch: u64, members: &[(u8, u64)]) -> View {
     }
 }
 
+/// What a member with this state offers: state and results are a chunk each.
+pub(super) fn offer_of(head: &SnapshotHead, state: &Bytes) -> StateOffer {
+    let chunk = |content: &[u8]| Chunk {
+        id: ChunkId(*blake3::hash(content).as_bytes()),
+        bytes: u32::try_from(content.len()).unwrap(),
+    };
+    let last = head.last.concat();
+    StateOffer::new(head, vec![chunk(state)], if last.is_empty() { Vec::new() } else { vec![chunk(&last)] })
+}
+
 /// Machines whose messages arrive in order, one pair after another.
 pub(super) struct Cluster {
     pub(super) machines: BTreeMap<u8, SyncMachine<Bits>>,
@@ -107,6 +118,16 @@ pub(super) struct Cluster {
     /// Nodes whose computations end when [`Cluster::finish`] says so, and those computations.
     pub(super) slow: Vec<u8>,
     pub(super) under_way: Vec<(u8, SyncInput)>,
+    /// What was offered: by whom, at which step.
+    pub(super) offered: Vec<(u8, u64)>,
+    /// Every state that was offered, with its results.
+    pub(super) states: BTreeMap<StateId, (Bytes, Vec<Bytes>)>,
+    /// What was fetched: by whom, at which step, from whom.
+    pub(super) fetched: Vec<(u8, u64, Vec<u8>)>,
+    /// Chunks take so long that a fetch does not end.
+    pub(super) starved: bool,
+    /// Who was told to keep chunks no longer.
+    pub(super) released: Vec<u8>,
     /// Who has stopped: node, epoch, step.
     pub(super) halted: Vec<(u8, u64, u64)>,
 }
@@ -123,6 +144,11 @@ impl Cluster {
             broken: Vec::new(),
             slow: Vec::new(),
             under_way: Vec::new(),
+            offered: Vec::new(),
+            states: BTreeMap::new(),
+            fetched: Vec::new(),
+            starved: false,
+            released: Vec::new(),
             halted: Vec::new(),
         }
     }
@@ -146,11 +172,25 @@ impl Cluster {
                         self.sent.push(message.clone());
                         self.queue.push_back((index, to.0[0], message));
                     }
-                    SyncOutput::SendSnapshot { to, snapshot } => {
+                    SyncOutput::OfferState { to, snapshot } => {
                         let state = Bytes::copy_from_slice(&snapshot.step.to_le_bytes());
-                        let message = SyncMessage::snapshot(JOB, life(index).boot, snapshot, state);
+                        let offer = offer_of(&snapshot, &state);
+                        self.offered.push((index, offer.step));
+                        let of = (snapshot.incarnation, snapshot.epoch);
+                        self.states.insert(offer.id(), (state, snapshot.last));
+                        let message = SyncMessage::offer(JOB, life(index).boot, of, offer);
                         self.queue.push_back((index, to.0[0], message));
                     }
+                    SyncOutput::FetchState { offer, from } => {
+                        let from = from.iter().map(|node| node.0[0]).collect();
+                        self.fetched.push((index, offer.step, from));
+                        if !self.starved {
+                            let id = offer.id();
+                            let (state, last) = self.states[&id].clone();
+                            inputs.push_back(SyncInput::StateFetched { id, state, last });
+                        }
+                    }
+                    SyncOutput::ReleaseState => self.released.push(index),
                     SyncOutput::Compute { step, base, microbatches } if !self.frozen.contains(&index) => {
                         for microbatch in microbatches.iter() {
                             if self.broken.contains(&index) {

@@ -3,12 +3,33 @@
 use bytes::Bytes;
 
 use super::cluster::{JOB, MICROBATCHES, PARTS, life};
-use crate::ids::{Chain, Epoch, Incarnation};
+use crate::ids::{Chain, ChunkId, Epoch, Incarnation};
 use crate::index_set::IndexSet;
-use crate::sync::{SnapshotHead, Standing, SyncBody, SyncLimits, SyncMessage};
+use crate::sync::{OFFER_CHUNKS_MAX, Standing, StateOffer, SyncBody, SyncLimits, SyncMessage};
+use crate::transfer::{CHUNK_BYTES_MAX, Chunk};
 
-const LIMITS: SyncLimits =
-    SyncLimits { microbatches: MICROBATCHES, parts: PARTS, payload_bytes_max: 1 << 12 };
+const LIMITS: SyncLimits = SyncLimits {
+    microbatches: MICROBATCHES,
+    parts: PARTS,
+    payload_bytes_max: 1 << 12,
+    state_bytes_max: 1 << 20,
+};
+
+fn chunk(bytes: u32) -> Chunk {
+    Chunk { id: ChunkId([6; 32]), bytes }
+}
+
+/// A state that this job can have.
+fn offer() -> StateOffer {
+    StateOffer {
+        step: 70_000,
+        chain: Chain([5; 32]),
+        previous_chain: Chain([4; 32]),
+        state: vec![chunk(1 << 19), chunk(7)],
+        last: vec![chunk(30)],
+        last_bytes: vec![10, 0, 15, 5],
+    }
+}
 
 fn message(body: SyncBody) -> SyncMessage {
     SyncMessage { job: JOB, incarnation: Incarnation(2), epoch: Epoch(300), boot: life(1).boot, body }
@@ -21,16 +42,7 @@ pub(super) fn samples() -> Vec<SyncMessage> {
     let (held, computed, computing) = (IndexSet::full(2), microbatches.clone(), IndexSet::full(1));
     let standing =
         Standing { synced: true, step, chain: base, held, computed, computing, halt_step: step + 1 };
-    let head = |last: Vec<Bytes>| SnapshotHead {
-        incarnation: Incarnation(2),
-        epoch: Epoch(300),
-        step,
-        chain: base,
-        previous_chain: Chain([4; 32]),
-        last,
-    };
-    let state = Bytes::from_static(b"a state");
-    let results = vec![Bytes::from_static(b"result"), Bytes::new(), state.clone(), state.clone()];
+    let first = StateOffer { last: Vec::new(), last_bytes: Vec::new(), ..offer() };
     [
         SyncBody::State { standing, fresh: true },
         SyncBody::Contribution {
@@ -45,8 +57,8 @@ pub(super) fn samples() -> Vec<SyncMessage> {
         SyncBody::NeedContribution { step, part, microbatches },
         SyncBody::NeedResult { step, part },
         SyncBody::NeedSnapshot,
-        SyncBody::Snapshot { head: head(Vec::new()), state: state.clone() },
-        SyncBody::Snapshot { head: head(results), state },
+        SyncBody::Offer { offer: first },
+        SyncBody::Offer { offer: offer() },
     ]
     .map(message)
     .into()
@@ -75,7 +87,6 @@ fn payloads_are_slices_and_not_copies() {
         match decode(&frame.header, payload).unwrap().body {
             SyncBody::Contribution { sum, .. } => assert!(inside(&sum)),
             SyncBody::Result { result, .. } => assert!(inside(&result)),
-            SyncBody::Snapshot { head, state } => assert!(inside(&state) && head.last.iter().all(inside)),
             _ => {}
         }
     }
@@ -111,6 +122,18 @@ fn what_the_job_does_not_have_is_refused() {
         SyncBody::Contribution { step, base, part: 0, microbatches: some, sum: Bytes::new() },
         SyncBody::Contribution { step, base, part: 0, microbatches: IndexSet::new(), sum },
     ];
+    let too_many = vec![chunk(1); OFFER_CHUNKS_MAX];
+    let offers = [
+        StateOffer { state: Vec::new(), ..offer() },
+        StateOffer { state: vec![chunk(0)], ..offer() },
+        StateOffer { state: vec![chunk(CHUNK_BYTES_MAX + 1)], ..offer() },
+        StateOffer { state: vec![chunk(1 << 20)], ..offer() },
+        StateOffer { state: too_many, ..offer() },
+        StateOffer { last_bytes: vec![30], ..offer() },
+        StateOffer { last_bytes: vec![10, 0, 15, 6], ..offer() },
+        StateOffer { last: Vec::new(), ..offer() },
+    ];
+    let bodies = bodies.into_iter().chain(offers.map(|offer| SyncBody::Offer { offer }));
     for body in bodies {
         let frame = message(body.clone()).encode();
         assert_eq!(decode(&frame.header, frame.payload.concat().into()), None, "{body:?}");

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use super::cluster::{Bits, JOB, MICROBATCHES, PARTS, life, machine, view};
-use crate::ids::{Chain, Epoch, Incarnation, Millis};
+use crate::ids::{Chain, ChunkId, Epoch, Incarnation, Millis, StateId};
 use crate::index_set::IndexSet;
-use crate::sync::{SnapshotHead, Standing, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOutput};
+use crate::sync::{Standing, StateOffer, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOutput};
+use crate::transfer::Chunk;
 
 fn body(below: &mut impl FnMut(usize) -> usize, genesis: Chain) -> SyncBody {
     let step = [0, 1, 2, 7, u64::MAX - 1, u64::MAX][below(6)];
@@ -27,10 +28,12 @@ fn body(below: &mut impl FnMut(usize) -> usize, genesis: Chain) -> SyncBody {
         4 => SyncBody::NeedResult { step, part },
         5 => SyncBody::NeedSnapshot,
         _ => {
-            let last = vec![bytes.clone(); [0, 1, PARTS as usize][below(3)]];
-            let (incarnation, epoch) = (Incarnation(1), Epoch(1));
-            let head = SnapshotHead { incarnation, epoch, step, chain: base, previous_chain: base, last };
-            SyncBody::Snapshot { head, state: bytes }
+            let chunk = |bytes: u32| Chunk { id: ChunkId([3; 32]), bytes };
+            let last_bytes = vec![below(3) as u32; [0, 1, PARTS as usize][below(3)]];
+            let last = vec![chunk(last_bytes.iter().sum()); usize::from(!last_bytes.is_empty())];
+            let state = vec![chunk([0, 8, u32::MAX][below(3)]); below(3)];
+            let offer = StateOffer { step, chain: base, previous_chain: base, state, last, last_bytes };
+            SyncBody::Offer { offer }
         }
     }
 }
@@ -62,12 +65,21 @@ fn a_member_that_says_anything_does_no_harm() {
             machine.step(Millis(time), SyncInput::Message { from: life(2).node, message }, &mut out);
             let commands: Vec<SyncOutput> = std::mem::take(&mut out);
             for command in commands {
-                if let SyncOutput::Compute { step, base, microbatches } = command {
-                    for microbatch in microbatches.iter() {
-                        let contributions = vec![Bytes::from(vec![0; below(9)]); below(6)];
-                        let done = SyncInput::Computed { step, base, microbatch, contributions };
-                        machine.step(Millis(time), done, &mut out);
+                match command {
+                    SyncOutput::Compute { step, base, microbatches } => {
+                        for microbatch in microbatches.iter() {
+                            let contributions = vec![Bytes::from(vec![0; below(9)]); below(6)];
+                            let done = SyncInput::Computed { step, base, microbatch, contributions };
+                            machine.step(Millis(time), done, &mut out);
+                        }
                     }
+                    SyncOutput::FetchState { offer, .. } => {
+                        let id = [offer.id(), StateId([8; 32])][below(2)];
+                        let state = Bytes::from(vec![0; below(9)]);
+                        let last = vec![Bytes::from(vec![0; below(9)]); offer.last_bytes.len()];
+                        machine.step(Millis(time), SyncInput::StateFetched { id, state, last }, &mut out);
+                    }
+                    _ => {}
                 }
             }
             assert!(machine.received.len() <= 3 * PARTS as usize * (2 * MICROBATCHES as usize + 17));

@@ -1,5 +1,6 @@
 //! The machine alone: what travels, what a sound run costs, what hostile bytes do. Faults are the simulator's.
 
+mod certifying;
 mod cluster;
 mod codec;
 mod hostile;

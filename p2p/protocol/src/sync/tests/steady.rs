@@ -86,7 +86,9 @@ fn a_joiner_gets_the_state_once_and_takes_part() {
     cluster.settle();
     assert!(cluster.machines.values().all(|machine| machine.status().finished));
     let asked = cluster.sent.iter().filter(|message| message.body == SyncBody::NeedSnapshot).count();
-    assert_eq!(asked, 1);
+    assert_eq!(asked, 2, "both that have it are asked what it is");
+    assert_eq!(cluster.fetched, [(3, 3, vec![1, 2])], "it is fetched once, from both");
+    assert_eq!(cluster.released, [3, 1, 2], "and kept no longer than it is needed");
 }
 
 #[test]

@@ -31,6 +31,20 @@ fn each_receiver_gets_one_chunk_at_a_time_in_turns() {
     assert_eq!(donor.receivers(), 0);
 }
 
+/// Who asks again for what it is being sent has lost what came.
+#[test]
+fn a_chunk_that_is_asked_for_again_begins_anew() {
+    let mut donor = Donor::default();
+    ask(&mut donor, node(1), 1);
+    ask(&mut donor, node(1), 2);
+    let (to, chunk_id) = (node(1), chunk(1).id);
+    assert_eq!(ask(&mut donor, node(1), 1), [DonorOutput::Stop { to, chunk: chunk_id }]);
+    assert!(ask(&mut donor, node(1), 1).is_empty(), "it is queued by now");
+    let stopped = DonorInput::Served { to, chunk: chunk_id, is_sent: false };
+    assert_eq!(step(&mut donor, stopped), [DonorOutput::Serve { to, chunk: chunk(1) }]);
+    assert_eq!(sent(&mut donor, node(1), 1), [DonorOutput::Serve { to, chunk: chunk(2) }]);
+}
+
 #[test]
 fn ten_receivers_do_not_get_everything_from_one_donor() {
     let mut donor = Donor::default();

@@ -88,7 +88,11 @@ fn who_sends_other_bytes_is_named_and_asked_for_nothing_more() {
     // Not even if it comes back.
     step(&mut fetch, 2, FetchInput::SourceLost(from));
     assert!(asked(&step(&mut fetch, 3, FetchInput::SourceJoined(from))).is_empty());
+    // But it is where it is the only one that says that it has the chunks.
+    let again = fetch.clone();
     assert_eq!(asked(&step(&mut fetch, 4, FetchInput::SourceJoined(node(2)))).len(), 2);
+    let mut fetch = again;
+    assert_eq!(asked(&step(&mut fetch, 4, FetchInput::SourceForgiven(from))).len(), 2);
 }
 
 #[test]

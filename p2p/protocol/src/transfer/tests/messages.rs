@@ -49,7 +49,7 @@ fn pieces_make_a_chunk_only_in_order_and_each_sender_for_itself() {
     let bytes = |text: &'static [u8]| Bytes::from_static(text);
     let mut assembly = Assembly::default();
     assert_eq!(assembly.take(one, id, 5, 0, bytes(b"ab")), Taken::Partly);
-    assert_eq!(assembly.take(two, id, 5, 2, bytes(b"cde")), Taken::Broken, "two has sent no beginning");
+    assert_eq!(assembly.take(two, id, 5, 2, bytes(b"cde")), Taken::Stray, "two has sent no beginning");
     assert_eq!(assembly.take(one, id, 5, 2, bytes(b"cde")), Taken::Whole(bytes(b"abcde")));
     assert_eq!(assembly.take(one, id, 5, 0, bytes(b"abcde")), Taken::Whole(bytes(b"abcde")));
     assert_eq!(assembly.take(one, id, 5, 0, bytes(b"abcdef")), Taken::Broken);
