@@ -10,16 +10,15 @@ mod writer;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use traind_protocol::ids::{Chain, Digest, JobId};
 use traind_store::Store;
 
-use crate::session::SessionInput;
+use crate::session::{CapturedState, SessionInput};
 pub(crate) use resting::RestingCheckpoints;
 use writer::WriterTask;
 
-/// States that may wait to be written: each is a copy of the job's state in memory.
+/// States that may wait to be written: each is one more state of the job in memory.
 const CHECKPOINTS_WAITING_MAX: usize = 2;
 
 /// A captured state to be written.
@@ -34,8 +33,8 @@ pub struct WriteCheckpoint {
     pub chain: Chain,
     /// Digest of the state; computed by the store's thread where it is not known.
     pub digest: Option<Digest>,
-    /// The state.
-    pub state: Bytes,
+    /// The state; training goes on beside it.
+    pub state: CapturedState,
     /// Who wants to know.
     pub reply: mpsc::Sender<SessionInput>,
 }

@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, oneshot};
 use traind_store::Store;
 
 use super::{KeepCheckpoints, WriteCheckpoint};
-use crate::session::{SessionInput, chain_of, digest_of_encoded};
+use crate::session::{SessionInput, chain_of};
 
 /// Work for the store's thread.
 #[derive(Debug)]
@@ -33,12 +33,12 @@ pub(super) fn run(store: &Store, mut tasks: mpsc::Receiver<WriterTask>) {
 
 fn write(store: &Store, message: WriteCheckpoint) {
     let WriteCheckpoint { job, step, chain, digest, state, reply } = message;
-    let digest = digest.unwrap_or_else(|| digest_of_encoded(&state));
-    match store.write_checkpoint(job, step, chain, digest, &state) {
+    let digest = digest.unwrap_or_else(|| state.digest());
+    match store.write_checkpoint_pieces(job, step, chain, digest, &state.pieces()) {
         Ok(record) => {
             let manifest = record.manifest;
-            let bytes = state.len() as u64;
-            // The trainer's next copy goes to this memory.
+            let bytes = state.bytes() as u64;
+            // What the trainer writes beside the next one goes to this memory.
             drop(state);
             // The session may have ended while its state was written.
             let _ =

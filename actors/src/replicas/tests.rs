@@ -13,7 +13,7 @@ use traind_store::CheckpointRecord;
 
 use super::{ReplicaParts, start};
 use crate::council::{CouncilInbox, Published};
-use crate::session::digest_of_encoded;
+use crate::session::digest_of_pieces;
 use crate::transfer::tests::node::{DEADLINE, JOB, Node, state};
 
 const CHUNKS: usize = 3;
@@ -104,6 +104,12 @@ fn job(entry: CheckpointEntry) -> JobRecord {
     }
 }
 
+/// What a state of these chunks has.
+fn digest_of_state() -> Digest {
+    digest_of_pieces(std::iter::once(Ok::<_, std::convert::Infallible>(state(CHUNKS))))
+        .unwrap_or_else(|never| match never {})
+}
+
 /// Writes a checkpoint that says to have `digest`.
 fn write(node: &Node, digest: Digest) -> anyhow::Result<CheckpointRecord> {
     Ok(node.store.write_checkpoint(JOB, STEP, CHAIN, digest, &state(CHUNKS))?)
@@ -126,7 +132,7 @@ async fn a_node_that_was_chosen_fetches_checks_and_says_so_until_the_ledger_show
     let folder = tempdir()?;
     let holder = Node::start(&folder, "holder", 1, &[]).await?;
     let chosen = Node::start(&folder, "chosen", 2, std::slice::from_ref(&holder.address)).await?;
-    let record = write(&holder, digest_of_encoded(&state(CHUNKS)))?;
+    let record = write(&holder, digest_of_state())?;
     chosen.meets(1).await?;
     let mut follower = follow(&chosen);
     follower.publish(entry(&record, &[holder.id()], &[chosen.id()]));
@@ -165,7 +171,7 @@ async fn what_a_node_is_not_to_fetch_any_more_leaves_nothing_behind() -> anyhow:
     let folder = tempdir()?;
     let holder = Node::start(&folder, "holder", 1, &[]).await?;
     let chosen = Node::start(&folder, "chosen", 2, std::slice::from_ref(&holder.address)).await?;
-    let record = write(&holder, digest_of_encoded(&state(CHUNKS)))?;
+    let record = write(&holder, digest_of_state())?;
     // So slow that it is never done.
     holder.network.set_chunk_bytes_per_second_max(Some(100_000));
     chosen.meets(1).await?;

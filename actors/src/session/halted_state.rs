@@ -1,12 +1,11 @@
 //! Captured states and where they go: to the store, to a joiner, or kept until the store has what a job stopped at.
 
-use bytes::Bytes;
 use traind_protocol::ids::{Chain, Digest, Epoch};
 use traind_protocol::sync::SyncMessage;
 use traind_protocol::wire::control::ReportEvent;
 
+use super::captured_state::CapturedState;
 use super::driver::SessionDriver;
-use super::state::digest_of_encoded;
 use super::trainer::CapturePurpose;
 
 /// The state that a job stopped at. Other checkpoints may be left out when the store is behind, this one may not: the job
@@ -16,22 +15,23 @@ pub(super) struct HaltedState {
     step: u64,
     chain: Chain,
     digest: Digest,
-    state: Bytes,
+    state: CapturedState,
 }
 
 impl SessionDriver {
-    pub(super) fn captured(&mut self, purpose: CapturePurpose, state: Bytes, digest: Option<Digest>) {
+    pub(super) fn captured(&mut self, purpose: CapturePurpose, state: CapturedState, digest: Option<Digest>) {
         match purpose {
             CapturePurpose::Checkpoint { step, chain } => {
                 self.links.write_checkpoint(self.job(), step, chain, digest, state);
             }
             CapturePurpose::Halt { epoch, step, chain } => {
-                let digest = digest.unwrap_or_else(|| digest_of_encoded(&state));
+                let digest = digest.unwrap_or_else(|| state.digest());
                 self.captured_halt(epoch, HaltedState { step, chain, digest, state })
             }
             CapturePurpose::Snapshot { request } => {
                 if let Some((to, head)) = self.snapshots.remove(&request) {
-                    let message = SyncMessage::snapshot(self.job(), self.plan.sync.me.boot, head, state);
+                    let message =
+                        SyncMessage::snapshot(self.job(), self.plan.sync.me.boot, head, state.to_bytes());
                     self.send(to, &message);
                 }
             }

@@ -11,6 +11,7 @@ use traind_protocol::wire::control::Report;
 use traind_protocol::wire::data::DataFrame;
 use traind_store::Store;
 
+use super::captured_state::CapturedState;
 use super::messages::SessionInput;
 use super::trainer::chain_of;
 use crate::checkpoints::{Checkpoints, WriteCheckpoint};
@@ -62,7 +63,7 @@ impl SessionLinks {
         step: u64,
         chain: Chain,
         digest: Option<Digest>,
-        state: Bytes,
+        state: CapturedState,
     ) {
         let reply = self.inbox.clone();
         let message = WriteCheckpoint { job, step, chain, digest, state, reply };

@@ -5,6 +5,7 @@
 //! process ends, because a process that lost its state must not go on as the same life.
 
 mod applied;
+mod captured_state;
 mod driver;
 mod early_stopping;
 mod halted_state;
@@ -31,10 +32,10 @@ use traind_protocol::ledger::{JobRecord, JobStatus};
 use traind_protocol::wire::control::WorkCounters;
 use traind_store::Store;
 
+pub use captured_state::CapturedState;
 pub use driver::SessionError;
 pub use messages::{SESSION_INBOX_MAX, SessionDescription, SessionInput};
 pub use plan::{InitialState, JobNeeds, PlanError, PlannedJob, SetPaths, check_job, localise, plan_job};
-pub(crate) use state::digest_of_encoded;
 pub use state::{MalformedState, digest_of_pieces, training_state};
 pub use trainer::chain_of;
 

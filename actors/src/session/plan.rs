@@ -127,7 +127,7 @@ pub fn plan_job(spec_toml: &str, needs: &JobNeeds, from: Option<&Path>) -> Resul
             let (grid, stopping) = (Grid::new(&layout), EarlyStopping::new(&spec.evaluation));
             Some(InitialState {
                 digest: state::digest(&grid, stopping, &session),
-                bytes: state::encode(&grid, stopping, &session),
+                bytes: [state::head(&grid, stopping), session.state()].concat().into(),
             })
         }
     };

@@ -3,7 +3,6 @@
 //! Layout: magic, what the tests gave ([`EarlyStopping`]), length of the grid (u64 little endian), grid, training state.
 //! Everything that decides the future is in it and in the digest: tests, block exponents, parameters, optimiser, step, seed.
 
-use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 use traind_averaging::Grid;
 use traind_protocol::ids::Digest;
@@ -41,31 +40,16 @@ pub(super) fn sample(session: &Session) -> StateSample {
     StateSample { step: session.step(), round_steps: session.sample_round_steps(), pieces }
 }
 
-/// Encodes the state that these hold.
+/// What an encoded state begins with, before the training state.
 #[must_use]
-pub(super) fn encode(grid: &Grid, stopping: EarlyStopping, session: &Session) -> Bytes {
-    encode_into(BytesMut::new(), grid, stopping, session)
-}
-
-/// Encodes it over whatever `buffer` holds. One that has been used before costs a copy of the state; a fresh one costs the
-/// kernel's clearing of its pages on top.
-#[must_use]
-pub(super) fn encode_into(
-    mut buffer: BytesMut,
-    grid: &Grid,
-    stopping: EarlyStopping,
-    session: &Session,
-) -> Bytes {
+pub(super) fn head(grid: &Grid, stopping: EarlyStopping) -> Vec<u8> {
     let grid = grid.to_bytes();
-    buffer.clear();
-    let training_bytes = usize::try_from(session.state_bytes()).unwrap_or(0);
-    buffer.reserve(HEAD_BYTES + grid.len() + training_bytes);
-    buffer.extend_from_slice(MAGIC);
-    buffer.extend_from_slice(&stopping.to_bytes());
-    buffer.extend_from_slice(&(grid.len() as u64).to_le_bytes());
-    buffer.extend_from_slice(&grid);
-    session.write_state(|piece| buffer.extend_from_slice(piece));
-    buffer.freeze()
+    let mut head = Vec::with_capacity(HEAD_BYTES + grid.len());
+    head.extend_from_slice(MAGIC);
+    head.extend_from_slice(&stopping.to_bytes());
+    head.extend_from_slice(&(grid.len() as u64).to_le_bytes());
+    head.extend_from_slice(&grid);
+    head
 }
 
 /// Splits an encoded state.
@@ -100,23 +84,17 @@ pub fn training_state(bytes: &[u8]) -> Result<&[u8], MalformedState> {
     split(bytes).map(|parts| parts.training)
 }
 
-/// The digest of an encoded state, the same as [`digest`] gives for what it was encoded from: its magic is left out.
-#[must_use]
-pub(crate) fn digest_of_encoded(state: &[u8]) -> Digest {
-    let mut hasher = blake3::Hasher::new_derive_key(DIGEST_CONTEXT);
-    hasher.update(state.get(MAGIC.len()..).unwrap_or_default());
-    Digest(*hasher.finalize().as_bytes())
-}
-
-/// The same of a state that comes in pieces, so that it need not be in memory as a whole.
+/// The digest of an encoded state that comes in pieces, so that it need not be in memory as a whole; the same as [`digest`] gives
+/// for what it was encoded from: its magic is left out.
 ///
 /// # Errors
 /// The first of the pieces.
-pub fn digest_of_pieces<E>(pieces: impl Iterator<Item = Result<Vec<u8>, E>>) -> Result<Digest, E> {
+pub fn digest_of_pieces<P: AsRef<[u8]>, E>(pieces: impl Iterator<Item = Result<P, E>>) -> Result<Digest, E> {
     let mut hasher = blake3::Hasher::new_derive_key(DIGEST_CONTEXT);
     let mut magic_left = MAGIC.len();
     for piece in pieces {
         let piece = piece?;
+        let piece = piece.as_ref();
         let skipped = magic_left.min(piece.len());
         magic_left -= skipped;
         hasher.update(&piece[skipped..]);

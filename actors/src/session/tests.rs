@@ -12,6 +12,7 @@ use traind_protocol::index_set::IndexSet;
 use traind_protocol::numbers::Numbers as _;
 use traind_training::{JobSpec, Session};
 
+use super::captured_state::CapturedState;
 use super::numbers::ExactNumbers;
 use super::state;
 use super::trainer::{CapturePurpose, Pace, Trainer, TrainerCommand, TrainerError, TrainerEvent};
@@ -85,13 +86,15 @@ impl Bench {
     }
 
     fn capture(&mut self) -> (Bytes, Digest) {
+        let held = self.hold();
+        // The trainer compares what it restores with the digest of what it then holds.
+        (held.to_bytes(), held.digest())
+    }
+
+    fn hold(&mut self) -> CapturedState {
         self.tell(TrainerCommand::Capture { purpose: CapturePurpose::Snapshot { request: 1 } });
         match self.hear() {
-            // The trainer compares what it restores with the digest of what it then holds.
-            TrainerEvent::Captured { state, digest: None, .. } => {
-                let digest = state::digest_of_encoded(&state);
-                (state, digest)
-            }
+            TrainerEvent::Captured { state, digest: None, .. } => state,
             other => panic!("not captured: {other:?}"),
         }
     }
@@ -144,14 +147,8 @@ fn a_restored_trainer_goes_on_with_the_same_bits() {
         other => panic!("not applied: {other:?}"),
     }
     numbers.advance(&applied);
-    let held = first.capture().0;
-    let (state, digest) = first.capture();
-    assert_eq!(held, state, "memory that somebody holds is not written over");
-    let place = state.as_ptr();
-    drop((held, state));
-    // The captures above left one buffer to the trainer; it serves again.
-    let (state, again) = first.capture();
-    assert_eq!((state.as_ptr(), again), (place, digest));
+    let held = first.hold();
+    let (state, digest) = (held.to_bytes(), held.digest());
 
     let mut restored = numbers_of(second.layout);
     assert!(restored.restore(&state) && !restored.restore(&state[..state.len() / 2][..20]));
@@ -159,7 +156,12 @@ fn a_restored_trainer_goes_on_with_the_same_bits() {
     assert!(matches!(second.hear(), TrainerEvent::Restored { request: 5 }));
     let (one, two) = (first.compute(1), second.compute(1));
     assert_eq!(one, two, "the restored grid and parameters give the same contributions");
-    assert_eq!(results(&numbers, &first.layout, &one), results(&restored, &second.layout, &two));
+    let applied = results(&numbers, &first.layout, &one);
+    assert_eq!(applied, results(&restored, &second.layout, &two));
+    first.tell(TrainerCommand::Apply { step: 2, loss: 2.5, results: applied });
+    assert!(matches!(first.hear(), TrainerEvent::Applied { .. }));
+    assert_eq!((held.to_bytes(), held.digest()), (state.clone(), digest), "what is held stays as it was");
+    assert_ne!(first.hold().digest(), digest);
 
     second.tell(TrainerCommand::Restart { request: 6 });
     assert!(matches!(second.hear(), TrainerEvent::Restored { request: 6 }));

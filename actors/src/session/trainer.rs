@@ -16,6 +16,7 @@ use traind_protocol::wire::control::StepPoint;
 use traind_protocol::wire::state_sample::StateSample;
 use traind_training::{AppliedUpdate, JobSpec, Session, TrainingError};
 
+use super::captured_state::CapturedState;
 use super::early_stopping::EarlyStopping;
 use super::state;
 
@@ -42,7 +43,7 @@ pub(super) enum TrainerCommand {
         /// Results, one per part.
         results: Vec<Bytes>,
     },
-    /// Encode the present state for `purpose`.
+    /// Hold the present state for `purpose`.
     Capture {
         /// Given back with the state.
         purpose: CapturePurpose,
@@ -127,12 +128,12 @@ pub(super) enum TrainerEvent {
         /// What the state looks like.
         sample: StateSample,
     },
-    /// A state was encoded.
+    /// A state is held.
     Captured {
         /// Why.
         purpose: CapturePurpose,
         /// The state.
-        state: Bytes,
+        state: CapturedState,
         /// Its digest, where a job halts at it.
         digest: Option<Digest>,
     },
@@ -217,8 +218,6 @@ pub(super) struct Trainer {
     gradient: Vec<f32>,
     cancel_below: CancelBelow,
     events: mpsc::Sender<TrainerEvent>,
-    /// The state that was captured last: its memory serves again once nobody else holds it.
-    captured: Bytes,
 }
 
 impl Trainer {
@@ -232,8 +231,7 @@ impl Trainer {
     ) -> Self {
         let (grid, stopping) = (Grid::new(&layout), EarlyStopping::new(&spec.evaluation));
         let gradient = vec![0.0; layout.elements()];
-        let captured = Bytes::new();
-        Self { spec, pace, session, grid, stopping, layout, gradient, cancel_below, events, captured }
+        Self { spec, pace, session, grid, stopping, layout, gradient, cancel_below, events }
     }
 
     /// Executes commands until the channel closes or something cannot go on.
@@ -269,8 +267,8 @@ impl Trainer {
                 Ok(self.tell(TrainerEvent::Applied { point, sample }))
             }
             TrainerCommand::Capture { purpose } => {
-                let state = self.capture();
-                // Training waits for the copy alone; whoever writes a checkpoint computes its digest.
+                let state = CapturedState::of(&self.grid, self.stopping, &mut self.session);
+                // Training does not wait: whoever writes a checkpoint computes its digest.
                 let digest = matches!(purpose, CapturePurpose::Halt { .. })
                     .then(|| state::digest(&self.grid, self.stopping, &self.session));
                 Ok(self.tell(TrainerEvent::Captured { purpose, state, digest }))
@@ -293,13 +291,6 @@ impl Trainer {
                 Ok(self.tell(TrainerEvent::Evaluated { digest, correct, total }))
             }
         }
-    }
-
-    /// The present state, encoded.
-    fn capture(&mut self) -> Bytes {
-        let buffer = std::mem::take(&mut self.captured).try_into_mut().unwrap_or_default();
-        self.captured = state::encode_into(buffer, &self.grid, self.stopping, &self.session);
-        self.captured.clone()
     }
 
     fn compute(&mut self, step: u64, base: Chain, microbatches: &IndexSet, generation: u64) -> bool {

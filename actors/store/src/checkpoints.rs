@@ -8,6 +8,7 @@ use traind_protocol::ids::{JobId, ManifestId};
 use crate::checkpoint_record::CheckpointRecord;
 use crate::chunk_directory::CHUNK_BYTES_MAX;
 use crate::chunks::Chunks;
+use crate::cut_chunks::cut_chunks;
 use crate::lease::ChunkLease;
 use crate::manifest::{Manifest, ManifestBody, ManifestKind, StateFacts};
 use crate::manifest_directory::{ManifestName, Progress};
@@ -28,7 +29,7 @@ impl Checkpoints {
         Self { chunks, records }
     }
 
-    pub(crate) fn write(&self, facts: StateFacts, state: &[u8]) -> Result<CheckpointRecord, StoreError> {
+    pub(crate) fn write(&self, facts: StateFacts, state: &[&[u8]]) -> Result<CheckpointRecord, StoreError> {
         let mut lease = self.chunks.lease();
         let written = self.write_leased(facts, state, &mut lease);
         if written.is_err() {
@@ -43,16 +44,18 @@ impl Checkpoints {
     fn write_leased(
         &self,
         facts: StateFacts,
-        state: &[u8],
+        state: &[&[u8]],
         lease: &mut ChunkLease,
     ) -> Result<CheckpointRecord, StoreError> {
-        let mut chunks = Vec::with_capacity(state.len().div_ceil(CHUNK_BYTES_MAX));
+        let bytes: usize = state.iter().map(|piece| piece.len()).sum();
+        let mut chunks = Vec::with_capacity(bytes.div_ceil(CHUNK_BYTES_MAX));
         let mut bytes_written = 0;
-        for content in state.chunks(CHUNK_BYTES_MAX) {
+        cut_chunks(state, |content| {
             let (chunk, written) = self.chunks.put_counted(lease, content)?;
             chunks.push(chunk);
             bytes_written += written.unwrap_or(0);
-        }
+            Ok(())
+        })?;
         let manifest = Manifest { body: ManifestBody::Checkpoint(facts), chunks };
         let id = self.chunks.put_manifest(&manifest)?;
         let pinned = self.pinned()?;
@@ -63,7 +66,7 @@ impl Checkpoints {
             .filter(|name| name.id != id && !pinned.contains(&name.id))
             .collect();
         self.chunks.remove_named(&others)?;
-        tracing::debug!(step = facts.step, bytes = state.len(), bytes_written, "checkpoint written");
+        tracing::debug!(step = facts.step, bytes, bytes_written, "checkpoint written");
         record(id, &manifest)
     }
 

@@ -92,6 +92,21 @@ impl Store {
         digest: Digest,
         state: &[u8],
     ) -> Result<CheckpointRecord, StoreError> {
+        self.write_checkpoint_pieces(job, step, chain, digest, &[state])
+    }
+
+    /// As [`Self::write_checkpoint`], of a state that lies in several places, one after the other.
+    ///
+    /// # Errors
+    /// As [`Self::write_checkpoint`].
+    pub fn write_checkpoint_pieces(
+        &self,
+        job: JobId,
+        step: u64,
+        chain: Chain,
+        digest: Digest,
+        state: &[&[u8]],
+    ) -> Result<CheckpointRecord, StoreError> {
         self.checkpoints.write(StateFacts { job, step, chain, digest }, state)
     }
 

@@ -15,6 +15,7 @@ mod device;
 mod direct;
 mod evaluation;
 mod language;
+mod large_vector;
 mod layers;
 mod memory;
 mod memory_estimate;
@@ -26,8 +27,10 @@ mod optimiser;
 mod parameter_layout;
 mod portable;
 mod session;
+mod shared_vectors;
 mod spec;
 mod state;
+mod state_snapshot;
 mod step_samples;
 mod threads;
 mod training_error;
@@ -57,6 +60,7 @@ pub use spec::{
     OptimiserSpec, PrecisionSpec, Problem, ScheduleSpec, SequentialSpec, SpecError, TextKind, TextSpec,
 };
 pub use state::StateError;
+pub use state_snapshot::StateSnapshot;
 pub use step_samples::{StepSamples, step_samples};
 pub use threads::{ThreadSetting, prepare_threads, set_threads};
 pub use training_error::TrainingError;

@@ -3,20 +3,27 @@
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::spec::{
-    BatchSpec, DataSpec, DecaySpec, EmaSpec, JobSpec, ModelSpec, OptimiserSpec, PrecisionSpec, STEPS,
-    ScheduleSpec,
+use crate::{
+    shared_vectors::SharedVectors,
+    spec::{
+        BatchSpec, DataSpec, DecaySpec, EmaSpec, JobSpec, ModelSpec, OptimiserSpec, PrecisionSpec, STEPS,
+        ScheduleSpec,
+    },
 };
+
+// Numbers are saved and hashed where they lie.
+const _: () = assert!(
+    cfg!(target_endian = "little"),
+    "numbers of a state are little-endian, as those of the processor"
+);
 
 const MAGIC: [u8; 8] = *b"TRNDSTAT";
 /// Of the format below; another one is refused.
 const VERSION: u32 = 2;
 /// Magic, version, fingerprint, step, elements.
-const HEADER_BYTES: usize = 8 + 4 + FINGERPRINT_BYTES + 8 + 8;
+pub(crate) const HEADER_BYTES: usize = 8 + 4 + FINGERPRINT_BYTES + 8 + 8;
 const FINGERPRINT_BYTES: usize = 32;
 const ELEMENT_BYTES: usize = 4;
-/// Elements that are turned into bytes at once: 16 KiB stay in the first cache.
-const ENCODED_ELEMENTS: usize = 4096;
 
 /// Step, parameters and moments. Its bytes, little-endian: magic, version u32, fingerprint, step u64, elements u64,
 /// the parameters f32, then each moment f32, all in the order of the layout. The optimiser counts no updates of its own: the
@@ -24,9 +31,7 @@ const ENCODED_ELEMENTS: usize = 4096;
 pub(crate) struct State {
     pub(crate) fingerprint: [u8; FINGERPRINT_BYTES],
     pub(crate) step: u64,
-    pub(crate) parameters: Vec<f32>,
-    /// As many vectors as the optimiser has moments, each as long as the parameters.
-    pub(crate) moments: Vec<f32>,
+    pub(crate) vectors: SharedVectors,
     /// Whether all numbers are known to be of moderate size; a consequence of them, for speed, and no part of the bytes.
     pub(crate) moderate: bool,
 }
@@ -69,26 +74,34 @@ impl State {
     /// What is tested and exported: the average, if the job has one, the parameters otherwise.
     pub(crate) fn tested(&self, spec: &JobSpec) -> &[f32] {
         match spec.ema {
-            Some(_) => &self.moments[self.moments.len() - self.parameters.len()..],
-            None => &self.parameters,
+            Some(_) => &self.vectors.moments[self.vectors.moments.len() - self.vectors.parameters.len()..],
+            None => &self.vectors.parameters,
         }
+    }
+
+    /// What its bytes begin with.
+    pub(crate) fn header(&self) -> [u8; HEADER_BYTES] {
+        let mut header = [0; HEADER_BYTES];
+        let mut rest = &mut header[..];
+        for field in [
+            &MAGIC[..],
+            &VERSION.to_le_bytes(),
+            &self.fingerprint,
+            &self.step.to_le_bytes(),
+            &(self.vectors.parameters.len() as u64).to_le_bytes(),
+        ] {
+            let (place, after) = rest.split_at_mut(field.len());
+            place.copy_from_slice(field);
+            rest = after;
+        }
+        header
     }
 
     /// Gives the bytes piece by piece.
     pub(crate) fn encode(&self, mut write: impl FnMut(&[u8])) {
-        write(&MAGIC);
-        write(&VERSION.to_le_bytes());
-        write(&self.fingerprint);
-        write(&self.step.to_le_bytes());
-        write(&(self.parameters.len() as u64).to_le_bytes());
-        let mut bytes = [0; ENCODED_ELEMENTS * ELEMENT_BYTES];
-        for values in [&self.parameters, &self.moments] {
-            for values in values.chunks(ENCODED_ELEMENTS) {
-                for (bytes, value) in bytes.chunks_exact_mut(ELEMENT_BYTES).zip(values) {
-                    bytes.copy_from_slice(&value.to_le_bytes());
-                }
-                write(&bytes[..values.len() * ELEMENT_BYTES]);
-            }
+        write(&self.header());
+        for values in [&self.vectors.parameters, &self.vectors.moments] {
+            write(bytemuck::cast_slice(values));
         }
     }
 
@@ -131,7 +144,7 @@ impl State {
         let decoded =
             |values: &[[u8; ELEMENT_BYTES]]| values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         let (parameters, moments) = (decoded(parameters), decoded(moments));
-        Ok(Self { fingerprint, step, parameters, moments, moderate: false })
+        Ok(Self { fingerprint, step, vectors: SharedVectors::new(parameters, moments), moderate: false })
     }
 }
 

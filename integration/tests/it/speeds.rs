@@ -5,9 +5,10 @@ use traind_integration::{Cluster, Daemon, JobFile, MICROBATCH_TIME};
 
 use crate::KIT;
 
-/// Least time of a micro-batch on the quick ones and on the slow one.
-const QUICK: &str = "4 ms";
-const SLOW: &str = "40 ms";
+/// Least time of a micro-batch on the quick ones and on the slow one: far more than it takes, so that other work of the machine
+/// makes none of them slow.
+const QUICK: &str = "10 ms";
+const SLOW: &str = "100 ms";
 
 #[tokio::test]
 async fn a_slow_node_gets_less_work_and_the_result_is_the_same() -> anyhow::Result<()> {

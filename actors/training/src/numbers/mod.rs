@@ -6,6 +6,7 @@
 
 mod elementary;
 mod matrix;
+mod past_caches;
 mod real;
 mod rows;
 mod sums;
@@ -13,6 +14,7 @@ mod sums;
 pub use self::real::Real;
 pub(crate) use self::{
     matrix::{Matrix, MatrixMut, multiply},
+    past_caches::PastCaches,
     rows::{for_row_pairs, for_rows, for_rows_indexed, run_all, vectorised},
     sums::{column_sums, dot, largest, sum_wide},
 };

@@ -22,7 +22,7 @@ pub trait Real:
     + MulAssign
     + Div<Output = Self>
     + Neg<Output = Self>
-    + 'static
+    + bytemuck::Pod
 {
     /// 0.
     const ZERO: Self;

@@ -41,6 +41,14 @@ pub(crate) struct Moving<'a, T> {
     pub(crate) moderate: &'a mut bool,
 }
 
+/// What it was, where the update is not to be written over it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Before<'a, T> {
+    pub(crate) parameters: &'a [T],
+    /// As many as are [`Moving`].
+    pub(crate) moments: &'a [T],
+}
+
 /// How it is updated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Change<'a> {
@@ -81,6 +89,19 @@ pub(crate) fn update<T: Real>(
     moving: Moving<'_, T>,
     gradient: &[T],
 ) -> Result<f64, NotFinite> {
+    update_from(change, None, moving, gradient)
+}
+
+/// One update of what was `before`, which stays as it is: what moves is written anew, whatever it holds. In place without that.
+///
+/// # Errors
+/// As [`update`].
+pub(crate) fn update_from<T: Real>(
+    change: &Change<'_>,
+    before: Option<Before<'_, T>>,
+    moving: Moving<'_, T>,
+    gradient: &[T],
+) -> Result<f64, NotFinite> {
     // Squares of f32 are far from overflowing in f64: their sum is finite exactly if all of them are.
     let norm = square_sum(gradient).sqrt();
     if !norm.is_finite() {
@@ -92,7 +113,7 @@ pub(crate) fn update<T: Real>(
         _ => T::ONE,
     };
     let is_moderate = norm <= f64::from(MODERATE_MAX);
-    let input = Input { moving, gradient, scale, is_moderate };
+    let input = Input { before, moving, gradient, scale, is_moderate };
     let rate = change.learning_rate;
     match *change.optimiser {
         OptimiserSpec::Sgd { momentum, weight_decay, .. } => {
@@ -114,6 +135,7 @@ pub(crate) fn update<T: Real>(
 
 /// What rules are applied to.
 struct Input<'a, T> {
+    before: Option<Before<'a, T>>,
     moving: Moving<'a, T>,
     gradient: &'a [T],
     scale: T,
@@ -122,7 +144,7 @@ struct Input<'a, T> {
 
 impl<T: Real> Input<'_, T> {
     fn apply<const M: usize, R: Rule<T, M>>(self, rules: Rules<'_, R>) -> Result<(), NotFinite> {
-        apply(rules, self.moving, self.gradient, self.scale, self.is_moderate)
+        apply(rules, self)
     }
 }
 

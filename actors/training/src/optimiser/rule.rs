@@ -2,8 +2,11 @@
 
 use std::ops::Range;
 
-use super::{MODERATE_MAX, Moving, NotFinite, both, middle};
-use crate::numbers::{Real, vectorised};
+use super::{Before, Input, MODERATE_MAX, Moving, NotFinite, both, middle};
+use crate::numbers::{PastCaches, Real, vectorised};
+
+/// Elements that are moved at once where the result goes elsewhere: few enough that it stays in the first cache on its way.
+const BLOCK_ELEMENTS: usize = 512;
 
 /// What one update does to a parameter with `M` moments.
 pub(super) trait Rule<T, const M: usize>: Copy + Send + Sync {
@@ -48,14 +51,40 @@ impl<R: Copy> Rules<'_, R> {
 /// A piece of everything that moves, from element `first` on.
 struct Piece<'a, T, const M: usize> {
     first: usize,
+    before: Option<PieceBefore<'a, T, M>>,
     parameters: &'a mut [T],
     moments: [&'a mut [T]; M],
     gradient: &'a [T],
 }
 
-impl<T, const M: usize> Piece<'_, T, M> {
+/// What a piece was, where that is to stay.
+#[derive(Clone, Copy)]
+struct PieceBefore<'a, T, const M: usize> {
+    parameters: &'a [T],
+    moments: [&'a [T]; M],
+}
+
+impl<'a, T: Real, const M: usize> PieceBefore<'a, T, M> {
+    fn of(before: Before<'a, T>) -> Self {
+        let Before { parameters, moments } = before;
+        assert_eq!(moments.len(), M * parameters.len(), "vectors of one length");
+        let mut parts = moments.chunks_exact(parameters.len().max(1));
+        Self { parameters, moments: std::array::from_fn(|_| parts.next().unwrap_or_default()) }
+    }
+
+    fn part(&self, range: Range<usize>) -> Self {
+        Self {
+            parameters: &self.parameters[range.clone()],
+            moments: self.moments.map(|moment| &moment[range.clone()]),
+        }
+    }
+}
+
+impl<T: Real, const M: usize> Piece<'_, T, M> {
     fn split(self, middle: usize) -> (Self, Self) {
-        let Self { first, parameters, mut moments, gradient } = self;
+        let Self { first, before, parameters, mut moments, gradient } = self;
+        let elements = parameters.len();
+        let before_in = |range: Range<usize>| before.map(|before| before.part(range));
         let (left, right) = parameters.split_at_mut(middle);
         let right_moments = moments.each_mut().map(|moment| {
             let (left, right) = std::mem::take(moment).split_at_mut(middle);
@@ -64,9 +93,10 @@ impl<T, const M: usize> Piece<'_, T, M> {
         });
         let (left_gradient, right_gradient) = gradient.split_at(middle);
         (
-            Self { first, parameters: left, moments, gradient: left_gradient },
+            Self { first, before: before_in(0..middle), parameters: left, moments, gradient: left_gradient },
             Self {
                 first: first + middle,
+                before: before_in(middle..elements),
                 parameters: right,
                 moments: right_moments,
                 gradient: right_gradient,
@@ -75,7 +105,7 @@ impl<T, const M: usize> Piece<'_, T, M> {
     }
 }
 
-/// Applies the rules with the gradient times `scale`, which is at most 1.
+/// Applies the rules with the gradient times the scale, which is at most 1.
 ///
 /// Nothing may change if a number would become infinite, and a copy of everything would cost memory. So it is seen beforehand:
 /// what is moderate stays finite, and every pass tells whether its results are moderate; only without that a pass over
@@ -85,34 +115,34 @@ impl<T, const M: usize> Piece<'_, T, M> {
 /// [`NotFinite::Update`]; then nothing has changed.
 pub(super) fn apply<T: Real, const M: usize, R: Rule<T, M>>(
     rules: Rules<'_, R>,
-    moving: Moving<'_, T>,
-    gradient: &[T],
-    scale: T,
-    gradient_is_moderate: bool,
+    input: Input<'_, T>,
 ) -> Result<(), NotFinite> {
+    let Input { before, moving, gradient, scale, is_moderate: gradient_is_moderate } = input;
     let Moving { parameters, moments, moderate } = moving;
     let elements = parameters.len();
     assert_eq!((gradient.len(), moments.len()), (elements, M * elements), "vectors of one length");
     let mut parts = moments.chunks_exact_mut(elements.max(1));
     let moments: [&mut [T]; M] = std::array::from_fn(|_| parts.next().unwrap_or_default());
+    let before = before.map(PieceBefore::of);
+    assert!(before.is_none_or(|before| before.parameters.len() == elements), "vectors of one length");
     let are_moderate = rules.decaying.is_moderate() && rules.lasting.is_moderate();
     if !(*moderate && gradient_is_moderate && are_moderate) {
-        let shared = moments.each_ref().map(|moment| &**moment);
-        if let Some(index) = first_not_finite(rules, parameters, shared, gradient, scale) {
+        let in_place = PieceBefore { parameters, moments: moments.each_ref().map(|moment| &**moment) };
+        if let Some(index) = first_not_finite(rules, before.unwrap_or(in_place), gradient, scale) {
             return Err(NotFinite::Update { index });
         }
     }
-    *moderate = pass(rules, Piece { first: 0, parameters, moments, gradient }, scale);
+    *moderate = pass(rules, Piece { first: 0, before, parameters, moments, gradient }, scale);
     Ok(())
 }
 
 fn first_not_finite<T: Real, const M: usize, R: Rule<T, M>>(
     rules: Rules<'_, R>,
-    parameters: &[T],
-    moments: [&[T]; M],
+    before: PieceBefore<'_, T, M>,
     gradient: &[T],
     scale: T,
 ) -> Option<usize> {
+    let PieceBefore { parameters, moments } = before;
     let mut first = None;
     rules.for_each_run(0..parameters.len(), |rule, run| {
         let is_bad = |index: &usize| {
@@ -145,15 +175,22 @@ fn chunk_pass<T: Real, const M: usize, R: Rule<T, M>>(
     piece: Piece<'_, T, M>,
     scale: T,
 ) -> bool {
-    let Piece { first, parameters, mut moments, gradient } = piece;
+    let Piece { first, before, parameters, mut moments, gradient } = piece;
     let mut is_moderate = true;
     rules.for_each_run(first..first + parameters.len(), |rule, run| {
         let run = run.start - first..run.end - first;
         let moments = moments.each_mut().map(|moment| &mut moment[run.clone()]);
-        is_moderate &= vectorised(
-            #[inline(always)]
-            || run_pass(rule, &mut parameters[run.clone()], moments, &gradient[run], scale),
-        );
+        let (parameters, gradient) = (&mut parameters[run.clone()], &gradient[run.clone()]);
+        is_moderate &= match before.map(|before| before.part(run)) {
+            None => vectorised(
+                #[inline(always)]
+                || run_pass(rule, parameters, moments, gradient, scale),
+            ),
+            Some(before) => vectorised(
+                #[inline(always)]
+                || run_pass_beside(rule, before, (parameters, moments), gradient, scale),
+            ),
+        };
     });
     is_moderate
 }
@@ -179,6 +216,50 @@ fn run_pass<T: Real, const M: usize>(
         for which in 0..M {
             moments[which][index] = after[which];
             excess |= u32::from(is_excessive(after[which]));
+        }
+    }
+    excess == 0
+}
+
+/// As [`run_pass`], but what was stays. The results go past the caches, so that writing them elsewhere does not read what was
+/// there.
+#[inline(always)]
+fn run_pass_beside<T: Real, const M: usize>(
+    rule: impl Rule<T, M>,
+    before: PieceBefore<'_, T, M>,
+    (parameters, moments): (&mut [T], [&mut [T]; M]),
+    gradient: &[T],
+    scale: T,
+) -> bool {
+    let mut place = PastCaches::begin(parameters);
+    let mut moment_places = moments.map(PastCaches::begin);
+    let mut block = [T::ZERO; BLOCK_ELEMENTS];
+    let mut moment_blocks = [[T::ZERO; BLOCK_ELEMENTS]; M];
+    let mut excess = 0;
+    for start in (0..gradient.len()).step_by(BLOCK_ELEMENTS) {
+        let range = start..gradient.len().min(start + BLOCK_ELEMENTS);
+        let elements = range.len();
+        // Slices of one known length, as in `run_pass`.
+        let PieceBefore { parameters: before_parameters, moments: before_moments } =
+            before.part(range.clone());
+        let before_parameters = &before_parameters[..elements];
+        let before_moments = before_moments.map(|moment| &moment[..elements]);
+        let gradient = &gradient[range.clone()][..elements];
+        let moved = &mut block[..elements];
+        let moved_moments = moment_blocks.each_mut().map(|block| &mut block[..elements]);
+        for index in 0..elements {
+            let moments = std::array::from_fn(|which| before_moments[which][index]);
+            let (parameter, after) = rule.moved(before_parameters[index], moments, gradient[index] * scale);
+            moved[index] = parameter;
+            excess |= u32::from(is_excessive(parameter));
+            for which in 0..M {
+                moved_moments[which][index] = after[which];
+                excess |= u32::from(is_excessive(after[which]));
+            }
+        }
+        place.write(moved);
+        for (place, moved) in moment_places.iter_mut().zip(moved_moments) {
+            place.write(moved);
         }
     }
     excess == 0

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{CHUNK_ELEMENTS, Change, Moving, update};
+use super::{Before, CHUNK_ELEMENTS, Change, Moving, NotFinite, update, update_from};
 use crate::{
     counter_rng::{CounterRng, Purpose},
     spec::JobSpec,
@@ -100,6 +100,57 @@ fn cutting_into_chunks_changes_nothing() {
                     assert_eq!(its[which].to_bits(), moved[which * elements + index].to_bits(), "{index}");
                 }
             }
+        }
+    }
+}
+
+/// Written beside what was, an update has the same bits, and what was stays; with an average, lasting places and clipping, in
+/// chunks, runs and blocks of every kind.
+#[test]
+fn an_update_beside_what_was_is_that_in_place() {
+    let keys = "name = \"a\"\nsteps = 9\nmodel = \"lenet\"\ndata = \"digits\"\n";
+    for optimiser in [
+        "{ kind = \"adamw\", learning_rate = 0.1, clip_norm = 0.5 }",
+        "{ kind = \"lion\", learning_rate = 0.1 }",
+        "{ kind = \"sgd\", learning_rate = 0.1, momentum = 0.9 }",
+    ] {
+        let spec = JobSpec::parse(&format!("{keys}optimiser = {optimiser}\n")).unwrap();
+        let elements = 2 * CHUNK_ELEMENTS + 1234;
+        for average_decay in [None, Some(0.9)] {
+            let kept = spec.optimiser.moments() + usize::from(average_decay.is_some());
+            let mut values = vec![0.0f32; (kept + 2) * elements];
+            CounterRng::new(3, Purpose::Initialisation, 1).fill_uniform(1.0, &mut values);
+            let (gradient, values) = values.split_at(elements);
+            let (parameters, moments) = values.split_at(elements);
+            let moments: Vec<f32> = moments.iter().map(|value| value.abs()).collect();
+            let change = Change {
+                optimiser: &spec.optimiser,
+                learning_rate: 0.1,
+                step: 4,
+                average_decay,
+                lasting_places: &[3..5, 1000..1030, CHUNK_ELEMENTS - 1..CHUNK_ELEMENTS + 1],
+            };
+            for mut moderate in [false, true] {
+                let (mut in_place, mut its) = (parameters.to_vec(), moments.clone());
+                let moving = Moving { parameters: &mut in_place, moments: &mut its, moderate: &mut true };
+                let norm = update(&change, moving, gradient).unwrap();
+                let (mut beside, mut others) = (vec![f32::NAN; elements], vec![7.0; moments.len()]);
+                let moving =
+                    Moving { parameters: &mut beside, moments: &mut others, moderate: &mut moderate };
+                let before = Before { parameters, moments: &moments };
+                assert_eq!(update_from(&change, Some(before), moving, gradient), Ok(norm));
+                assert!(moderate && beside == in_place && others == its, "{optimiser} {average_decay:?}");
+                assert!(beside != parameters);
+            }
+            // It looks at what was before it writes.
+            let (mut beside, mut others) = (vec![0.0; elements], vec![0.0; moments.len()]);
+            let moving = Moving { parameters: &mut beside, moments: &mut others, moderate: &mut false };
+            let mut bad = parameters.to_vec();
+            bad[77] = f32::INFINITY;
+            let before = Before { parameters: &bad, moments: &moments };
+            let found = update_from(&change, Some(before), moving, gradient);
+            assert_eq!(found, Err(NotFinite::Update { index: 77 }));
+            assert!(beside.iter().chain(&others).all(|value| *value == 0.0));
         }
     }
 }

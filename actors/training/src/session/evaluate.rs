@@ -42,7 +42,7 @@ impl Session {
 
     pub(super) fn tested(&self) -> Tested<'_> {
         let average = self.spec.ema.map(|_| self.state.tested(&self.spec));
-        Tested { parameters: &self.state.parameters, average }
+        Tested { parameters: &self.state.vectors.parameters, average }
     }
 
     fn evaluate_batch(&self, samples: &[u32], evaluation: &mut Evaluation) -> Result<(), TrainingError> {

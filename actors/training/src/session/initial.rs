@@ -2,8 +2,10 @@
 
 use crate::{
     counter_rng::{CounterRng, Purpose},
+    large_vector::zeros,
     models::{Initial, ParameterDeclaration},
     parameter_layout::ParameterLayout,
+    shared_vectors::SharedVectors,
     spec::JobSpec,
     state::{State, fingerprint},
 };
@@ -15,7 +17,7 @@ pub(crate) fn initial_state(
     declarations: &[ParameterDeclaration],
     layout: &ParameterLayout,
 ) -> State {
-    let mut parameters = vec![0.0; layout.elements()];
+    let mut parameters = zeros(layout.elements());
     for declaration in declarations {
         let place = layout.places().iter().find(|place| place.name == declaration.name);
         let place = place.expect("the layout is made from the same declarations");
@@ -33,11 +35,13 @@ pub(crate) fn initial_state(
 
 /// These parameters, before any update.
 pub(crate) fn state_at_start(spec: &JobSpec, parameters: Vec<f32>) -> State {
-    let mut moments = vec![0.0; spec.optimiser.moments() * parameters.len()];
+    let mut moments = zeros(spec.kept_vectors() * parameters.len());
     if spec.ema.is_some() {
-        moments.extend_from_slice(&parameters);
+        let average = moments.len() - parameters.len();
+        moments[average..].copy_from_slice(&parameters);
     }
-    State { fingerprint: fingerprint(spec), step: 0, parameters, moments, moderate: false }
+    let vectors = SharedVectors::new(parameters, moments);
+    State { fingerprint: fingerprint(spec), step: 0, vectors, moderate: false }
 }
 
 /// The first eight bytes of the name's BLAKE3.

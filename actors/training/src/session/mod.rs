@@ -21,10 +21,12 @@ use crate::{
     data_facts::DataFacts,
     device,
     network::Gradients,
-    optimiser::{Change, Moving, NotFinite, update},
+    optimiser::{Before, Change, Moving, NotFinite, update_from},
     parameter_layout::ParameterLayout,
+    shared_vectors::Vectors,
     spec::JobSpec,
     state::{State, encoded_bytes},
+    state_snapshot::StateSnapshot,
     training_error::TrainingError,
 };
 
@@ -80,7 +82,7 @@ impl Session {
         let state = initial_state(spec, &declarations, &layout);
         let lasting_places = layout.lasting_places(spec.weight_decay_of);
         let border = Border { width: spec.model.border(&facts)?, value: facts.black };
-        let engine = Engine::new(spec, &facts, border, &layout, device, &state.parameters)?;
+        let engine = Engine::new(spec, &facts, border, &layout, device, &state.vectors.parameters)?;
         let mut session = Self {
             border,
             order: SampleOrder::new(spec.seed, data.training()),
@@ -112,7 +114,7 @@ impl Session {
     /// The parameters, in the order of the layout.
     #[must_use]
     pub fn parameters(&self) -> &[f32] {
-        &self.state.parameters
+        &self.state.vectors.parameters
     }
 
     /// Length of [`Self::state`], in bytes.
@@ -187,8 +189,6 @@ impl Session {
         self.check_length("mean gradient", mean_gradient.len())?;
         let step = self.state.step;
         let learning_rate = self.spec.learning_rate_at(step);
-        let State { parameters, moments, moderate, .. } = &mut self.state;
-        let moving = Moving { parameters, moments, moderate };
         let change = Change {
             optimiser: &self.spec.optimiser,
             learning_rate,
@@ -196,7 +196,13 @@ impl Session {
             average_decay: self.spec.ema.map(|ema| ema.decay),
             lasting_places: &self.lasting_places,
         };
-        let gradient_norm = update(&change, moving, mean_gradient).map_err(|not_finite| {
+        let State { vectors, moderate, .. } = &mut self.state;
+        let updated = vectors.change(|before, after| {
+            let before = before.map(|Vectors { parameters, moments }| Before { parameters, moments });
+            let Vectors { parameters, moments } = after;
+            update_from(&change, before, Moving { parameters, moments, moderate }, mean_gradient)
+        });
+        let gradient_norm = updated.map_err(|not_finite| {
             let what = match not_finite {
                 NotFinite::Gradient { index } => format!("mean gradient of {}", self.name_at(index)),
                 NotFinite::Update { index } => format!("update of {}", self.name_at(index)),
@@ -216,9 +222,10 @@ impl Session {
         bytes
     }
 
-    /// Gives the bytes of [`Self::state`] piece by piece, so that they are copied once, to where they are wanted.
-    pub fn write_state(&self, write: impl FnMut(&[u8])) {
-        self.state.encode(write);
+    /// The present state, for as long as anybody wants it. Takes no time: the next update is written beside what is held.
+    #[must_use]
+    pub fn snapshot(&mut self) -> StateSnapshot {
+        StateSnapshot::of(&mut self.state)
     }
 
     /// Takes over what [`Self::state`] gave, on this or another node.
@@ -276,13 +283,13 @@ impl Session {
         let batch = self.batch(samples);
         let randomness = CounterRng::new(self.spec.seed, Purpose::Dropout, position);
         let gradients = Gradients { out, randomness, finished, scale: 1.0 };
-        let scores = self.engine.gradient(&self.state.parameters, &batch, gradients)?;
+        let scores = self.engine.gradient(&self.state.vectors.parameters, &batch, gradients)?;
         let rows = batch.rows_per_sample() as f64;
         Ok(scores.iter().map(|score| score.loss).sum::<f64>() / rows)
     }
 
     fn assign_variables(&mut self) -> Result<(), TrainingError> {
-        self.engine.assign(&self.state.parameters)
+        self.engine.assign(&self.state.vectors.parameters)
     }
 
     fn check_length(&self, what: &'static str, found: usize) -> Result<(), TrainingError> {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Session;
+use crate::shared_vectors::Vectors;
 
 /// Fewest bytes that a sample has: hashing them takes about 10 µs.
 const SAMPLE_BYTES_MIN: usize = 64 << 10;
@@ -13,8 +14,6 @@ const ROUND_STEPS_MAX: usize = 256;
 pub const SAMPLE_PIECES_MAX: usize = 32;
 /// Bytes kept of a piece's hash: what differs by accident differs here.
 const PIECE_HASH_BYTES: usize = 8;
-/// Numbers that are encoded at a time.
-const ENCODED_ELEMENTS: usize = 4096;
 
 /// A stretch of one tensor of the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +36,7 @@ impl Session {
     pub fn state_sample(&self) -> Vec<StatePiece> {
         let (length, samples) = self.sample_elements();
         let turn = (self.state.step % samples as u64) as usize;
-        let end = self.state.parameters.len() + self.state.moments.len();
+        let end = self.state.vectors.parameters.len() + self.state.vectors.moments.len();
         let range = (turn * length).min(end)..((turn + 1) * length).min(end);
         let mut pieces: Vec<StatePiece> = Vec::new();
         let mut rest = blake3::Hasher::new();
@@ -58,7 +57,7 @@ impl Session {
 
     /// Elements of a sample, and how many samples the state has.
     fn sample_elements(&self) -> (usize, usize) {
-        let elements = (self.state.parameters.len() + self.state.moments.len()).max(1);
+        let elements = (self.state.vectors.parameters.len() + self.state.vectors.moments.len()).max(1);
         let length = (SAMPLE_BYTES_MIN / size_of::<f32>()).max(elements.div_ceil(ROUND_STEPS_MAX));
         (length, elements.div_ceil(length))
     }
@@ -87,17 +86,12 @@ impl Session {
     }
 
     fn hash_values(&self, range: &Range<usize>, hasher: &mut blake3::Hasher) {
-        let border = self.state.parameters.len();
+        let border = self.state.vectors.parameters.len();
         let parameters = range.start.min(border)..range.end.min(border);
         let moments = range.start.max(border) - border..range.end.max(border) - border;
-        let mut bytes = [0; ENCODED_ELEMENTS * size_of::<f32>()];
-        for values in [&self.state.parameters[parameters], &self.state.moments[moments]] {
-            for values in values.chunks(ENCODED_ELEMENTS) {
-                for (bytes, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(values) {
-                    *bytes = value.to_le_bytes();
-                }
-                hasher.update(&bytes[..size_of_val(values)]);
-            }
+        let Vectors { parameters: of_parameters, moments: of_moments } = &*self.state.vectors;
+        for values in [&of_parameters[parameters], &of_moments[moments]] {
+            hasher.update(bytemuck::cast_slice(values));
         }
     }
 }

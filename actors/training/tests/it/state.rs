@@ -222,3 +222,28 @@ fn one_wrong_bit_shows_in_one_sample_of_a_round_under_the_name_of_its_tensor() -
     }
     Ok(())
 }
+
+/// A snapshot stays as it is while the session goes on, with the same bits as one of which nobody holds anything.
+#[test]
+fn a_snapshot_holds_its_step_whatever_the_session_does() -> Result<(), TrainingError> {
+    let spec = job(5);
+    let [mut held, mut alone] = [Session::start(&spec, "cpu")?, Session::start(&spec, "cpu")?];
+    let mut snapshots = Vec::new();
+    let mut expected = Vec::new();
+    for _ in 0..5 {
+        snapshots.push(held.snapshot());
+        expected.push(alone.state());
+        for session in [&mut held, &mut alone] {
+            train(session, &spec, 1);
+        }
+        if snapshots.len() == 3 {
+            snapshots[0] = snapshots[2].clone();
+            expected[0] = expected[2].clone();
+        }
+    }
+    for (snapshot, expected) in snapshots.iter().zip(&expected) {
+        assert!(snapshot.pieces().concat() == *expected);
+    }
+    assert_eq!(digest(&held), digest(&alone));
+    Ok(())
+}
