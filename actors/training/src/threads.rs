@@ -56,6 +56,12 @@ pub(crate) fn count() -> usize {
     COUNT.load(Ordering::Relaxed)
 }
 
+/// Runs `work` on a thread of rayon's pool, if there is one: whatever it shares with the others then needs no way into the pool
+/// and back, each of which puts one thread to sleep and wakes another.
+pub(crate) fn within_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    if count() == 1 { work() } else { rayon::scope(|_| work()) }
+}
+
 #[allow(unsafe_code)]
 fn set_environment() {
     // SAFETY: the caller found that this is the only thread of the process, so nobody reads the environment now.

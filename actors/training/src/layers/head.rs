@@ -7,8 +7,9 @@ use super::{
 };
 use crate::numbers::Real;
 
-/// Logits that exist at once: 4 MiB of f32 stay in the last cache, and rows enough for fast products.
-const LOGITS: usize = 1 << 20;
+/// Logits that exist at once: 8 MiB of f32 stay in the last cache, and rows are enough for what products copy of the weight to
+/// count little.
+const LOGITS: usize = 1 << 21;
 
 /// From the last hidden values to the loss.
 #[derive(Clone, Debug)]

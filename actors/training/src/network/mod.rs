@@ -26,6 +26,7 @@ use crate::{
     numbers::Real,
     parameter_layout::ParameterLayout,
     spec::ModelSpec,
+    threads,
 };
 
 /// Some layers that go forward and backward together.
@@ -54,7 +55,7 @@ pub(crate) struct Gradients<'a, T> {
     /// What the gradient is multiplied with.
     pub(crate) scale: f64,
     /// Called with the places in `out` that have become final, segment after segment, from the last to the first.
-    pub(crate) finished: &'a mut dyn FnMut(&[Range<usize>]),
+    pub(crate) finished: &'a mut (dyn FnMut(&[Range<usize>]) + Send),
 }
 
 impl<T: Real> Segment<T> {
@@ -106,6 +107,15 @@ impl<T: Real> Network<T> {
         batch: &Batch,
         gradients: Gradients<'_, T>,
     ) -> Vec<RowScore> {
+        threads::within_pool(|| self.gradient_here(weights, batch, gradients))
+    }
+
+    fn gradient_here(
+        &self,
+        weights: Weights<'_, T>,
+        batch: &Batch,
+        gradients: Gradients<'_, T>,
+    ) -> Vec<RowScore> {
         let Gradients { out, randomness, finished, scale } = gradients;
         let mut pass = Pass::new(weights, out, &self.pool, sequences(batch));
         pass.randomness = Some(randomness);
@@ -137,16 +147,20 @@ impl<T: Real> Network<T> {
 
     /// The scores of all rows of a batch, without dropout.
     pub(crate) fn scores(&self, weights: Weights<'_, T>, batch: &Batch) -> Vec<RowScore> {
-        let mut pass = Pass::new(weights, &mut [], &self.pool, sequences(batch));
-        let hidden = self.hidden(&mut pass, self.input(batch));
-        self.head.scores(&pass, &hidden, batch.targets())
+        threads::within_pool(|| {
+            let mut pass = Pass::new(weights, &mut [], &self.pool, sequences(batch));
+            let hidden = self.hidden(&mut pass, self.input(batch));
+            self.head.scores(&pass, &hidden, batch.targets())
+        })
     }
 
     /// The logits of all rows of a batch, without dropout.
     pub(crate) fn logits(&self, weights: Weights<'_, T>, batch: &Batch) -> Vec<T> {
-        let mut pass = Pass::new(weights, &mut [], &self.pool, sequences(batch));
-        let hidden = self.hidden(&mut pass, self.input(batch));
-        self.head.logits(&pass, &hidden).to_vec()
+        threads::within_pool(|| {
+            let mut pass = Pass::new(weights, &mut [], &self.pool, sequences(batch));
+            let hidden = self.hidden(&mut pass, self.input(batch));
+            self.head.logits(&pass, &hidden).to_vec()
+        })
     }
 
     /// The logits after the last of `tokens`, which follow those that `cache` has seen.

@@ -72,7 +72,7 @@ impl<T: Real> Case<T> {
     fn gradient(
         &self,
         parameters: &[T],
-        finished: &mut dyn FnMut(&[std::ops::Range<usize>]),
+        finished: &mut (dyn FnMut(&[std::ops::Range<usize>]) + Send),
     ) -> (Vec<RowScore>, Vec<T>) {
         let mut out = vec![T::of(f64::NAN); parameters.len()];
         let randomness = CounterRng::new(3, Purpose::Dropout, 8);
@@ -203,4 +203,46 @@ fn a_perceptrons_logits_loss_and_gradients_equal_those_of_pytorch() {
     }
     assert_eq!((logits.len(), gradient.len()), (reference.logits.len(), reference.gradient.len()));
     assert!((case.loss(&scores) - reference.loss_sum).abs() < 1e-7);
+}
+
+const LENET_LAYERS: &str = "kind = \"sequential\"\nlayers = [\n\
+    { kind = \"conv2d\", outputs = 6, kernel = 5 }, \"max_pool2d\", \"relu\",\n\
+    { kind = \"conv2d\", outputs = 16, kernel = 5 }, \"max_pool2d\", \"relu\",\n\
+    { kind = \"linear\", outputs = 120 }, \"relu\", { kind = \"linear\", outputs = 84 }, \"relu\" ]\n";
+
+#[test]
+fn lenet_as_a_list_of_layers_has_the_gradients_of_the_built_in_one_bit_by_bit() {
+    let facts = DataFacts { image_shape: [1, 32, 32], classes: 10, tokens: false, black: 0.0, bytes: 0 };
+    let pixels: Vec<f32> = numbers(4 * 1024, 5).into_iter().map(|value| value as f32).collect();
+    let case = |model: &ModelSpec| {
+        let layout = ParameterLayout::new(&model.declarations(&facts).unwrap());
+        let network = Network::<f32>::new(model, &facts, &layout, false);
+        let batch = Batch::Images(ImageBatch { pixels: pixels.clone(), labels: vec![9, 0, 3, 3] });
+        Case { network, layout, batch }
+    };
+    let (built_in, listed) = (case(&ModelSpec::Lenet), case(&model(LENET_LAYERS)));
+    let elements = built_in.layout.elements();
+    assert_eq!(listed.layout.elements(), elements);
+    let parameters: Vec<f32> = numbers(elements, 1).into_iter().map(|value| value as f32 * 0.2).collect();
+    // The same layers, called by their numbers in the list.
+    let names = [("conv1", "0"), ("conv2", "3"), ("fc1", "6"), ("fc2", "8"), ("fc3", "10")];
+    let parts = names.iter().flat_map(|pair| ["weight", "bias"].map(|part| (pair, part)));
+    let range = |case: &Case<f32>, name: &str, part: &str| {
+        let name = format!("{name}.{part}");
+        case.layout.places().iter().find(|place| place.name == name).unwrap().range()
+    };
+    let pairs: Vec<_> =
+        parts.map(|((a, b), part)| (range(&built_in, a, part), range(&listed, b, part))).collect();
+    let mut moved = vec![f32::NAN; elements];
+    for (from, to) in &pairs {
+        moved[to.clone()].copy_from_slice(&parameters[from.clone()]);
+    }
+    let wanted = built_in.gradient(&parameters, &mut |_| {});
+    let found = listed.gradient(&moved, &mut |_| {});
+    assert_eq!(wanted.0, found.0);
+    for (from, to) in pairs {
+        let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<u32>>();
+        assert!(wanted.1[from.clone()].iter().any(|value| *value != 0.0), "nothing is compared");
+        assert_eq!(bits(&wanted.1[from]), bits(&found.1[to]));
+    }
 }

@@ -154,7 +154,7 @@ impl Session {
         &mut self,
         microbatch: u32,
         out: &mut [f32],
-        mut finished: impl FnMut(&[Range<usize>]),
+        mut finished: impl FnMut(&[Range<usize>]) + Send,
     ) -> Result<MicrobatchOutcome, TrainingError> {
         let micro_batches = self.spec.batch.micro_batches;
         if microbatch >= micro_batches {
@@ -278,7 +278,7 @@ impl Session {
         samples: &[u32],
         position: u64,
         out: &mut [f32],
-        finished: &mut dyn FnMut(&[Range<usize>]),
+        finished: &mut (dyn FnMut(&[Range<usize>]) + Send),
     ) -> Result<f64, TrainingError> {
         let batch = self.batch(samples);
         let randomness = CounterRng::new(self.spec.seed, Purpose::Dropout, position);

@@ -29,3 +29,14 @@ fn the_perceptron_reads_at_least_96_of_100_held_out_digits() {
     println!("loss {loss:.5}, held out {after:?}, accuracy {:.4}", after.accuracy());
     assert!(after.accuracy() >= 0.96 && loss < 0.02, "loss {loss}, {after:?}");
 }
+
+/// The shipped job for a network that is a list of layers.
+#[test]
+fn a_list_of_layers_reads_at_least_97_of_100_held_out_digits() {
+    let spec = JobSpec::parse(include_str!("../../../../configs/jobs/sequential-digits.toml")).unwrap();
+    let mut session = Session::start(&spec, "cpu").unwrap();
+    let loss = train(&mut session, &spec, spec.steps);
+    let after = session.evaluate().unwrap();
+    println!("loss {loss:.5}, held out {after:?}, accuracy {:.4}", after.accuracy());
+    assert!(after.accuracy() >= 0.97 && loss < 0.05, "loss {loss}, {after:?}");
+}
