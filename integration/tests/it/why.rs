@@ -160,3 +160,33 @@ async fn every_sample_of_an_epoch_is_used_once_although_a_node_dies_in_it() -> a
     assert!(table.contains("MICRO-BATCH") && table.contains("committed in"), "{table}");
     Ok(())
 }
+
+/// Crashes in a row, and so four seconds outside.
+const CRASHES: usize = 7;
+
+#[tokio::test]
+async fn a_node_that_crashes_again_and_again_is_taken_back_later_and_the_job_goes_on() -> anyhow::Result<()> {
+    // A step takes two seconds: no process lives long enough to have worked on one.
+    let mut cluster = Cluster::start_paced(KIT, 3, "500 ms").await?;
+    let job = JobFile { nodes_min: 3, ..JobFile::lenet("crashes", 1_000_000) };
+    let id = cluster.submit(&job).await?;
+    cluster.wait_members(&id, 3).await?;
+    let mut victim = cluster.worker().await?;
+    for crash in 1..=CRASHES {
+        let options = cluster.kill(victim)?;
+        cluster.wait_members(&id, 2).await?;
+        if crash == CRASHES {
+            let coordinator = &cluster.daemons[cluster.coordinator().await?];
+            let wanted = format!("crashed {CRASHES} times in a row and may not join yet");
+            let says = |answer: &Value| words(answer, "waits").contains(&wanted);
+            let answer = why(coordinator, "crashes", "tells of the crashes", says).await?;
+            assert!(words(&answer, "waits").contains("it is taken back"), "{answer:#}");
+        }
+        cluster.daemons.push(Daemon::start(options).await?);
+        cluster.wait_members(&id, 3).await?;
+        victim = cluster.daemons.len() - 1;
+    }
+    let step = cluster.wait_step(&id, 1).await?;
+    cluster.wait_step(&id, step + 2).await?;
+    Ok(())
+}

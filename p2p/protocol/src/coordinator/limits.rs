@@ -55,6 +55,15 @@ pub const JOINER_SYNC_MS_MAX: u64 = 30_000;
 /// A joiner that was removed because it was too slow is admitted again after this time, ms.
 pub const JOINER_RETRY_MS: u64 = 60_000;
 
+/// So many crashes in a row cost a node nothing: restarts after a fault of the moment, or by a person's hand.
+pub const CRASHES_FREE: u32 = 2;
+
+/// After one crash more a node is taken back after this time, ms, and after twice as much with each that follows: some steps.
+pub const CRASHED_RETRY_MS: u64 = 250;
+
+/// The longest such delay, ms: a node that was repaired is not left out for longer.
+pub const CRASHED_RETRY_MS_MAX: u64 = 60_000;
+
 /// Checkpoints that members wrote at about the same time are recorded together, ms after the first.
 pub const CHECKPOINT_BATCH_MS: u64 = 500;
 

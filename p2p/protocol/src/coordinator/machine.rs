@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::crashes::Crashes;
 use super::data_checks::DataChecks;
 use super::divergence::Relapses;
 use super::input_output::{CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
@@ -35,6 +36,7 @@ pub struct Coordinator {
     pub(super) reports_early: VecDeque<(NodeId, Report)>,
     pub(super) admissions: Admissions,
     pub(super) relapses: Relapses,
+    pub(super) crashes: Crashes,
     /// What nodes found where the data of the jobs should be.
     pub(super) checks: DataChecks,
     /// Jobs that are about to leave the queue.
@@ -92,6 +94,7 @@ impl Coordinator {
             reports_early: VecDeque::new(),
             admissions: Admissions::default(),
             relapses: Relapses::new(),
+            crashes: Crashes::new(),
             checks: DataChecks::default(),
             starts: Starts::default(),
             replicas: Replicas::default(),
@@ -178,6 +181,7 @@ impl Coordinator {
         self.reports_early.clear();
         self.admissions = Admissions::default();
         self.relapses.clear();
+        self.crashes.clear();
         self.checks = DataChecks::default();
         self.starts = Starts::default();
         self.replicas = Replicas::default();
@@ -239,6 +243,7 @@ impl Coordinator {
         }
         self.read_reports(pass, job.id, view);
         self.propose_synced(pass, job);
+        self.note_work(pass, job, view);
         self.note_kept_out(pass, job, view);
         self.decide_evaluations(pass, job);
         if self.decide_failures(pass, job) || self.decide_finish(pass, job, view) {

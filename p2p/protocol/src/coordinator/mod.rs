@@ -6,6 +6,7 @@
 //! time of retry.
 
 mod checkpoints;
+mod crashes;
 mod data_checks;
 mod divergence;
 mod drain_state;

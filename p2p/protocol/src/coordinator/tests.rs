@@ -1,5 +1,6 @@
 mod checks;
 mod cluster;
+mod crashes;
 mod divergence;
 mod drains;
 mod founding;

@@ -23,14 +23,42 @@ pub(super) struct Admissions {
     /// Members that have no state yet, with the time since when.
     unsynced: BTreeMap<(Life, Epoch), Millis>,
     /// Nodes that stay outside for a while: since when, until when, and why.
-    refused: BTreeMap<NodeId, (Millis, Millis, &'static str)>,
+    refused: BTreeMap<NodeId, Refusal>,
     /// Nodes that may join, with the time since when.
     joinable: BTreeMap<Life, Millis>,
 }
 
+/// Why a node stays outside for a while.
+#[derive(Clone, Debug)]
+struct Refusal {
+    since: Millis,
+    until: Millis,
+    why: String,
+    /// Only its crashes speak against it: it is taken all the same where nobody else could go on.
+    is_for_crashes: bool,
+}
+
 impl Admissions {
-    pub(super) fn refuse(&mut self, node: NodeId, now: Millis, delay_ms: u64, why: &'static str) {
-        self.refused.insert(node, (now, now.plus(delay_ms), why));
+    pub(super) fn refuse(&mut self, node: NodeId, now: Millis, delay_ms: u64, why: &str) {
+        let until = now.plus(delay_ms);
+        let refusal = Refusal { since: now, until, why: why.to_owned(), is_for_crashes: false };
+        self.refused.insert(node, refusal);
+    }
+
+    /// A longer wait for another reason stays.
+    pub(super) fn refuse_crashed(&mut self, node: NodeId, now: Millis, delay_ms: u64, why: String) {
+        let until = now.plus(delay_ms);
+        let is_longer = |known: &&Refusal| !known.is_for_crashes && known.until > until;
+        if self.refused.get(&node).filter(is_longer).is_none() {
+            self.refused.insert(node, Refusal { since: now, until, why, is_for_crashes: true });
+        }
+    }
+
+    /// Whether `node` has to wait because it crashed, and the words for it.
+    fn crashed(&self, node: NodeId) -> Option<String> {
+        let refusal = self.refused.get(&node).filter(|refusal| refusal.is_for_crashes)?;
+        let seconds = refusal.until.since(refusal.since) as f64 / 1e3;
+        Some(format!("it {}, so it is taken back {seconds} s after the last", refusal.why))
     }
 }
 
@@ -200,7 +228,7 @@ impl Coordinator {
         facts.may_rebalance.then(|| format!("{}: work moves", why.join(", ")))
     }
 
-    /// Takes note of nodes that would join if they had the job's data.
+    /// Takes note of nodes that would join if they had the job's data, or crashed less.
     pub(super) fn note_kept_out(&mut self, pass: &Pass<'_>, job: &JobRecord, view: &View) {
         let outside = self.liveness.able(pass.ledger).into_iter();
         let outside =
@@ -208,7 +236,7 @@ impl Coordinator {
         let kept_out: Vec<(NodeId, String)> = outside
             .filter_map(|(node, (boot, _))| match self.checks.verdict(job, node, boot) {
                 Verdict::Unusable(reason) => Some((node, reason)),
-                Verdict::Same | Verdict::Unknown => None,
+                Verdict::Same | Verdict::Unknown => Some((node, self.admissions.crashed(node)?)),
             })
             .collect();
         self.progress.is_due |= kept_out != self.kept_out;
@@ -239,7 +267,10 @@ impl Coordinator {
                 }
                 Fate::Unseen => reasons.push(format!("{name} did not connect")),
                 Fate::Silent { reason } => reasons.push(format!("{name} was lost: {reason}")),
-                Fate::Dead { reason } => reasons.push(format!("{name} died: {reason}")),
+                Fate::Dead { reason } => {
+                    self.crashed(pass, member.life());
+                    reasons.push(format!("{name} died: {reason}"));
+                }
             }
         }
         (staying, reasons)
@@ -265,10 +296,15 @@ impl Coordinator {
     /// Lives outside that may join, in the order of their seats. Nobody joins a job that is about to end.
     fn joinable(&mut self, pass: &mut Pass<'_>, job: &JobRecord, staying: &[Member]) -> Vec<Life> {
         let now = pass.now;
-        self.admissions.refused.retain(|_, (_, until, _)| now < *until);
-        for (node, (since, until, why)) in self.admissions.refused.clone() {
+        // A job does not stand still for crashes: the last node that could take work is taken.
+        let is_last = counted(pass.ledger, staying) == 0;
+        self.admissions
+            .refused
+            .retain(|_, refusal| now < refusal.until && !(is_last && refusal.is_for_crashes));
+        for (node, Refusal { since, until, why, is_for_crashes }) in self.admissions.refused.clone() {
             let what = format!("{} {why} and may not join yet", node.friendly_name());
-            self.wait(pass, what, since, Some((until, "it may join again")));
+            let then = if is_for_crashes { "it is taken back" } else { "it may join again" };
+            self.wait(pass, what, since, Some((until, then)));
         }
         let is_ending = self.reports.as_ref().is_some_and(|reports| !reports.finished.is_empty());
         let mut outside = self.liveness.able(pass.ledger);
