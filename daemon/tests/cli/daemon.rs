@@ -91,7 +91,7 @@ fn a_data_directory_of_another_version_or_of_somebody_else_is_refused_untouched(
     let directory = tempfile::tempdir().unwrap();
     for (name, text, words) in [
         ("FORMAT", "traind-data 99\n", "has the data format \"traind-data 99\", this traind reads 4"),
-        ("FORMAT", "traind-data 3\n", "a traind of that format still reads it"),
+        ("FORMAT", "traind-data 2\n", "a traind of its format still reads it"),
         ("FORMAT", "nonsense", "has the data format \"nonsense\""),
         ("letter", "dear reader", "is not empty and not a data directory of traind"),
     ] {

@@ -48,7 +48,7 @@ planted! {
     kept_knowledge_of_peers_is_found: PeersKept within 500 as "B1" | "S1" | "P1" | "H1" | "W1";
     trusted_state_of_a_joiner_is_found: JoinerStateTrusted within 50 as "B1" | "S1" | "P1";
     snapshot_without_results_is_found: SnapshotWithoutResults within 4000 as "P1";
-    a_single_offer_that_is_believed_is_found: OneOfferBelieved within 2000 as "B1" | "B2" | "S1" | "D1" | "P1";
+    a_single_offer_that_is_believed_is_found: OneOfferBelieved within 2000 as "V2" | "B1" | "B2" | "S1" | "D1" | "P1";
     lease_taken_from_who_computes_is_found: ComputingIgnored within 200 as "W1";
     untold_computing_is_found: ComputingUntold within 200 as "W1";
     supplier_by_lease_alone_is_found: SupplierIgnoresComputing within 200 as "W1";

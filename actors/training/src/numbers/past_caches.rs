@@ -32,6 +32,7 @@ impl<'a, T: Real> PastCaches<'a, T> {
     /// Writes `from` to the next places.
     #[inline(always)]
     pub(crate) fn write(&mut self, mut from: &[T]) {
+        assert!(self.held_elements + from.len() <= self.to.len(), "more than there is room for");
         let first = self.before_lines.min(from.len());
         if first > 0 {
             let (beginning, rest) = from.split_at(first);
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "mid > len")]
+    #[should_panic(expected = "more than there is room for")]
     fn more_than_there_is_room_for_is_a_bug() {
         PastCaches::begin(&mut [0.0; 3]).write(&[1.0f32; 4]);
     }
