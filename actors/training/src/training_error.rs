@@ -67,7 +67,9 @@ pub enum TrainingError {
         rows: usize,
     },
     /// A sequence that is longer than the model's context.
-    #[error("sequences have {context} tokens, the model takes at most {positions}")]
+    #[error(
+        "sequences have {context} tokens, the model takes at most {positions}: shorten `sequence_tokens` of the data, or give the model more positions"
+    )]
     Context {
         /// Tokens of a sequence.
         context: usize,

@@ -100,6 +100,8 @@ async fn a_job_from_its_file_to_a_model_and_back() -> anyhow::Result<()> {
     let (code, told) =
         shell.refused(&["job", "submit", &write_job(&folder, &other)?, "--from", &model]).await?;
     assert!(code.is_some_and(|code| code != 0) && told.contains("conv1"), "{told}");
+    // Not by the path where the daemon keeps it for a moment.
+    assert!(told.contains("the file that was given, tensor conv1"), "{told}");
     Ok(())
 }
 

@@ -7,6 +7,9 @@ use crate::numbers::{PastCaches, Real, vectorised};
 
 /// Elements that are moved at once where the result goes elsewhere: few enough that it stays in the first cache on its way.
 const BLOCK_ELEMENTS: usize = 512;
+/// Elements of a piece whose result goes elsewhere: its first and last lines are written in parts and its end waits until all is
+/// written, which is not to happen often.
+const BESIDE_ELEMENTS: usize = 1 << 18;
 
 /// What one update does to a parameter with `M` moments.
 pub(super) trait Rule<T, const M: usize>: Copy + Send + Sync {
@@ -164,7 +167,8 @@ fn pass<T: Real, const M: usize, R: Rule<T, M>>(
     scale: T,
 ) -> bool {
     let elements = piece.parameters.len();
-    let Some(middle) = middle(elements) else { return chunk_pass(rules, piece, scale) };
+    let is_small = piece.before.is_some() && elements <= BESIDE_ELEMENTS;
+    let Some(middle) = middle(elements).filter(|_| !is_small) else { return chunk_pass(rules, piece, scale) };
     let (left, right) = piece.split(middle);
     let (left, right) = both(elements, || pass(rules, left, scale), || pass(rules, right, scale));
     left && right

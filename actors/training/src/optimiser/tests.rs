@@ -115,7 +115,7 @@ fn an_update_beside_what_was_is_that_in_place() {
         "{ kind = \"sgd\", learning_rate = 0.1, momentum = 0.9 }",
     ] {
         let spec = JobSpec::parse(&format!("{keys}optimiser = {optimiser}\n")).unwrap();
-        let elements = 2 * CHUNK_ELEMENTS + 1234;
+        let elements = 40 * CHUNK_ELEMENTS + 1234;
         for average_decay in [None, Some(0.9)] {
             let kept = spec.optimiser.moments() + usize::from(average_decay.is_some());
             let mut values = vec![0.0f32; (kept + 2) * elements];

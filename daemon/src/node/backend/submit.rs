@@ -24,6 +24,7 @@ impl Backend {
         };
         let needs = self.needs(&spec_toml);
         let (text, start_from) = (spec_toml.clone(), from.is_some() || imported.is_some());
+        let staged_path = from.as_ref().map(|staged| staged.file.path().display().to_string());
         let planned = tokio::task::spawn_blocking(move || {
             // The staged file lives until it is read.
             let staged = from.as_ref().map(|staged| staged.file.path());
@@ -32,7 +33,7 @@ impl Backend {
         let planned = planned
             .await
             .map_err(|_panicked| ApiError::refused("the job cannot be planned"))?
-            .map_err(|error| refusal(error, start_from))?;
+            .map_err(|error| refusal(error, start_from, staged_path.as_deref()))?;
         if let Some(what) = planned.plan.violation().or_else(|| planned.rules.violation()) {
             return Err(ApiError::bad_request(format!("the job is refused: {what}")));
         }
@@ -143,10 +144,13 @@ fn described(planned: &PlannedJob) -> JobPlanned {
     }
 }
 
-fn refusal(error: PlanError, start_from: bool) -> ApiError {
+/// Where the model came as a file, people know it by another path than the one it is `staged` at.
+fn refusal(error: PlanError, start_from: bool, staged: Option<&str>) -> ApiError {
     match error {
         PlanError::Spec(error) => ApiError::of_job_file(&error),
         PlanError::Session { reason } if start_from => {
+            let reason =
+                staged.map_or_else(|| reason.clone(), |path| reason.replace(path, "the file that was given"));
             ApiError::bad_request(format!("the job or the model to start from is refused: {reason}"))
         }
         other => ApiError::bad_request(other.to_string()),
