@@ -38,7 +38,10 @@ fn main() -> anyhow::Result<()> {
         updates.push(timed(|| updated = session.apply(&gradient).map(drop)));
         updated?;
         let mut snapshot = None;
-        captures.push(timed(|| snapshot = Some(session.snapshot())));
+        captures.push(timed(|| {
+            snapshot = Some(session.snapshot());
+            session.prepare_update_beside();
+        }));
         let mut updated = Ok(());
         beside.push(timed(|| updated = session.apply(&gradient).map(drop)));
         updated?;

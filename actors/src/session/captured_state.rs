@@ -21,7 +21,7 @@ pub struct CapturedState {
 impl CapturedState {
     /// The state that these hold.
     #[must_use]
-    pub(super) fn of(grid: &Grid, stopping: EarlyStopping, session: &mut Session) -> Self {
+    pub(super) fn of(grid: &Grid, stopping: EarlyStopping, session: &Session) -> Self {
         Self { head: head(grid, stopping).into(), training: session.snapshot() }
     }
 

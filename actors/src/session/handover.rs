@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::task::AbortHandle;
-use traind_protocol::ids::{Chain, ChunkId, Epoch, Incarnation, NodeId, StateId};
+use traind_protocol::ids::{Chain, Epoch, Incarnation, NodeId, StateId};
 use traind_protocol::sync::{SnapshotHead, StateOffer, SyncInput, SyncMessage};
 use traind_protocol::transfer::{CHUNK_BYTES_MAX, Chunk};
+use traind_store::chunk_id;
 
 use super::captured_state::CapturedState;
 use super::driver::{SessionDriver, SessionError};
@@ -178,9 +179,8 @@ fn cut(held: &HeldStates, head: &SnapshotHead, state: &Bytes) -> (StateId, State
 /// `content` in chunks of [`CHUNK_BYTES_MAX`], as the store cuts it, so that a checkpoint of the same state has the same.
 fn pieces(content: &Bytes) -> Vec<(Chunk, Bytes)> {
     let piece = |piece: &[u8]| {
-        let id = ChunkId(*blake3::hash(piece).as_bytes());
         let bytes = u32::try_from(piece.len()).unwrap_or(CHUNK_BYTES_MAX);
-        (Chunk { id, bytes }, content.slice_ref(piece))
+        (Chunk { id: chunk_id(piece), bytes }, content.slice_ref(piece))
     };
     content.chunks(CHUNK_BYTES_MAX as usize).map(piece).collect()
 }

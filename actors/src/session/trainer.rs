@@ -267,7 +267,11 @@ impl Trainer {
                 Ok(self.tell(TrainerEvent::Applied { point, sample }))
             }
             TrainerCommand::Capture { purpose } => {
-                let state = CapturedState::of(&self.grid, self.stopping, &mut self.session);
+                let state = CapturedState::of(&self.grid, self.stopping, &self.session);
+                // After the last step and in a halt no update follows that would need other memory.
+                if !matches!(purpose, CapturePurpose::Halt { .. }) && self.session.step() < self.spec.steps {
+                    self.session.prepare_update_beside();
+                }
                 // Training does not wait: whoever writes a checkpoint computes its digest.
                 let digest = matches!(purpose, CapturePurpose::Halt { .. })
                     .then(|| state::digest(&self.grid, self.stopping, &self.session));

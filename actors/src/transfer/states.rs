@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use traind_protocol::ids::{ChunkId, NodeId, StateId};
 use traind_protocol::transfer::{Chunk, Fetch, FetchInput};
-use traind_store::StoreError;
+use traind_store::{StoreError, chunk_id};
 
 use super::driver::{Done, Driver};
 use super::fetching::{Fetching, Stage};
@@ -50,7 +50,7 @@ impl Driver {
         let what = What::State(id);
         let held = Arc::clone(&self.held);
         let keep = move || {
-            let is_right = *blake3::hash(&content).as_bytes() == chunk.0;
+            let is_right = chunk_id(&content) == chunk;
             if is_right {
                 held.keep(id, chunk, content);
             }

@@ -68,13 +68,12 @@ impl SharedVectors {
     }
 
     /// The numbers as they are, whatever becomes of them here.
-    pub(crate) fn share(&mut self) -> Arc<Vectors> {
-        self.prepare();
+    pub(crate) fn share(&self) -> Arc<Vectors> {
         Arc::clone(&self.present)
     }
 
-    /// Sees to it that the next change finds memory.
-    fn prepare(&mut self) {
+    /// Sees to it that the next change, of what is held, finds memory.
+    pub(crate) fn prepare(&mut self) {
         let is_there = match &self.past {
             Past::Nothing => false,
             Past::Numbers(vectors) => Arc::strong_count(vectors) == 1,
@@ -163,14 +162,17 @@ mod tests {
     fn memory_of_large_vectors_is_prepared_while_they_are_held() {
         let mut vectors = SharedVectors::new(vec![1.0; PREPARED_ELEMENTS_MIN], vec![2.0; 3]);
         let first = vectors.share();
+        vectors.prepare();
         assert!(matches!(vectors.past, Past::Coming(_)));
         assert!(!grow(&mut vectors));
         assert!(matches!(vectors.past, Past::Numbers(_)), "the first");
         let second = vectors.share();
+        vectors.prepare();
         assert!(matches!(vectors.past, Past::Coming(_)), "the first is held");
         assert!(!grow(&mut vectors));
         drop((first, second));
         let third = vectors.share();
+        vectors.prepare();
         assert!(matches!(vectors.past, Past::Numbers(_)), "the second serves again");
         assert!(!grow(&mut vectors));
         let all = |value| move |found: &f32| *found == value;

@@ -16,7 +16,7 @@ pub struct StateSnapshot {
 }
 
 impl StateSnapshot {
-    pub(crate) fn of(state: &mut State) -> Self {
+    pub(crate) fn of(state: &State) -> Self {
         Self { header: state.header(), vectors: state.vectors.share() }
     }
 

@@ -224,8 +224,13 @@ impl Session {
 
     /// The present state, for as long as anybody wants it. Takes no time: the next update is written beside what is held.
     #[must_use]
-    pub fn snapshot(&mut self) -> StateSnapshot {
-        StateSnapshot::of(&mut self.state)
+    pub fn snapshot(&self) -> StateSnapshot {
+        StateSnapshot::of(&self.state)
+    }
+
+    /// Has memory made ready, beside this thread, for an update that follows a [`Self::snapshot`].
+    pub fn prepare_update_beside(&mut self) {
+        self.state.vectors.prepare();
     }
 
     /// Takes over what [`Self::state`] gave, on this or another node.
