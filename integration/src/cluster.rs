@@ -91,6 +91,7 @@ impl Cluster {
             data_dir: self.folder.path().join(format!("node-{}", self.started)),
             peers: self.daemons.first().map(|daemon| daemon.address().to_owned()).into_iter().collect(),
             listen: "/ip4/127.0.0.1/tcp/0".to_owned(),
+            threads: 1,
             variables: self.variables.clone(),
             namespace: None,
         }

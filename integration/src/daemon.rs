@@ -28,6 +28,8 @@ pub struct DaemonOptions {
     pub peers: Vec<String>,
     /// Address to listen on.
     pub listen: String,
+    /// Threads that compute.
+    pub threads: u32,
     /// Settings, as environment variables: names and values.
     pub variables: Vec<(String, String)>,
     /// The network namespace that it is to run in, as a host of its own; `None` is loopback, with `--dev`.
@@ -66,7 +68,7 @@ impl Daemon {
         std::fs::create_dir_all(&files).context("making the daemon's working directory")?;
         command
             .current_dir(files)
-            .args(["--exit-with-stdin", "--threads", "1"])
+            .args(["--exit-with-stdin", "--threads", &options.threads.to_string()])
             .args(["--listen", &options.listen])
             .arg("--data-dir")
             .arg(&options.data_dir)

@@ -50,6 +50,7 @@ impl Fleet {
             data_dir: self.folder.path().join(format!("node-{}", self.members.len() + 1)),
             peers: self.address().into_iter().collect(),
             listen: "/ip4/127.0.0.1/tcp/0".to_owned(),
+            threads: 1,
             variables: vec![("TRAIND_LIMITS__MICRO_BATCH_TIME".to_owned(), MICRO_BATCH_TIME.to_owned())],
             namespace: None,
         };

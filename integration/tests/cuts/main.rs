@@ -78,6 +78,7 @@ impl Fleet {
                 data_dir: folder.path().join(format!("host-{index}")),
                 peers: daemons.first().map(|daemon| daemon.address().to_owned()).into_iter().collect(),
                 listen: format!("/ip4/{}/tcp/7440", Hosts::address(index)),
+                threads: 1,
                 variables: [("LIMITS__MICRO_BATCH_TIME", MICRO_BATCH_TIME), ("NETWORK__MDNS", "false")]
                     .map(|(name, value)| (format!("TRAIND_{name}"), value.to_owned()))
                     .to_vec(),
