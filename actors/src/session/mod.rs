@@ -19,6 +19,7 @@ mod present_state;
 mod reports;
 mod start;
 mod state;
+mod taken_over;
 #[cfg(test)]
 mod tests;
 mod trainer;
