@@ -24,6 +24,7 @@ use super::links::SessionLinks;
 use super::messages::{SessionDescription, SessionInput};
 use super::numbers::ExactNumbers;
 use super::reports::Reports;
+use super::stalls::Outside;
 use super::trainer::{CancelBelow, CapturePurpose, TrainerCommand, TrainerError, TrainerEvent};
 use super::writing::Writing;
 
@@ -110,6 +111,8 @@ pub(super) struct SessionDriver {
     /// Chain of the state that the trainer has once it has worked off its commands.
     pub(super) chain: Chain,
     pub(super) refused: BTreeMap<&'static str, u64>,
+    /// Set while this process is in no view.
+    pub(super) outside: Option<Outside>,
 }
 
 impl SessionDriver {
@@ -154,6 +157,7 @@ impl SessionDriver {
             writing,
             chain: Chain::default(),
             refused: BTreeMap::new(),
+            outside: None,
         }
     }
 
@@ -188,6 +192,7 @@ impl SessionDriver {
                 },
                 _ = repeat.tick() => {
                     self.repeat_reports();
+                    self.tell_wait();
                     self.offer_halted_state();
                     self.offer_final_state();
                 }
@@ -244,6 +249,9 @@ impl SessionDriver {
         self.writing.enter(view.clone(), failure_labels);
         let tenure = view.member(self.plan.sync.me).map(|member| member.tenure);
         self.reports.enter(&view, tenure);
+        if tenure.is_some() {
+            self.outside = None;
+        }
         self.feed(SyncInput::EnterView(view))?;
         self.repeat_reports();
         Ok(())
@@ -280,6 +288,10 @@ impl SessionDriver {
                 }
                 None => Ok(()),
             },
+            TrainerEvent::Answered { request } => {
+                self.answered(request);
+                Ok(())
+            }
             TrainerEvent::Evaluated { digest, correct, total } => {
                 if let Some((step, chain)) = self.finished {
                     let event = ReportEvent::Finished {
@@ -340,6 +352,7 @@ impl SessionDriver {
             }
             SyncOutput::Evicted => {
                 tracing::warn!(job = %self.job().short(), "this node was taken out of the view");
+                self.step_outside();
             }
             SyncOutput::NeedView { epoch } => self.links.view_is_late(epoch),
             SyncOutput::Alarm { kind, with, step } => {

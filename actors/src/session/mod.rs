@@ -15,6 +15,7 @@ mod messages;
 mod numbers;
 mod plan;
 mod reports;
+mod stalls;
 mod start;
 mod state;
 #[cfg(test)]

@@ -64,6 +64,11 @@ pub(super) enum TrainerCommand {
     },
     /// Test the present state on the held-out samples.
     Evaluate,
+    /// Say that all commands before this one are worked off.
+    Answer {
+        /// Given back with the answer.
+        request: u64,
+    },
 }
 
 /// Why a state is captured.
@@ -139,6 +144,11 @@ pub(super) enum TrainerEvent {
     },
     /// The state was replaced.
     Restored {
+        /// Number of the command.
+        request: u64,
+    },
+    /// All commands before the one of this number are worked off.
+    Answered {
         /// Number of the command.
         request: u64,
     },
@@ -285,6 +295,7 @@ impl Trainer {
                 self.restart()?;
                 Ok(self.tell(TrainerEvent::Restored { request }))
             }
+            TrainerCommand::Answer { request } => Ok(self.tell(TrainerEvent::Answered { request })),
             TrainerCommand::Evaluate => {
                 let evaluation = self
                     .session
@@ -422,6 +433,7 @@ fn doing(command: &TrainerCommand) -> &'static str {
         TrainerCommand::Restore { .. } => "restoring a state",
         TrainerCommand::Restart { .. } => "going back to step 0",
         TrainerCommand::Evaluate => "testing the model",
+        TrainerCommand::Answer { .. } => "answering",
     }
 }
 

@@ -30,6 +30,9 @@ fn joint_runs_end_with_the_job_done_and_nothing_broken() {
         ("councils that gave way", SEEDS / 12),
         ("nodes that went over to another council", SEEDS / 2),
         ("messages of another council", SEEDS),
+        ("devices that hung", SEEDS / 2),
+        ("devices that became slow", SEEDS / 4),
+        ("views without a straggler", SEEDS / 12),
     ] {
         assert!(report.count(name) >= least, "{} {name}, at least {least} expected", report.count(name));
     }
@@ -71,6 +74,11 @@ fn a_council_that_does_not_give_way_is_found() {
 #[test]
 fn the_log_of_an_old_council_left_on_disk_is_found() {
     is_found(JointFault::OldLogKept, 1000, &["S2"]);
+}
+
+#[test]
+fn members_that_do_not_say_what_they_lack_are_found() {
+    is_found(JointFault::WaitsUntold, 60, &["P1"]);
 }
 
 #[test]
