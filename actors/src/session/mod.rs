@@ -39,8 +39,8 @@ pub use captured_state::CapturedState;
 pub use driver::SessionError;
 pub use messages::{SESSION_INBOX_MAX, SessionDescription, SessionInput};
 pub use plan::{InitialState, JobNeeds, PlanError, PlannedJob, SetPaths, check_job, localise, plan_job};
-pub use state::{MalformedState, digest_of_pieces, training_state};
 pub(crate) use preparing::PrepareSession;
+pub use state::{MalformedState, digest_of_pieces, training_state};
 pub use trainer::chain_of;
 
 use crate::checkpoints::Checkpoints;
@@ -196,8 +196,7 @@ impl Sessions {
             Ok(inbox) => {
                 self.parts.frames.send_replace(Some(inbox.clone()));
                 let (job, saves, epoch, coordinator) = (job.id, Vec::new(), Epoch(0), None);
-                self.running =
-                    Some(Running { job, detours, epoch, coordinator, saves, inbox, is_preparing });
+                self.running = Some(Running { job, detours, epoch, coordinator, saves, inbox, is_preparing });
             }
             Err(error) => self.parts.fatal.raise("starting a session", &error),
         }

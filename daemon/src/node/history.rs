@@ -83,8 +83,7 @@ impl History {
         let now = Instant::now();
         let until = |ms: Option<u64>| ms.and_then(|ms| now.checked_add(Duration::from_millis(ms)));
         let kept_out = progress.kept_out.iter();
-        job.kept_out =
-            kept_out.map(|row| (row.node, row.reason.clone(), until(row.ends_in_ms))).collect();
+        job.kept_out = kept_out.map(|row| (row.node, row.reason.clone(), until(row.ends_in_ms))).collect();
         if job.points.len() > POINTS_KEPT_MAX {
             let mut keep = true;
             job.points.retain(|_step, _point| {

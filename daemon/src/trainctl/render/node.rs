@@ -45,9 +45,12 @@ pub(super) fn nodes(nodes: &[NodeRow], is_wide: bool) -> String {
             format!("{:x}", node.boot),
             or_dash(node.version.as_ref()),
             number(&node.numeric_class),
-            or_dash(node.drain.as_ref().map(drain).or_else(|| {
-                node.kept_out.as_ref().map(|reason| format!("kept out: {reason}"))
-            })),
+            or_dash(
+                node.drain
+                    .as_ref()
+                    .map(drain)
+                    .or_else(|| node.kept_out.as_ref().map(|reason| format!("kept out: {reason}"))),
+            ),
         ]
     };
     let mut text = table_in_width(columns, is_wide, nodes.iter().map(row));

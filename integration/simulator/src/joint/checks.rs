@@ -179,7 +179,7 @@ impl JointWorld {
             }
         }
         self.check_united();
-        let is_straggler = |reason: &str| reason.contains("held up step");
+        let is_straggler = |reason: &str| reason.contains(" held up ");
         let stragglers = job.view_changes.iter().filter(|change| is_straggler(&change.reason)).count();
         (0..stragglers).for_each(|_| self.note("views without a straggler"));
         let ranges = job.committed.iter().flat_map(|range| range.from_step..range.to_step).collect();

@@ -31,8 +31,8 @@ impl JointWorld {
             14 => (0..self.nodes.len()).for_each(|index| self.pause(index, false)),
             15 => self.kill_many(up),
             16 => self.change_device(index, Device::Slow),
-            17 | 18 => self.change_device(index, Device::Hangs),
-            19 => (0..self.nodes.len()).for_each(|index| self.change_device(index, Device::Sound)),
+            17 => self.change_device(index, Device::Hangs),
+            18 | 19 => (0..self.nodes.len()).for_each(|index| self.change_device(index, Device::Sound)),
             _ => self.ask(index),
         }
         let delay_ms = 60 + self.random.below(500) as u64;

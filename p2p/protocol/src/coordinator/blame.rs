@@ -51,8 +51,7 @@ pub(super) struct Blame {
 /// nothing. Where waits only lead in circles, as where sums do not arrive, the one of whom most members lack sums; else the one
 /// that most members name at all, one at a time, and where two are named alike not `me`, the coordinator's node.
 pub(super) fn blame(words: &BTreeMap<NodeId, Word>, me: NodeId) -> Blame {
-    let waiters: Vec<NodeId> =
-        words.iter().filter(|(_, word)| word.waits()).map(|(node, _)| *node).collect();
+    let waiters: Vec<NodeId> = words.iter().filter(|(_, word)| word.waits()).map(|(node, _)| *node).collect();
     let by_half = 2 * waiters.len() >= words.len();
     let mut votes: BTreeMap<NodeId, usize> = BTreeMap::new();
     for waiter in &waiters {
@@ -94,10 +93,7 @@ fn ends(words: &BTreeMap<NodeId, Word>, waiter: NodeId) -> BTreeSet<NodeId> {
 }
 
 /// How many members name each other one.
-fn accused(
-    words: &BTreeMap<NodeId, Word>,
-    named: impl Fn(&Word) -> Vec<NodeId>,
-) -> BTreeMap<NodeId, usize> {
+fn accused(words: &BTreeMap<NodeId, Word>, named: impl Fn(&Word) -> Vec<NodeId>) -> BTreeMap<NodeId, usize> {
     let mut counts = BTreeMap::new();
     for (node, word) in words {
         for other in named(word).into_iter().filter(|other| other != node && words.contains_key(other)) {

@@ -85,7 +85,8 @@ impl Speeds {
 
     /// The levels of those whose time is known.
     pub(super) fn levels(&self) -> SpeedLevels {
-        let measured = self.windows.iter().filter_map(|(life, window)| Some((life.node, window.microbatch_us?)));
+        let measured =
+            self.windows.iter().filter_map(|(life, window)| Some((life.node, window.microbatch_us?)));
         // A measurement from before counts for nothing, so the estimate comes last.
         let all: BTreeMap<NodeId, u64> =
             measured.chain(self.estimates.iter().map(|(node, us)| (*node, *us))).collect();

@@ -53,7 +53,8 @@ impl Stall {
         let (epoch, step, _) = mark;
         let known = self.mark.replace(mark);
         if known != Some(mark) {
-            let advanced = known.filter(|(of, _, _)| *of == epoch).map_or(0, |(_, at, _)| step.saturating_sub(at));
+            let advanced =
+                known.filter(|(of, _, _)| *of == epoch).map_or(0, |(_, at, _)| step.saturating_sub(at));
             if advanced > 0 && self.is_whole {
                 self.steps_ms.push_back((self.elapsed_ms + gap_ms) / advanced);
                 if self.steps_ms.len() > STEP_TIMES_MAX {
@@ -138,7 +139,13 @@ mod tests {
         (stall, now, mark)
     }
 
-    fn pass(stall: &mut Stall, now: &mut Millis, mark: Mark, seconds: u64, blamed: Option<&BTreeSet<NodeId>>) {
+    fn pass(
+        stall: &mut Stall,
+        now: &mut Millis,
+        mark: Mark,
+        seconds: u64,
+        blamed: Option<&BTreeSet<NodeId>>,
+    ) {
         for _ in 0..seconds {
             *now = now.plus(1_000);
             stall.look(*now, mark, blamed);

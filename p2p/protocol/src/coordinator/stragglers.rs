@@ -49,16 +49,16 @@ impl Coordinator {
                 has_straggled: self.straggled.has(node),
                 by_half: blamed.by_half,
             });
-            let (name, step) = (node.friendly_name(), reports.stable.0 + 1);
+            let (name, what) = (node.friendly_name(), reports.held_up());
             let doing = doing(reports, words.as_ref().and_then(|words| words.get(&node)), node, leased);
             if held_ms >= bound_ms {
                 let held = seconds(held_ms);
-                late.insert(node, format!("{name} held up step {step} for {held}: {doing}"));
+                late.insert(node, format!("{name} held up {what} for {held}: {doing}"));
                 let computes = words.as_ref().and_then(|words| words.get(&node)) == Some(&Word::Works);
-                self.take_out(pass, &member, computes, format!("held up step {step} for {held}"));
+                self.take_out(pass, &member, computes, format!("held up {what} for {held}"));
             } else {
                 let until = pass.now.plus(bound_ms - held_ms);
-                let what = format!("step {step} waits for {name}: {doing}");
+                let what = format!("{what} waits for {name}: {doing}");
                 self.wait(pass, what, since, Some((until, "a view without it is committed")));
             }
         }
@@ -125,9 +125,10 @@ impl JobReports {
         }
         let is_fresh = |at: Millis| now.since(at) <= STEP_WAIT_FRESH_MS;
         let newest = member.step().unwrap_or(0);
-        let wait = member.wait.as_ref().filter(|(at, epoch, wait)| {
-            is_fresh(*at) && *epoch == view.epoch && wait.step >= newest
-        });
+        let wait = member
+            .wait
+            .as_ref()
+            .filter(|(at, epoch, wait)| is_fresh(*at) && *epoch == view.epoch && wait.step >= newest);
         match wait {
             None => Word::Unknown,
             Some((_, _, wait)) if wait.works => Word::Works,
@@ -135,6 +136,20 @@ impl JobReports {
                 sums_of: wait.sums_of.iter().copied().collect(),
                 results_of: wait.results_of.iter().copied().collect(),
             },
+        }
+    }
+
+    /// Whether some members are where the job ends or halts.
+    fn is_at_its_end(&self) -> bool {
+        !self.finished.is_empty() || !self.halted.is_empty()
+    }
+
+    /// What is held up, in words.
+    fn held_up(&self) -> String {
+        match (self.finished.is_empty(), self.halted.is_empty()) {
+            (false, _) => "the end of the job".to_owned(),
+            (true, false) => "the halt of the job".to_owned(),
+            (true, true) => format!("step {}", self.stable.0 + 1),
         }
     }
 
@@ -148,12 +163,12 @@ impl JobReports {
 /// What a member that is waited for does, in words.
 fn doing(reports: &JobReports, word: Option<&Word>, node: NodeId, leased: u32) -> String {
     match word {
-        Some(Word::Works) if reports.finished.is_empty() && reports.halted.is_empty() => {
+        Some(Word::Mute) => "it is connected and says nothing of the job".to_owned(),
+        _ if reports.is_at_its_end() => "it is not done with its last state".to_owned(),
+        Some(Word::Works) => {
             let computed = reports.computed_by(node);
             format!("it has computed {computed} of its {leased} micro-batches")
         }
-        Some(Word::Works) => "it is not done with its last state".to_owned(),
-        Some(Word::Mute) => "it is connected and says nothing of the job".to_owned(),
         _ => "what it sends does not arrive".to_owned(),
     }
 }

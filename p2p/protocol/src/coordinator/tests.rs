@@ -12,6 +12,6 @@ mod random;
 mod replicas;
 mod saves;
 mod speeds;
-mod stragglers;
 mod straggler_cases;
+mod stragglers;
 mod views;

@@ -103,9 +103,8 @@ impl<N: Numbers> SyncMachine<N> {
         told.computed = self.work.computed.len();
         // Who reduces nothing hears of no sums: it does not know where the others stand.
         let me = self.options.me.node;
-        let reduces = (0..self.options.parts).any(|part| {
-            self.results[part as usize].is_none() && membership.view.owner(part) == Some(me)
-        });
+        let reduces = (0..self.options.parts)
+            .any(|part| self.results[part as usize].is_none() && membership.view.owner(part) == Some(me));
         let (mut sums_of, mut results_of) = (BTreeSet::new(), BTreeSet::new());
         for wait in self.waits() {
             match wait {

@@ -94,7 +94,14 @@ fn somebody_always_stays() {
     // Every set of words of up to three members over these words.
     let choices = |count: u8| {
         let others: Vec<u8> = (1..=count).collect();
-        vec![Word::Works, Word::Mute, Word::Unknown, waits(&others, &[]), waits(&[], &others), waits(&[2], &[3])]
+        vec![
+            Word::Works,
+            Word::Mute,
+            Word::Unknown,
+            waits(&others, &[]),
+            waits(&[], &others),
+            waits(&[2], &[3]),
+        ]
     };
     for count in 1..=3u8 {
         let choices = choices(count);

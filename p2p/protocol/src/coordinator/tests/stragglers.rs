@@ -48,11 +48,7 @@ pub(super) fn word(cluster: &Cluster, number: u8, computing: &[u8]) -> ReportEve
 }
 
 /// Time passes, and each member says once a second what `says` gives.
-pub(super) fn pass_with(
-    cluster: &mut Cluster,
-    ms: u64,
-    says: impl Fn(&Cluster, u8) -> Option<ReportEvent>,
-) {
+pub(super) fn pass_with(cluster: &mut Cluster, ms: u64, says: impl Fn(&Cluster, u8) -> Option<ReportEvent>) {
     let end = cluster.now.plus(ms);
     while cluster.now < end && cluster.status() == &JobStatus::Running {
         let slice_ms = end.since(cluster.now).min(STEP_WAIT_INTERVAL_MS);
@@ -217,7 +213,8 @@ fn a_member_whose_sums_do_not_arrive_is_taken_out_by_the_word_of_most() {
 fn one_member_that_blames_another_is_the_one_that_goes() {
     let mut cluster = steady(4, 100);
     let says = |_: &Cluster, number| {
-        let (sums_of, results_of) = if number == 4 { (vec![node(2)], vec![]) } else { (vec![], vec![node(4)]) };
+        let (sums_of, results_of) =
+            if number == 4 { (vec![node(2)], vec![]) } else { (vec![], vec![node(4)]) };
         Some(ReportEvent::Waiting(StepWait { step: 6, works: false, computed: 4, sums_of, results_of }))
     };
     pass_with(&mut cluster, STRAGGLER_MS_MIN + 2_000, says);

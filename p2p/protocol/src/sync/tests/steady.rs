@@ -102,7 +102,8 @@ fn members_tell_what_they_lack_and_of_whom() {
     cluster.enter(&view(1, &FOUNDERS));
     cluster.settle();
     let told = |cluster: &Cluster, index: u8| cluster.machines[&index].step_wait().unwrap();
-    let wait = StepWait { step: 0, works: false, computed: 2, sums_of: vec![node(2)], results_of: Vec::new() };
+    let wait =
+        StepWait { step: 0, works: false, computed: 2, sums_of: vec![node(2)], results_of: Vec::new() };
     assert_eq!(told(&cluster, 1), StepWait { results_of: vec![node(2), node(3)], ..wait.clone() });
     assert_eq!(told(&cluster, 3), StepWait { results_of: vec![node(1), node(2)], ..wait.clone() });
     let works = StepWait { works: true, computed: 0, sums_of: Vec::new(), ..wait.clone() };
