@@ -23,6 +23,7 @@ use super::handover::Handover;
 use super::links::SessionLinks;
 use super::messages::{SessionDescription, SessionInput};
 use super::numbers::ExactNumbers;
+use super::present_state::PresentState;
 use super::reports::Reports;
 use super::stalls::Outside;
 use super::trainer::{CancelBelow, CapturePurpose, TrainerCommand, TrainerError, TrainerEvent};
@@ -92,9 +93,15 @@ pub(super) struct SessionDriver {
     /// Commands that the trainer has no room for yet; bounded by what one step can ask for.
     pub(super) waiting: VecDeque<TrainerCommand>,
     pub(super) cancel_below: CancelBelow,
+    /// What the trainer has, between two changes.
+    pub(super) present: PresentState,
+    /// Number of the last request that replaced the trainer's state.
+    pub(super) restored: u64,
     pub(super) generation: u64,
     pub(super) reports: Reports,
-    pub(super) lease_step: Option<u64>,
+    /// The newest view, once there is one.
+    view: Option<View>,
+    /// Micro-batches of the step in progress whose holder was taken out while it lasts.
     pub(super) taken_over: IndexSet,
     pub(super) handover: Handover,
     /// Captures and restores asked of the trainer; its answers carry the number.
@@ -115,6 +122,15 @@ pub(super) struct SessionDriver {
     pub(super) outside: Option<Outside>,
 }
 
+/// Micro-batches whose holder in `former` is no member of `view` any more: whatever it did of them may be lost.
+fn leases_of_the_gone(former: &View, view: &View) -> IndexSet {
+    let is_gone = |index: &u32| {
+        let holder = former.lease_holder(*index).and_then(|node| former.member_on(node));
+        holder.is_some_and(|member| !view.members.contains(member))
+    };
+    (0..).take(former.leases.len()).filter(is_gone).collect()
+}
+
 impl SessionDriver {
     /// A driver whose machine is at step 0 and in no view.
     #[must_use]
@@ -123,7 +139,7 @@ impl SessionDriver {
         (layout, evaluation): (traind_averaging::PartLayout, &traind_training::EvaluationSpec),
         links: SessionLinks,
         trainer: mpsc::Sender<TrainerCommand>,
-        cancel_below: CancelBelow,
+        (cancel_below, present): (CancelBelow, PresentState),
     ) -> Self {
         let machine = SyncMachine::new(plan.sync.clone(), ExactNumbers::new(layout, evaluation));
         let limits = SyncLimits {
@@ -143,9 +159,11 @@ impl SessionDriver {
             trainer,
             waiting: VecDeque::new(),
             cancel_below,
+            present,
+            restored: 0,
             generation: 0,
             reports,
-            lease_step: None,
+            view: None,
             taken_over: IndexSet::new(),
             handover: Handover::default(),
             requests: 0,
@@ -247,6 +265,9 @@ impl SessionDriver {
 
     fn enter(&mut self, view: View, failure_labels: Vec<String>) -> Result<(), SessionError> {
         self.writing.enter(view.clone(), failure_labels);
+        if let Some(former) = self.view.replace(view.clone()) {
+            self.taken_over.extend_from(&leases_of_the_gone(&former, &view));
+        }
         let tenure = view.member(self.plan.sync.me).map(|member| member.tenure);
         self.reports.enter(&view, tenure);
         if tenure.is_some() {
@@ -334,7 +355,7 @@ impl SessionDriver {
                 self.offer_fetched(step, chain);
                 // It takes the place of an origin that is still being loaded.
                 self.origin = None;
-                let request = self.next_request();
+                let request = self.next_restore();
                 self.command(TrainerCommand::Restore { request, state, digest: None });
             }
             SyncOutput::LoadOrigin(origin) => self.load_origin(origin)?,
@@ -371,12 +392,6 @@ impl SessionDriver {
     }
 
     fn compute(&mut self, step: u64, base: Chain, microbatches: IndexSet) {
-        if self.lease_step == Some(step) {
-            self.taken_over.extend_from(&microbatches);
-        } else {
-            self.lease_step = Some(step);
-            self.taken_over = IndexSet::new();
-        }
         let generation = self.generation;
         self.command(TrainerCommand::Compute { step, base, microbatches, generation });
     }
@@ -411,6 +426,12 @@ impl SessionDriver {
     pub(super) fn next_request(&mut self) -> u64 {
         self.requests += 1;
         self.requests
+    }
+
+    /// The number of a request that replaces the trainer's state.
+    pub(super) fn next_restore(&mut self) -> u64 {
+        self.restored = self.next_request();
+        self.restored
     }
 
     pub(super) fn report(&mut self, event: ReportEvent) {

@@ -15,6 +15,7 @@ mod messages;
 mod numbers;
 mod plan;
 mod preparing;
+mod present_state;
 mod reports;
 mod stalls;
 mod start;
@@ -170,7 +171,9 @@ impl Sessions {
             self.start(job, published.detours, None);
         }
         if let Some(running) = &mut self.running {
-            if running.epoch < view.epoch {
+            // One that is ready before it is a member has nothing to do with views without it.
+            let concerns = running.epoch > Epoch(0) || view.member(self.parts.me).is_some();
+            if running.epoch < view.epoch && concerns {
                 running.epoch = view.epoch;
                 let failure_labels = published.ledger.failure_labels(view);
                 let entered = SessionInput::EnterView { view: view.clone(), failure_labels };
