@@ -1,8 +1,9 @@
 //! For how long a job has not advanced, for how long members wait for single others, and how long its steps take. Only time during
 //! which the coordinator looks counts: a machine that slept, or a clock that jumped, makes nobody late.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
+use super::blame::Blame;
 use super::limits::{
     STALL_GAP_MS_MAX, STEP_TIMES_MAX, STEP_WAIT_INTERVAL_MS, STRAGGLER_FEW_WAIT_MS_MIN, STRAGGLER_MS_MAX,
     STRAGGLER_MS_MIN, STRAGGLER_STEPS, STRAGGLER_UNKNOWN_MS_MIN,
@@ -38,16 +39,19 @@ pub(super) struct Stall {
     is_whole: bool,
     seen_at: Millis,
     elapsed_ms: u64,
-    /// Of that, while nobody was waited for.
+    /// Of that, while less than half of the members waited.
     worked_ms: u64,
+    /// At the last look half of them waited.
+    half_wait: bool,
     suspects: BTreeMap<NodeId, Suspect>,
     /// Times of the latest steps, ms, at most [`STEP_TIMES_MAX`].
     steps_ms: VecDeque<u64>,
 }
 
 impl Stall {
-    /// A look at `now`: the job is at `mark`, and `blamed` are waited for; `None` where nobody can tell, and no time passes.
-    pub(super) fn look(&mut self, now: Millis, mark: Mark, blamed: Option<&BTreeSet<NodeId>>) {
+    /// A look at `now`: the job is at `mark`, and `blame` says who is waited for; `None` where nobody can tell, and no time
+    /// passes.
+    pub(super) fn look(&mut self, now: Millis, mark: Mark, blame: Option<&Blame>) {
         let gap_ms = now.since(self.seen_at).min(STALL_GAP_MS_MAX);
         self.seen_at = now;
         let (epoch, step, _) = mark;
@@ -62,13 +66,13 @@ impl Stall {
                 }
             }
             self.is_whole = advanced > 0;
-            (self.elapsed_ms, self.worked_ms) = (0, 0);
+            (self.elapsed_ms, self.worked_ms, self.half_wait) = (0, 0, false);
             self.suspects.clear();
             return;
         }
-        let Some(blamed) = blamed else { return self.suspects.clear() };
+        let Some(Blame { nodes: blamed, by_half }) = blame else { return self.suspects.clear() };
         self.elapsed_ms += gap_ms;
-        if self.suspects.is_empty() {
+        if !std::mem::replace(&mut self.half_wait, *by_half) {
             self.worked_ms += gap_ms;
         }
         self.suspects.retain(|node, _| blamed.contains(node));
@@ -119,36 +123,30 @@ mod tests {
 
     const KNOWN: Expectation = Expectation { lease_ms: Some(1), has_straggled: false, by_half: true };
 
-    fn blamed() -> BTreeSet<NodeId> {
-        BTreeSet::from([NodeId([2; 32])])
+    fn blamed(number: u8) -> Blame {
+        Blame { nodes: [NodeId([number; 32])].into_iter().collect(), by_half: true }
     }
 
     /// Steps of so many ms have been seen, and the last of them begins at the time that is returned.
     fn after_steps(steps_ms: &[u64]) -> (Stall, Millis, Mark) {
         let (mut stall, mut now, mut mark) = (Stall::default(), Millis(5_000), (Epoch(1), 0, 0));
-        stall.look(now, mark, Some(&BTreeSet::new()));
+        stall.look(now, mark, Some(&Blame::default()));
         // The first was not seen to begin.
         for step_ms in [1].iter().chain(steps_ms) {
             let end = now.plus(*step_ms);
             while now < end {
                 now = now.plus(end.since(now).min(1_000));
                 mark.1 += u64::from(now == end);
-                stall.look(now, mark, Some(&BTreeSet::new()));
+                stall.look(now, mark, Some(&Blame::default()));
             }
         }
         (stall, now, mark)
     }
 
-    fn pass(
-        stall: &mut Stall,
-        now: &mut Millis,
-        mark: Mark,
-        seconds: u64,
-        blamed: Option<&BTreeSet<NodeId>>,
-    ) {
+    fn pass(stall: &mut Stall, now: &mut Millis, mark: Mark, seconds: u64, blame: Option<&Blame>) {
         for _ in 0..seconds {
             *now = now.plus(1_000);
-            stall.look(*now, mark, blamed);
+            stall.look(*now, mark, blame);
         }
     }
 
@@ -170,9 +168,9 @@ mod tests {
     #[test]
     fn the_bound_follows_what_the_others_took_for_this_very_step() {
         let (mut stall, mut now, mark) = after_steps(&[100; 4]);
-        pass(&mut stall, &mut now, mark, 32, Some(&BTreeSet::new()));
+        pass(&mut stall, &mut now, mark, 32, Some(&Blame::default()));
         assert_eq!(stall.bound_ms(KNOWN), 120_000);
-        pass(&mut stall, &mut now, mark, 20, Some(&blamed()));
+        pass(&mut stall, &mut now, mark, 20, Some(&blamed(2)));
         assert_eq!(stall.bound_ms(KNOWN), 124_000, "the first second of it they still worked");
     }
 
@@ -193,24 +191,23 @@ mod tests {
     #[test]
     fn time_counts_for_whom_is_named_all_along_and_not_while_nobody_looks() {
         let (mut stall, mut now, mark) = after_steps(&[100; 4]);
-        let other = BTreeSet::from([NodeId([3; 32])]);
         let node = NodeId([2; 32]);
-        pass(&mut stall, &mut now, mark, 3, Some(&blamed()));
+        pass(&mut stall, &mut now, mark, 3, Some(&blamed(2)));
         assert_eq!(stall.held_by(node).map(|(_, held_ms)| held_ms), Some(2_000));
         // An hour of sleep.
         now = now.plus(3_600_000);
-        stall.look(now, mark, Some(&blamed()));
+        stall.look(now, mark, Some(&blamed(2)));
         assert_eq!(stall.held_by(node).map(|(_, held_ms)| held_ms), Some(4_000));
-        pass(&mut stall, &mut now, mark, 1, Some(&other));
+        pass(&mut stall, &mut now, mark, 1, Some(&blamed(3)));
         assert_eq!(stall.held_by(node), None);
         assert_eq!(stall.held_by(NodeId([3; 32])), Some((now, 0)));
         pass(&mut stall, &mut now, mark, 2, None);
         assert!(!stall.is_held(), "nobody can tell");
         // A step, a view, a member at its end: all is forgotten.
         for mark in [(Epoch(1), mark.1 + 1, 0), (Epoch(2), mark.1 + 1, 0), (Epoch(2), mark.1 + 1, 1)] {
-            pass(&mut stall, &mut now, mark, 1, Some(&blamed()));
+            pass(&mut stall, &mut now, mark, 1, Some(&blamed(2)));
             assert_eq!((stall.elapsed_ms(), stall.is_held()), (0, false));
-            pass(&mut stall, &mut now, mark, 2, Some(&blamed()));
+            pass(&mut stall, &mut now, mark, 2, Some(&blamed(2)));
             assert_eq!((stall.elapsed_ms(), stall.is_held()), (2_000, true));
         }
     }

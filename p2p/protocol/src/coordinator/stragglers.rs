@@ -37,7 +37,7 @@ impl Coordinator {
         let mark: Mark = (view.epoch, reports.stable.0, done);
         // A joiner holds up the others as it may, for as long as it may; of the dead the liveness decides.
         let blamed = words.as_ref().map(|words| blame(words, self.me)).unwrap_or_default();
-        reports.stall.look(pass.now, mark, words.is_some().then_some(&blamed.nodes));
+        reports.stall.look(pass.now, mark, words.is_some().then_some(&blamed));
         let mut late = BTreeMap::new();
         for node in blamed.nodes {
             let Some(member) = view.member_on(node).copied() else { continue };

@@ -67,7 +67,7 @@ fn a_clock_that_jumps_and_machines_that_sleep_make_nobody_late() {
     cluster.now = cluster.now.plus(3_600_000);
     cluster.input(CoordinatorInput::LedgerChanged);
     nobody_left(&cluster, 3);
-    steps(&mut cluster, 7..=7, 1_000);
+    steps(&mut cluster, 7..=7, 100);
     nobody_left(&cluster, 3);
     // One that hangs now is found.
     pass(&mut cluster, 8_000, &[2]);
