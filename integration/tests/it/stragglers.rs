@@ -12,7 +12,7 @@ const TRAINER: &str = "trainer";
 
 #[tokio::test]
 async fn a_node_whose_device_hangs_is_taken_out_and_taken_back_when_it_works_again() -> anyhow::Result<()> {
-    let job = JobFile { nodes_min: 3, ..JobFile::lenet("hangs", 500) };
+    let job = JobFile { nodes_min: 3, ..JobFile::lenet("hangs", 300) };
     let expected = Cluster::digest_alone(KIT, &job).await?;
     let cluster = Cluster::start_paced(KIT, 3, "20 ms").await?;
     let id = cluster.submit(&job).await?;

@@ -143,7 +143,10 @@ impl JointWorld {
             (same && place.synced && place.tenure == Some(member.tenure)).then_some(place)
         };
         let Some(one) = place(index) else { return };
-        let others = (0..self.nodes.len()).filter(|other| *other != index);
+        // Who is in another council follows the views of that one.
+        let council = |index: usize| self.nodes[index].process.as_ref().map(|process| process.council_id());
+        let others =
+            (0..self.nodes.len()).filter(|other| *other != index && council(*other) == council(index));
         let differs =
             others.filter_map(|other| Some((other, place(other)?))).find(|(_, two)| !agree(&one, two));
         if let Some((other, two)) = differs {

@@ -167,7 +167,8 @@ fn doing(reports: &JobReports, word: Option<&Word>, node: NodeId, leased: u32) -
         _ if reports.is_at_its_end() => "it is not done with its last state".to_owned(),
         Some(Word::Works) => {
             let computed = reports.computed_by(node);
-            format!("it has computed {computed} of its {leased} micro-batches")
+            let plural = if leased == 1 { "" } else { "es" };
+            format!("it has computed {computed} of its {leased} micro-batch{plural}")
         }
         _ => "what it sends does not arrive".to_owned(),
     }
