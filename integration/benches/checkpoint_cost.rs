@@ -38,7 +38,7 @@ fn job(cycles: u64, samples: u32) -> JobFile {
         micro_batch_size: MICRO_BATCH_SIZE,
         checkpoint_every: 2 * STEPS,
         // Its last step keeps a checkpoint of its own, beyond what is measured.
-        ..JobFile::mlp("checkpoint cost", 2 * STEPS * (cycles + 1) + 1).with_adamw()
+        ..JobFile::mlp("checkpoint-cost", 2 * STEPS * (cycles + 1) + 1).with_adamw()
     }
 }
 

@@ -12,6 +12,7 @@ use traind_protocol::index_set::IndexSet;
 use traind_protocol::sync::{
     SyncBody, SyncInput, SyncLimits, SyncMachine, SyncMessage, SyncOptions, SyncOutput,
 };
+use traind_protocol::transfer::STATE_BYTES_MAX;
 use traind_protocol::view::View;
 use traind_protocol::wire::control::{ReportEvent, StepPoint, WorkCounters};
 use traind_protocol::wire::data::DATA_PAYLOAD_BYTES_MAX;
@@ -26,6 +27,7 @@ use super::numbers::ExactNumbers;
 use super::present_state::PresentState;
 use super::reports::Reports;
 use super::stalls::Outside;
+use super::taken_over::leases_of_the_gone;
 use super::trainer::{CancelBelow, CapturePurpose, TrainerCommand, TrainerError, TrainerEvent};
 use super::writing::Writing;
 
@@ -122,15 +124,6 @@ pub(super) struct SessionDriver {
     pub(super) outside: Option<Outside>,
 }
 
-/// Micro-batches whose holder in `former` is no member of `view` any more: whatever it did of them may be lost.
-fn leases_of_the_gone(former: &View, view: &View) -> IndexSet {
-    let is_gone = |index: &u32| {
-        let holder = former.lease_holder(*index).and_then(|node| former.member_on(node));
-        holder.is_some_and(|member| !view.members.contains(member))
-    };
-    (0..).take(former.leases.len()).filter(is_gone).collect()
-}
-
 impl SessionDriver {
     /// A driver whose machine is at step 0 and in no view.
     #[must_use]
@@ -146,7 +139,7 @@ impl SessionDriver {
             microbatches: plan.sync.microbatches,
             parts: plan.sync.parts,
             payload_bytes_max: DATA_PAYLOAD_BYTES_MAX,
-            state_bytes_max: DATA_PAYLOAD_BYTES_MAX,
+            state_bytes_max: 2 * STATE_BYTES_MAX,
         };
         let reports = Reports::new(plan.sync.job, plan.sync.me.boot);
         let writing = Writing::new(&plan);

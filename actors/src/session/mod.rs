@@ -20,6 +20,7 @@ mod reports;
 mod stalls;
 mod start;
 mod state;
+mod taken_over;
 #[cfg(test)]
 mod tests;
 mod trainer;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::data_checks::Verdict;
 use super::drains::counted;
 use super::founding::by_seat;
+use super::limits::{JOIN_BATCH_MS, STRAGGLER_BEFORE_JOINS_MS};
 use super::machine::{Coordinator, Pass};
+use super::reports::JobReports;
 use super::starts::waits_for_check;
 use crate::ids::{Epoch, Life, Millis, NodeId};
 use crate::ledger::JobRecord;
@@ -183,7 +185,13 @@ impl Coordinator {
             self.wait(pass, what, first, None);
             return false;
         }
-        let batch_end = first.plus(super::limits::JOIN_BATCH_MS);
+        let held = |reports: &JobReports| reports.stall.is_held_for(STRAGGLER_BEFORE_JOINS_MS);
+        if self.reports.as_ref().is_some_and(held) {
+            let what = format!("{} may join when the step goes on", names.join(", "));
+            self.wait(pass, what, first, None);
+            return false;
+        }
+        let batch_end = first.plus(JOIN_BATCH_MS);
         if pass.now < batch_end {
             self.wait(
                 pass,

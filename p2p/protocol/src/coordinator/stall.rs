@@ -92,6 +92,11 @@ impl Stall {
         !self.suspects.is_empty()
     }
 
+    /// Whether anybody has been waited for for so long, ms.
+    pub(super) fn is_held_for(&self, ms: u64) -> bool {
+        self.suspects.values().any(|suspect| suspect.held_ms >= ms)
+    }
+
     /// Time since the job advanced, ms.
     pub(super) fn elapsed_ms(&self) -> u64 {
         self.elapsed_ms

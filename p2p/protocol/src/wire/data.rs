@@ -5,7 +5,7 @@ use bytes::Bytes;
 /// Longest header, bytes: sets of micro-batches and parts are bitsets, so even 65,536 parts take 8 KiB.
 pub const DATA_HEADER_BYTES_MAX: usize = 64 << 10;
 
-/// Longest payload, bytes. The largest is a snapshot of a job's state; submission refuses jobs whose state is larger.
+/// Longest payload, bytes: far above a part of a gradient, the longest there is.
 pub const DATA_PAYLOAD_BYTES_MAX: usize = 1 << 30;
 
 /// Longest payload of a frame of kind [`FrameKind::Transfer`], bytes: the text of the longest manifest.

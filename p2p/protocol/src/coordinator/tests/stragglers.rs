@@ -179,6 +179,18 @@ fn one_that_hangs_again_stays_outside_for_twice_as_long_each_time() {
 }
 
 #[test]
+fn nobody_joins_while_a_member_is_waited_for() {
+    let mut cluster = steady(3, 100);
+    pass(&mut cluster, 4_000, &[2]);
+    cluster.join(4, 1);
+    pass(&mut cluster, 1_000, &[2]);
+    assert_eq!(numbers(&cluster), [1, 2, 3]);
+    assert!(cluster.why().contains("may join when the step goes on"), "{}", cluster.why());
+    pass(&mut cluster, 1_000, &[2]);
+    assert_eq!(numbers(&cluster), [1, 3, 4], "the view without the one takes in the other");
+}
+
+#[test]
 fn a_session_that_says_nothing_although_it_is_connected_is_taken_out() {
     let mut cluster = steady(3, 100);
     // One owner of all parts, 1: nobody but it knows who is late.
