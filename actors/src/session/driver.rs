@@ -302,7 +302,7 @@ impl SessionDriver {
                 }
                 None => Ok(()),
             },
-            TrainerEvent::Answered { request } => {
+            TrainerEvent::Answered(request) => {
                 self.answered(request);
                 Ok(())
             }

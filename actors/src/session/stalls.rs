@@ -19,7 +19,7 @@ impl SessionDriver {
     pub(super) fn step_outside(&mut self) {
         let request = self.next_request();
         self.outside = Some(Outside { request, is_idle: false });
-        self.command(TrainerCommand::Answer { request });
+        self.command(TrainerCommand::Answer(request));
     }
 
     /// The trainer has answered.

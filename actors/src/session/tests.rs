@@ -204,12 +204,12 @@ fn a_trainer_answers_once_it_has_worked_off_what_it_was_told() {
     let mut bench = bench();
     let microbatches = IndexSet::full(4);
     bench.tell(TrainerCommand::Compute { step: 0, base: BASE, microbatches, generation: 0 });
-    bench.tell(TrainerCommand::Answer { request: 9 });
+    bench.tell(TrainerCommand::Answer(9));
     for _ in 0..4 {
         let event = bench.hear();
         assert!(matches!(event, TrainerEvent::Computed { .. }), "{event:?}");
     }
-    assert!(matches!(bench.hear(), TrainerEvent::Answered { request: 9 }));
+    assert!(matches!(bench.hear(), TrainerEvent::Answered(9)));
 }
 
 #[test]

@@ -119,6 +119,8 @@ pub struct JointWorld {
     pub(super) queued: u64,
     pub(super) fault: Option<JointFault>,
     pub(super) calm: bool,
+    /// Devices become slow and hang.
+    pub(super) has_bad_devices: bool,
     pub(super) microbatches: u32,
     pub(super) parts: u32,
     pub(super) steps: u64,
@@ -161,6 +163,7 @@ impl JointWorld {
             queued: 0,
             fault,
             calm: false,
+            has_bad_devices: seed.is_multiple_of(3),
             microbatches,
             parts,
             steps: 40 + random.below(40) as u64,

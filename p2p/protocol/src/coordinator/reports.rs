@@ -217,11 +217,7 @@ impl JobReports {
             ReportEvent::MicrobatchFailed { step, microbatch, samples, reason } => {
                 self.microbatch_failed((step, microbatch), PendingFailure::new(from, epoch, samples, reason));
             }
-            ReportEvent::Waiting(wait) => {
-                if let Some(known) = self.members.get_mut(&from) {
-                    known.wait = Some((now, epoch, wait));
-                }
-            }
+            ReportEvent::Waiting(wait) => self.waits(now, from, epoch, wait),
             // Members are in a view; what others say is read before.
             ReportEvent::Outside { .. } => {}
         }

@@ -10,7 +10,7 @@ use super::liveness::Fate;
 use super::machine::{Coordinator, Pass};
 use super::reports::JobReports;
 use super::stall::{Expectation, Mark};
-use crate::ids::{Life, Millis, NodeId};
+use crate::ids::{Epoch, Life, Millis, NodeId};
 use crate::ledger::JobRecord;
 use crate::view::{Member, View};
 use crate::wire::step_wait::{STEP_WAIT_NODES_MAX, StepWait};
@@ -118,6 +118,13 @@ impl Coordinator {
 }
 
 impl JobReports {
+    /// A member said in view `epoch` what it lacks.
+    pub(super) fn waits(&mut self, now: Millis, node: NodeId, epoch: Epoch, wait: StepWait) {
+        if let Some(known) = self.members.get_mut(&node) {
+            known.wait = Some((now, epoch, wait));
+        }
+    }
+
     fn word_of(&self, now: Millis, view: &View, node: NodeId) -> Word {
         let Some(member) = self.members.get(&node) else { return Word::Unknown };
         if now.since(member.heard_at) >= MUTE_MS {
