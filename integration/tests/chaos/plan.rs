@@ -7,7 +7,7 @@ use traind_integration::JobFile;
 use crate::random::Random;
 
 /// Steps of a job. At its pace a job outlasts the deeds: three nodes need at least 13 s.
-const STEPS: u64 = 400;
+const STEPS: u64 = 500;
 
 /// Least time of a micro-batch, as `limits.micro_batch_time`: steps take long enough for most deeds to meet one, and the
 /// processors are left to elections and starts.
