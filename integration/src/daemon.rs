@@ -11,6 +11,8 @@ use traind::control::Client;
 use traind::control::api::{Request, Response};
 use traind::ready::ReadyLine;
 
+use crate::hung_thread::HungThread;
+
 /// How long a daemon may take to stop by itself, and to say that it is ready.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -221,6 +223,14 @@ impl Daemon {
     /// When the system does not let us.
     pub fn thaw(&self) -> anyhow::Result<()> {
         self.signal(Signal::CONT).context("continuing a daemon")
+    }
+
+    /// The one thread of that name stands still until what is returned is released; all others go on.
+    ///
+    /// # Errors
+    /// When there is not exactly one, or the system does not let us.
+    pub fn hang_thread(&self, name: &str) -> anyhow::Result<HungThread> {
+        HungThread::stop(self.child.id(), name)
     }
 
     /// How the process ended, if it has.

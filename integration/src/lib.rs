@@ -4,6 +4,7 @@
 
 mod cluster;
 mod daemon;
+mod hung_thread;
 mod idx_files;
 mod job_file;
 mod spread;
@@ -11,6 +12,7 @@ mod step_log;
 
 pub use cluster::{Cluster, MICROBATCH_TIME, turn};
 pub use daemon::{Daemon, DaemonOptions};
+pub use hung_thread::HungThread;
 pub use idx_files::IdxFiles;
 pub use job_file::{JobFile, Model, Optimiser};
 pub use spread::Spread;

@@ -26,6 +26,7 @@ use super::messages::{SessionDescription, SessionInput};
 use super::numbers::ExactNumbers;
 use super::present_state::PresentState;
 use super::reports::Reports;
+use super::stalls::Outside;
 use super::taken_over::leases_of_the_gone;
 use super::trainer::{CancelBelow, CapturePurpose, TrainerCommand, TrainerError, TrainerEvent};
 use super::writing::Writing;
@@ -119,6 +120,8 @@ pub(super) struct SessionDriver {
     /// Chain of the state that the trainer has once it has worked off its commands.
     pub(super) chain: Chain,
     pub(super) refused: BTreeMap<&'static str, u64>,
+    /// Set while this process is in no view.
+    pub(super) outside: Option<Outside>,
 }
 
 impl SessionDriver {
@@ -165,6 +168,7 @@ impl SessionDriver {
             writing,
             chain: Chain::default(),
             refused: BTreeMap::new(),
+            outside: None,
         }
     }
 
@@ -199,6 +203,7 @@ impl SessionDriver {
                 },
                 _ = repeat.tick() => {
                     self.repeat_reports();
+                    self.tell_wait();
                     self.offer_halted_state();
                     self.offer_final_state();
                 }
@@ -258,6 +263,9 @@ impl SessionDriver {
         }
         let tenure = view.member(self.plan.sync.me).map(|member| member.tenure);
         self.reports.enter(&view, tenure);
+        if tenure.is_some() {
+            self.outside = None;
+        }
         self.feed(SyncInput::EnterView(view))?;
         self.repeat_reports();
         Ok(())
@@ -294,6 +302,10 @@ impl SessionDriver {
                 }
                 None => Ok(()),
             },
+            TrainerEvent::Answered(request) => {
+                self.answered(request);
+                Ok(())
+            }
             TrainerEvent::Evaluated { digest, correct, total } => {
                 if let Some((step, chain)) = self.finished {
                     let event = ReportEvent::Finished {
@@ -354,6 +366,7 @@ impl SessionDriver {
             }
             SyncOutput::Evicted => {
                 tracing::warn!(job = %self.job().short(), "this node was taken out of the view");
+                self.step_outside();
             }
             SyncOutput::NeedView { epoch } => self.links.view_is_late(epoch),
             SyncOutput::Alarm { kind, with, step } => {

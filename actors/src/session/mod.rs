@@ -17,6 +17,7 @@ mod plan;
 mod preparing;
 mod present_state;
 mod reports;
+mod stalls;
 mod start;
 mod state;
 mod taken_over;

@@ -108,6 +108,8 @@ impl Reports {
             ReportEvent::Evaluated { .. } => self.evaluated = Some(event.clone()),
             ReportEvent::Halted { .. } => self.halted = Some(event.clone()),
             ReportEvent::Finished { .. } => self.finished = Some(event.clone()),
+            // True at the moment only.
+            ReportEvent::Waiting(_) | ReportEvent::Outside { .. } => {}
         }
         self.report(event)
     }

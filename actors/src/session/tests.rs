@@ -200,6 +200,19 @@ fn cancelled_computations_are_not_computed() {
 }
 
 #[test]
+fn a_trainer_answers_once_it_has_worked_off_what_it_was_told() {
+    let mut bench = bench();
+    let microbatches = IndexSet::full(4);
+    bench.tell(TrainerCommand::Compute { step: 0, base: BASE, microbatches, generation: 0 });
+    bench.tell(TrainerCommand::Answer(9));
+    for _ in 0..4 {
+        let event = bench.hear();
+        assert!(matches!(event, TrainerEvent::Computed { .. }), "{event:?}");
+    }
+    assert!(matches!(bench.hear(), TrainerEvent::Answered(9)));
+}
+
+#[test]
 fn a_micro_batch_takes_its_least_time_unless_nobody_wants_it_any_more() {
     let least = Duration::from_millis(40);
     let mut paced = bench_at(JOB, least);

@@ -67,6 +67,8 @@ pub(super) enum TrainerCommand {
     },
     /// Test the present state on the held-out samples.
     Evaluate,
+    /// Say, by this number, that all commands before this one are worked off.
+    Answer(u64),
 }
 
 /// Why a state is captured.
@@ -145,6 +147,8 @@ pub(super) enum TrainerEvent {
         /// Number of the command.
         request: u64,
     },
+    /// All commands before the one of this number are worked off.
+    Answered(u64),
     /// The present state was tested.
     Evaluated {
         /// Its digest.
@@ -317,6 +321,7 @@ impl Trainer {
                 self.show_state();
                 Ok(self.tell(TrainerEvent::Restored { request }))
             }
+            TrainerCommand::Answer(request) => Ok(self.tell(TrainerEvent::Answered(request))),
             TrainerCommand::Evaluate => {
                 let evaluation = self
                     .session
@@ -465,6 +470,7 @@ fn doing(command: &TrainerCommand) -> &'static str {
         TrainerCommand::Restore { .. } => "restoring a state",
         TrainerCommand::Restart { .. } => "going back to step 0",
         TrainerCommand::Evaluate => "testing the model",
+        TrainerCommand::Answer(_) => "answering",
     }
 }
 

@@ -1,6 +1,7 @@
 //! What this daemon has heard of jobs beside the ledger: losses and counters, which are never entries of the ledger.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use traind_protocol::ids::{Boot, JobId, NodeId};
 use traind_protocol::wire::control::{Progress, StepPoint, WorkCounters};
@@ -20,8 +21,8 @@ pub(super) struct JobHistory {
     pub(super) stable_step: u64,
     /// Steps in figures.
     pub(super) points: BTreeMap<u64, StepPoint>,
-    /// Nodes that the job does without, and why.
-    pub(super) kept_out: Vec<(NodeId, String)>,
+    /// Nodes that the job does without, why, and until when if a timer ends that.
+    kept_out: Vec<(NodeId, String, Option<Instant>)>,
     /// Counters by process, gone ones at their last word.
     pub(super) work: BTreeMap<(NodeId, Boot), WorkCounters>,
 }
@@ -35,6 +36,16 @@ impl JobHistory {
     /// The last stable step in figures.
     pub(super) fn last_point(&self) -> Option<&StepPoint> {
         self.points.last_key_value().map(|(_step, point)| point)
+    }
+
+    /// Nodes that the job does without, and in words why and for how long still.
+    pub(super) fn kept_out(&self) -> impl Iterator<Item = (NodeId, String)> + '_ {
+        let now = Instant::now();
+        self.kept_out.iter().map(move |(node, reason, until)| {
+            let left = until.map(|until| until.saturating_duration_since(now).as_secs_f64().ceil());
+            let then = left.map_or(String::new(), |left| format!("; it is taken back in {left} s"));
+            (*node, format!("{reason}{then}"))
+        })
     }
 
     /// All losses, oldest first.
@@ -69,7 +80,10 @@ impl History {
         }
         job.stable_step = progress.stable_step;
         job.points.extend(progress.points.iter().map(|point| (point.step, *point)));
-        job.kept_out.clone_from(&progress.kept_out);
+        let now = Instant::now();
+        let until = |ms: Option<u64>| ms.and_then(|ms| now.checked_add(Duration::from_millis(ms)));
+        let kept_out = progress.kept_out.iter();
+        job.kept_out = kept_out.map(|row| (row.node, row.reason.clone(), until(row.ends_in_ms))).collect();
         if job.points.len() > POINTS_KEPT_MAX {
             let mut keep = true;
             job.points.retain(|_step, _point| {
@@ -90,7 +104,7 @@ impl History {
     /// Why the job that was told of last does without `node`.
     pub(super) fn kept_out(&self, node: NodeId) -> Option<String> {
         let job = self.jobs.get(&self.latest?)?;
-        job.kept_out.iter().find(|(kept, _reason)| *kept == node).map(|(_node, reason)| reason.clone())
+        job.kept_out().find(|(kept, _reason)| *kept == node).map(|(_node, reason)| reason)
     }
 
     /// What is known of `job`.
@@ -102,6 +116,7 @@ impl History {
 #[cfg(test)]
 mod tests {
     use traind_protocol::ids::{Epoch, Incarnation};
+    use traind_protocol::wire::control::KeptOut;
 
     use super::*;
 
@@ -115,7 +130,11 @@ mod tests {
             epoch: Epoch(1),
             stable_step,
             points: losses.iter().map(point).collect(),
-            kept_out: Vec::new(),
+            kept_out: vec![KeptOut {
+                node: NodeId([2; 32]),
+                reason: "it held up step 3 for 6.0 s".to_owned(),
+                ends_in_ms: Some(computed * 1000),
+            }],
             work: vec![(NodeId([2; 32]), Boot(3), work)],
         }
     }
@@ -129,5 +148,19 @@ mod tests {
         assert_eq!(job.points.keys().copied().collect::<Vec<_>>(), [1]);
         assert_eq!(job.work.values().next().map(|work| work.microbatches_computed), Some(8));
         assert_eq!(job.last_loss(), Some(2.0));
+    }
+
+    #[test]
+    fn who_is_kept_out_is_told_with_the_time_that_is_left() {
+        let mut history = History::default();
+        history.note(&progress(2, &[], 100));
+        let words = history.kept_out(NodeId([2; 32])).unwrap();
+        // A second may pass meanwhile.
+        let possible =
+            [100, 99].map(|left| format!("it held up step 3 for 6.0 s; it is taken back in {left} s"));
+        assert!(possible.contains(&words), "{words}");
+        history.note(&progress(2, &[], 0));
+        assert!(history.kept_out(NodeId([2; 32])).unwrap().ends_with("; it is taken back in 0 s"));
+        assert_eq!(history.kept_out(NodeId([3; 32])), None);
     }
 }

@@ -63,6 +63,7 @@ impl Swarm {
             last_heard_ms: None,
             version: None,
             drain: None,
+            kept_out: None,
         };
         self.live.borrow().iter().map(row).collect()
     }

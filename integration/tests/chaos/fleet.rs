@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tempfile::TempDir;
 use tokio::time::Instant;
 use traind::control::api::{NodeRole, Request, Response};
-use traind_integration::{Daemon, DaemonOptions};
+use traind_integration::{Daemon, DaemonOptions, HungThread};
 
 use crate::KIT;
 use crate::plan::MICRO_BATCH_TIME;
@@ -26,13 +26,15 @@ pub(crate) struct Fleet {
     /// Processes that got SIGKILL.
     pub(crate) kills: usize,
     members: Vec<State>,
+    /// Trainers that stand still: of which daemon, and until when.
+    hung: Vec<(usize, Instant, HungThread)>,
 }
 
 impl Fleet {
     /// `count` daemons that know each other.
     pub(crate) async fn start(count: usize) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("a folder for the fleet")?;
-        let mut fleet = Self { folder, kills: 0, members: Vec::new() };
+        let mut fleet = Self { folder, kills: 0, members: Vec::new(), hung: Vec::new() };
         for _ in 0..count {
             fleet.add().await?;
         }
@@ -120,6 +122,7 @@ impl Fleet {
 
     /// SIGKILL.
     pub(crate) fn kill(&mut self, position: usize) -> anyhow::Result<()> {
+        self.hung.retain(|(of, ..)| *of != position);
         let member = self.members.remove(position);
         let options = match member {
             State::Running(daemon) | State::Frozen(daemon, _) => {
@@ -146,6 +149,15 @@ impl Fleet {
         Ok(())
     }
 
+    /// The trainer stands still, if there is one; [`Self::pass`] lets it go on.
+    pub(crate) fn hang(&mut self, position: usize, time: Duration) {
+        if let State::Running(daemon) = &self.members[position]
+            && let Ok(thread) = daemon.hang_thread("trainer")
+        {
+            self.hung.push((position, Instant::now() + time, thread));
+        }
+    }
+
     /// Starts a killed daemon where it was.
     pub(crate) async fn restart(&mut self, position: usize) -> anyhow::Result<()> {
         if let State::Killed(options) = &self.members[position] {
@@ -163,9 +175,11 @@ impl Fleet {
                 State::Frozen(_, until) => Some(*until),
                 _ => None,
             });
-            let until = next.min().map_or(end, |next| next.min(end));
+            let next = next.chain(self.hung.iter().map(|(_, until, _)| *until)).min();
+            let until = next.map_or(end, |next| next.min(end));
             tokio::time::sleep_until(until).await;
             self.thaw(|due| due <= Instant::now())?;
+            self.hung.retain(|(_, until, _)| *until > Instant::now());
             if Instant::now() >= end {
                 return Ok(());
             }
@@ -175,6 +189,7 @@ impl Fleet {
     /// Everybody runs again.
     pub(crate) async fn recover(&mut self) -> anyhow::Result<()> {
         self.thaw(|_| true)?;
+        self.hung.clear();
         for position in self.killed() {
             self.restart(position).await?;
         }

@@ -37,6 +37,8 @@ pub(crate) enum Deed {
     Freeze(u64, Duration),
     /// The same to the coordinator.
     FreezeCoordinator(Duration),
+    /// The trainer's thread of any daemon stands still for that time, all else of it goes on.
+    Hang(u64, Duration),
     /// One of the killed comes back, where it was and with its data directory.
     Restart(u64),
     /// A new daemon.
@@ -87,13 +89,16 @@ fn pause(random: &mut Random) -> Duration {
 fn deed(random: &mut Random) -> Deed {
     let pick = random.next();
     let freeze = Duration::from_millis(random.between(300, 6_000));
+    // Some of these are long enough to be taken out for.
+    let hang = Duration::from_millis(random.between(300, 12_000));
     // About as many come back as are killed, or most deeds would find nobody.
     match random.next() % 32 {
         0..=5 => Deed::KillWorker(pick),
         6..=10 => Deed::KillCoordinator,
         11 => Deed::KillTwo(pick),
         12 => Deed::KillAll,
-        13..=15 => Deed::Freeze(pick, freeze),
+        13..=14 => Deed::Freeze(pick, freeze),
+        15 => Deed::Hang(pick, hang),
         16..=17 => Deed::FreezeCoordinator(freeze),
         18..=30 => Deed::Restart(pick),
         _ => Deed::Add,

@@ -107,7 +107,7 @@ async fn perform(fleet: &mut Fleet, deed: Deed) -> anyhow::Result<String> {
             concerned.extend(one.into_iter().chain(choose(&living, pick / 7)));
         }
         Deed::KillAll => concerned = living,
-        Deed::Freeze(pick, _) => concerned.extend(choose(&living, pick)),
+        Deed::Freeze(pick, _) | Deed::Hang(pick, _) => concerned.extend(choose(&living, pick)),
         Deed::Restart(pick) => concerned.extend(choose(&fleet.killed(), pick)),
         // A new daemon that finds nobody would found a swarm of its own.
         Deed::Add if fleet.len() < DAEMONS_MAX && fleet.running().next().is_some() => fleet.add().await?,
@@ -116,6 +116,7 @@ async fn perform(fleet: &mut Fleet, deed: Deed) -> anyhow::Result<String> {
     for &position in &concerned {
         match deed {
             Deed::Freeze(_, time) | Deed::FreezeCoordinator(time) => fleet.freeze(position, time)?,
+            Deed::Hang(_, time) => fleet.hang(position, time),
             Deed::Restart(_) => fleet.restart(position).await?,
             _ => fleet.kill(position)?,
         }

@@ -16,6 +16,7 @@ mod replicas;
 mod resume;
 mod shell;
 mod speeds;
+mod stragglers;
 mod text;
 mod verbs;
 mod why;

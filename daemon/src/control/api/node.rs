@@ -89,6 +89,9 @@ pub struct NodeRow {
     /// That it is to take no more work.
     #[serde(default)]
     pub drain: Option<Drain>,
+    /// Why the running job does without it, and until when.
+    #[serde(default)]
+    pub kept_out: Option<String>,
 }
 
 /// Everything about one node.
@@ -109,8 +112,6 @@ pub struct NodeDetail {
     pub bytes_sent: Option<u64>,
     /// Addresses that it can be reached at.
     pub addresses: Vec<String>,
-    /// Why the running job does without it.
-    pub kept_out: Option<String>,
     /// The last thing that went wrong with it, as this node saw it.
     pub last_error: Option<String>,
 }

@@ -65,7 +65,7 @@ pub(in crate::node) fn job_detail(
         refusal: refusal(record),
         data: Some(data(record)),
         from: record.initial.as_ref().map(|entry| entry.digest.to_hex()),
-        kept_out: past.kept_out.iter().map(|(node, reason)| kept_out(*node, reason)).collect(),
+        kept_out: past.kept_out().map(|(node, reason)| KeptOut { node: node.into(), reason }).collect(),
     })
 }
 
@@ -191,10 +191,6 @@ fn refusal(record: &JobRecord) -> Option<Refusal> {
         LedgerStatus::Refused { by, reason } => Some(Refusal { node: (*by).into(), reason: reason.clone() }),
         _ => None,
     }
-}
-
-fn kept_out(node: NodeId, reason: &str) -> KeptOut {
-    KeptOut { node: node.into(), reason: reason.to_owned() }
 }
 
 /// A job that was accepted parses again; one of a later version may not.

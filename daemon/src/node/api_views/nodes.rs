@@ -57,6 +57,7 @@ pub(in crate::node) fn nodes(
                 last_heard_ms: peer.filter(|_peer| node != me).map(|peer| peer.heartbeat_age_ms),
                 version: Some(record.version.clone()),
                 drain: record.drain.as_ref().map(|asked| drain(published, node, asked)),
+                kept_out: running.and_then(|_| history.kept_out(node)),
             }
         })
         .collect();
@@ -124,7 +125,6 @@ pub(in crate::node) fn node_detail(
         bytes_received: counters.map(|peer| peer.control_bytes_received + peer.data_bytes_received),
         bytes_sent: counters.map(|peer| peer.control_bytes_sent + peer.data_bytes_sent),
         addresses: if node == me { network.listening.clone() } else { known.cloned().collect() },
-        kept_out: history.kept_out(node),
         last_error: unreached.first().map(|peer| peer.error.clone()),
         row,
     })

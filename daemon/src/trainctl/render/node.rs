@@ -45,7 +45,12 @@ pub(super) fn nodes(nodes: &[NodeRow], is_wide: bool) -> String {
             format!("{:x}", node.boot),
             or_dash(node.version.as_ref()),
             number(&node.numeric_class),
-            or_dash(node.drain.as_ref().map(drain)),
+            or_dash(
+                node.drain
+                    .as_ref()
+                    .map(drain)
+                    .or_else(|| node.kept_out.as_ref().map(|reason| format!("kept out: {reason}"))),
+            ),
         ]
     };
     let mut text = table_in_width(columns, is_wide, nodes.iter().map(row));
@@ -92,7 +97,7 @@ pub(super) fn detail(detail: &NodeDetail) -> String {
         lines.insert(2, ("drain", drain(state)));
         state.waits_for.iter().for_each(|what| lines.insert(3, ("waits for", what.clone())));
     }
-    if let Some(reason) = &detail.kept_out {
+    if let Some(reason) = &node.kept_out {
         lines.push(("kept out", reason.clone()));
     }
     if let Some(error) = &detail.last_error {

@@ -98,6 +98,7 @@ pub(crate) fn nodes(live: u64) -> Vec<NodeRow> {
                 last_heard_ms: (number > 1).then_some(90),
                 version: (number < 3).then(|| env!("CARGO_PKG_VERSION").into()),
                 drain: None,
+                kept_out: (number == 3).then(|| "its /srv/data is another".into()),
             }
         })
         .collect()
@@ -310,7 +311,6 @@ pub(crate) fn node_detail(row: NodeRow) -> NodeDetail {
         bytes_received: (!this_node).then_some(1_200_000),
         bytes_sent: (!this_node).then_some(900),
         addresses: row.address.iter().cloned().collect(),
-        kept_out: (row.name == node(3).name).then(|| "its /srv/data is another".into()),
         last_error: (row.name == node(3).name).then(|| "connection closed".into()),
         row,
     }

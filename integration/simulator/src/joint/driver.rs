@@ -47,7 +47,11 @@ impl JointWorld {
     pub(super) fn repeat(&mut self, index: usize) {
         let Some(process) = &self.nodes[index].process else { return };
         let boot = process.life.boot;
-        let reports = process.session.as_ref().map(|session| session.repeat(JOB, boot)).unwrap_or_default();
+        let session = process.session.as_ref();
+        let mut reports = session.map(|session| session.repeat(JOB, boot)).unwrap_or_default();
+        if self.fault != Some(JointFault::WaitsUntold) {
+            reports.extend(session.and_then(|session| session.tell_wait(self.now, JOB, boot)));
+        }
         reports.into_iter().for_each(|report| self.say(index, ControlMessage::Report(report)));
         let check = JobCheck { job: JOB, boot, outcome: Ok(DATA) };
         if self.is_submitted {

@@ -5,7 +5,7 @@ use traind_protocol::ledger::{DrainUntil, JobPlan, KeepRules, LedgerCommand};
 
 use super::messages::kind_of;
 use super::session::{CHECKPOINT_EVERY, CHECKPOINT_REPLICAS};
-use super::world::{Event, JOB, JointWorld};
+use super::world::{Device, Event, JOB, JointWorld};
 use crate::node::node_index;
 
 /// A silent peer is given up after so long, milliseconds.
@@ -22,7 +22,8 @@ impl JointWorld {
         }
         let index = self.random.below(self.nodes.len());
         let up = self.nodes.iter().filter(|node| node.process.is_some()).count();
-        match self.random.below(20) {
+        // Devices change in some runs only: a job that stands still meets less of all else.
+        match self.random.below(if self.has_bad_devices { 24 } else { 20 }) {
             0..4 if up > 1 => self.kill(index),
             4..9 => self.start_dead(),
             9 | 10 => self.cut(index, true),
@@ -30,6 +31,9 @@ impl JointWorld {
             13 => self.pause(index, true),
             14 => (0..self.nodes.len()).for_each(|index| self.pause(index, false)),
             15 => self.kill_many(up),
+            20 => self.change_device(index, Device::Slow),
+            21 => self.change_device(index, Device::Hangs),
+            22 | 23 => (0..self.nodes.len()).for_each(|index| self.change_device(index, Device::Sound)),
             _ => self.ask(index),
         }
         let delay_ms = 60 + self.random.below(500) as u64;
@@ -162,6 +166,29 @@ impl JointWorld {
         }
     }
 
+    /// The device of `index` becomes slow, hangs, or is sound again. Its process, and its word, go on.
+    fn change_device(&mut self, index: usize, device: Device) {
+        let is_up = self.nodes[index].process.is_some();
+        if !is_up || std::mem::replace(&mut self.nodes[index].device, device) == device {
+            return;
+        }
+        self.tell(|| format!("DEVICE {index} {device:?}"));
+        match device {
+            Device::Slow => self.note("devices that became slow"),
+            Device::Hangs => self.note("devices that hung"),
+            Device::Sound => {}
+        }
+        if device != Device::Hangs {
+            // What it had begun is finished now.
+            if let Some(session) = self.nodes[index].process.as_mut().and_then(|it| it.session.as_mut()) {
+                session.outside = session.outside.map(|_| true);
+            }
+            for event in std::mem::take(&mut self.nodes[index].unfinished) {
+                self.happen(event);
+            }
+        }
+    }
+
     /// People ask for something at a node.
     fn ask(&mut self, index: usize) {
         let by = Self::id(index);
@@ -226,11 +253,17 @@ impl JointWorld {
         self.mend();
         for index in 0..self.nodes.len() {
             self.pause(index, false);
+            self.change_device(index, Device::Sound);
         }
         for index in 0..self.nodes.len() {
             if self.nodes[index].process.is_none() {
                 self.start(index);
             }
+        }
+        // In some runs one device never works again: the job ends all the same.
+        if self.has_bad_devices && self.random.chance(600) {
+            let index = self.random.below(self.nodes.len());
+            self.change_device(index, Device::Hangs);
         }
         self.run_until(super::FAULTS_MS + 5_000, false);
         for round in 0..4 {

@@ -46,6 +46,8 @@ pub(super) fn kind_of(message: &ControlMessage) -> &'static str {
             ReportEvent::Finished { .. } => "Finished",
             ReportEvent::MicrobatchFailed { .. } => "Failed",
             ReportEvent::Evaluated { .. } => "Evaluated",
+            ReportEvent::Waiting(_) => "Waiting",
+            ReportEvent::Outside { .. } => "Outside",
         },
         ControlMessage::Progress(_) => "Progress",
         ControlMessage::JobChecked(_) => "Checked",
@@ -120,8 +122,8 @@ impl JointWorld {
             }
             Event::Connected { at, node, boot } => self.connected(at, node, boot),
             Event::Lost { at, node, boot, is_certain } => self.lost(at, node, boot, is_certain),
-            Event::Computed { at, round, step, base, microbatch } => {
-                self.computed(at, round, step, base, microbatch)
+            Event::Computed { at, round, step, base, microbatch, took_ms } => {
+                self.computed(at, (round, took_ms), step, base, microbatch)
             }
             Event::Fetching { at, offer, from } => self.fetching(at, offer, from),
             Event::OriginLoaded { at, request, step, chain, state } => {

@@ -18,8 +18,8 @@ pub use world::{JointFault, JointReport, JointWorld};
 const FAULTS_MS: u64 = 12_000;
 
 /// Once faults stop the job must have ended within this much virtual time, milliseconds: the graces of the coordinator,
-/// the longest of which is a minute, and the steps themselves.
-const HEAL_MS_MAX: u64 = 150_000;
+/// the longest of which is a minute, the same for a device that hangs and of which nothing is known, and the steps themselves.
+const HEAL_MS_MAX: u64 = 210_000;
 
 /// One joint run of a seed.
 #[must_use]

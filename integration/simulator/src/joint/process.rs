@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
+use traind_protocol::coordinator::limits::STEP_WAIT_INTERVAL_MS;
 use traind_protocol::coordinator::{Coordinator, CoordinatorInput, CoordinatorOptions};
 use traind_protocol::council::{Council, CouncilInput, CouncilOptions};
 use traind_protocol::ids::{
@@ -12,7 +13,7 @@ use traind_protocol::ledger::Ledger;
 use traind_protocol::succession::Succession;
 use traind_protocol::sync::{SyncMachine, SyncOptions};
 use traind_protocol::view::View;
-use traind_protocol::wire::control::{Registration, Report, ReportEvent};
+use traind_protocol::wire::control::{Registration, Report, ReportEvent, WorkCounters};
 
 use crate::toy::ToyModel;
 
@@ -35,6 +36,9 @@ pub(super) struct Session {
     pub(super) loading: u64,
     /// Of states that are offered or fetched.
     pub(super) chunks: BTreeMap<ChunkId, Bytes>,
+    pub(super) work: WorkCounters,
+    /// In no view, and whether what it computed as a member is worked off.
+    pub(super) outside: Option<bool>,
     entered: (Incarnation, Epoch, Option<Epoch>),
     facts: BTreeMap<u8, Vec<ReportEvent>>,
 }
@@ -53,6 +57,8 @@ impl Session {
             round: 0,
             loading: 0,
             chunks: BTreeMap::new(),
+            work: WorkCounters::default(),
+            outside: None,
             entered,
             facts: BTreeMap::new(),
         }
@@ -66,6 +72,9 @@ impl Session {
         }
         if (view.incarnation, tenure) != (self.entered.0, self.entered.2) {
             self.facts.retain(|kind, _| *kind == CHECKPOINTS);
+        }
+        if tenure.is_some() {
+            self.outside = None;
         }
         self.facts.remove(&FAILURES);
         self.facts.remove(&HALTED);
@@ -91,6 +100,16 @@ impl Session {
         self.facts.values().flatten().map(|event| self.report(job, boot, event.clone())).collect()
     }
 
+    /// What it lacks, if it has come no further for a while, or that it is outside; such words are not kept.
+    pub(super) fn tell_wait(&self, now: Millis, job: JobId, boot: Boot) -> Option<Report> {
+        let event = match self.outside {
+            Some(is_idle) => ReportEvent::Outside { is_idle },
+            None if now.since(self.machine.since()) < STEP_WAIT_INTERVAL_MS => return None,
+            None => ReportEvent::Waiting(self.machine.step_wait()?),
+        };
+        Some(self.report(job, boot, event))
+    }
+
     fn report(&self, job: JobId, boot: Boot, event: ReportEvent) -> Report {
         Report { job, incarnation: self.entered.0, epoch: self.entered.1, boot, event }
     }
@@ -111,6 +130,7 @@ fn kind_of(event: &ReportEvent) -> u8 {
         ReportEvent::Evaluated { .. } => 4,
         ReportEvent::Halted { .. } => HALTED,
         ReportEvent::Finished { .. } => 6,
+        ReportEvent::Waiting(_) | ReportEvent::Outside { .. } => 7,
     }
 }
 

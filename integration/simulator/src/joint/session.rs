@@ -9,11 +9,11 @@ use traind_protocol::numbers::Numbers;
 use traind_protocol::replicas::choose_writers;
 use traind_protocol::sync::{StateOffer, SyncInput, SyncMessage, SyncOptions, SyncOutput};
 use traind_protocol::view::{Origin, View};
-use traind_protocol::wire::control::{ControlMessage, ReportEvent, WorkCounters};
+use traind_protocol::wire::control::{ControlMessage, ReportEvent};
 
 use super::disk::Written;
 use super::process::Session;
-use super::world::{Event, JOB, JointWorld};
+use super::world::{Device, Event, JOB, JointWorld};
 use crate::chunks::offer_of;
 use crate::node::node_index;
 use crate::toy::ToyModel;
@@ -26,6 +26,9 @@ pub(super) const CHECKPOINT_EVERY: u64 = 8;
 
 /// A micro-batch takes so long, milliseconds, and as much again by chance.
 const COMPUTE_MS: usize = 25;
+
+/// So many times as long where the device is slow.
+const SLOW_FACTOR: u64 = 50;
 
 /// Writing a checkpoint takes so long, milliseconds, and as much again by chance.
 const WRITE_MS: usize = 30;
@@ -142,9 +145,11 @@ impl JointWorld {
             SyncOutput::ReleaseState => session.chunks.clear(),
             SyncOutput::Compute { step, base, microbatches } => {
                 let round = session.round;
+                let factor = if self.nodes[index].device == Device::Slow { SLOW_FACTOR } else { 1 };
                 for microbatch in microbatches.iter() {
-                    let delay_ms = (COMPUTE_MS + self.random.below(COMPUTE_MS)) as u64;
-                    self.after(delay_ms, Event::Computed { at: me, round, step, base, microbatch });
+                    let took_ms = (COMPUTE_MS + self.random.below(COMPUTE_MS)) as u64 * factor;
+                    let event = Event::Computed { at: me, round, step, base, microbatch, took_ms };
+                    self.after(took_ms, event);
                 }
             }
             SyncOutput::CancelCompute => session.round += 1,
@@ -155,7 +160,7 @@ impl JointWorld {
                 self.tell_fact(index, ReportEvent::Synced { step, chain })
             }
             SyncOutput::Applied { step, chain, .. } => {
-                let (point, work) = (None, WorkCounters::default());
+                let (point, work) = (None, session.work);
                 self.tell_fact(index, ReportEvent::Applied { step, chain, point, sample: None, work });
                 if step % CHECKPOINT_EVERY == 0 && self.is_writer(index, step) {
                     self.write_checkpoint(index, None);
@@ -172,7 +177,13 @@ impl JointWorld {
                 self.note("members halted");
                 self.write_checkpoint(index, Some(epoch));
             }
-            SyncOutput::NeedView { .. } | SyncOutput::Evicted => {}
+            SyncOutput::Evicted => {
+                let hangs = self.nodes[index].device == Device::Hangs;
+                if let Some(session) = self.session(index) {
+                    session.outside = Some(!hangs);
+                }
+            }
+            SyncOutput::NeedView { .. } => {}
             SyncOutput::Alarm { kind, with, step } => {
                 let with = node_index(with);
                 self.fail("B1", format!("alarm {kind:?} at node {index} with {with} in step {step}"));
@@ -282,7 +293,22 @@ impl JointWorld {
         self.feed(index, SyncInput::OriginLoaded { step, chain });
     }
 
-    pub(super) fn computed(&mut self, at: Life, round: u64, step: u64, base: Chain, microbatch: u32) {
+    pub(super) fn computed(
+        &mut self,
+        at: Life,
+        (round, took_ms): (u64, u64),
+        step: u64,
+        base: Chain,
+        microbatch: u32,
+    ) {
+        if self.nodes[node_index(at.node)].device == Device::Hangs {
+            let event = Event::Computed { at, round, step, base, microbatch, took_ms };
+            return self.nodes[node_index(at.node)].unfinished.push(event);
+        }
+        if let Some(session) = self.process(at).and_then(|process| process.session.as_mut()) {
+            session.work.microbatches_computed += 1;
+            session.work.computing_us += took_ms * 1_000;
+        }
         let fails = !self.calm && self.random.below(FAILS_ONE_IN) == 0;
         let session = self.process(at).and_then(|process| process.session.as_ref());
         let Some(session) = session.filter(|session| session.round == round && session.chain == base) else {

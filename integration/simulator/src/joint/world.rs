@@ -32,6 +32,8 @@ pub enum JointFault {
     CouncilIdIgnored,
     /// A leader does not give way to a council that is further.
     YieldIgnored,
+    /// Members do not say what they lack.
+    WaitsUntold,
     /// A node that goes over to another council leaves the log of its old one on disk.
     OldLogKept,
 }
@@ -73,12 +75,23 @@ pub(super) enum Event {
     Data { from: Life, to: Life, message: SyncMessage },
     Connected { at: Life, node: NodeId, boot: Boot },
     Lost { at: Life, node: NodeId, boot: Boot, is_certain: bool },
-    Computed { at: Life, round: u64, step: u64, base: Chain, microbatch: u32 },
+    Computed { at: Life, round: u64, step: u64, base: Chain, microbatch: u32, took_ms: u64 },
     Fetching { at: Life, offer: StateOffer, from: Vec<NodeId> },
     OriginLoaded { at: Life, request: u64, step: u64, chain: Chain, state: Bytes },
     CheckpointSynced { at: Life, step: u64, chain: Chain, state: Bytes, then: Option<Epoch> },
     DiskSynced { at: Life },
     Fault,
+}
+
+/// How a node computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Device {
+    #[default]
+    Sound,
+    /// Many times slower than the others.
+    Slow,
+    /// It finishes nothing. All else of its process goes on.
+    Hangs,
 }
 
 /// One node.
@@ -91,6 +104,10 @@ pub(super) struct JointNode {
     /// What comes meanwhile.
     pub(super) held: Vec<Event>,
     pub(super) cut: bool,
+    /// How fast its device is.
+    pub(super) device: Device,
+    /// What a device that hangs has not finished.
+    pub(super) unfinished: Vec<Event>,
 }
 
 /// One joint run.
@@ -102,6 +119,8 @@ pub struct JointWorld {
     pub(super) queued: u64,
     pub(super) fault: Option<JointFault>,
     pub(super) calm: bool,
+    /// Devices become slow and hang.
+    pub(super) has_bad_devices: bool,
     pub(super) microbatches: u32,
     pub(super) parts: u32,
     pub(super) steps: u64,
@@ -144,6 +163,7 @@ impl JointWorld {
             queued: 0,
             fault,
             calm: false,
+            has_bad_devices: seed.is_multiple_of(3),
             microbatches,
             parts,
             steps: 40 + random.below(40) as u64,
@@ -248,6 +268,8 @@ impl JointWorld {
         }
         let life = Life { node: node_id(index), boot: Boot(node.boot) };
         node.paused = false;
+        node.device = Device::Sound;
+        node.unfinished.clear();
         let seat = node.disk.seat;
         let mut out = Vec::new();
         let recover =

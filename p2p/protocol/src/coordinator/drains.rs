@@ -129,3 +129,8 @@ pub(super) fn drain_reason(ledger: &Ledger, node: NodeId) -> String {
     let drain = ledger.nodes.get(&node).and_then(|record| record.drain.as_ref());
     drain.map_or(String::new(), |drain| format!(" ({})", drain.reason))
 }
+
+/// Members that count towards the job's limit: those that drain stay a while beside their successors.
+pub(super) fn counted(ledger: &Ledger, members: &[Member]) -> usize {
+    members.iter().filter(|member| ledger.takes_work(member.node)).count()
+}

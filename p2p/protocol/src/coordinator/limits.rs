@@ -157,3 +157,51 @@ pub const FINAL_CHECKPOINT_WAIT_MS: u64 = 30_000;
 
 /// The others who write the final state get so long, ms, once all have finished: afterwards nobody hears that they have.
 pub const FINAL_COPIES_WAIT_MS: u64 = 2_000;
+
+/// A member that the others wait for is taken out once they have waited for so many times what a step takes: leases follow
+/// slower changes of speed, and a machine in trouble is slower than that.
+pub const STRAGGLER_STEPS: u64 = 4;
+
+/// But not before so long, ms: disks, swapping and other work of a machine stop a process for seconds, and who comes back fetches
+/// the state anew.
+pub const STRAGGLER_MS_MIN: u64 = 5_000;
+
+/// And not before so long, ms, while nothing is known of its speed: a device that is used for the first time compiles its kernels
+/// and makes its memory ready.
+pub const STRAGGLER_UNKNOWN_MS_MIN: u64 = 60_000;
+
+/// And not before so long, ms, where only a few wait for many: the few may be those that are unlike the rest.
+pub const STRAGGLER_FEW_WAIT_MS_MIN: u64 = 600_000;
+
+/// While a member has been waited for for so long, ms, nobody joins: a joiner has a time of its own, in which no member is late.
+pub const STRAGGLER_BEFORE_JOINS_MS: u64 = 2_000;
+
+/// Nobody waits longer for one member, ms, whatever was measured: an hour.
+pub const STRAGGLER_MS_MAX: u64 = 3_600_000;
+
+/// Members say what they lack after so long without a step, ms, and so often. The word of those that wait comes by so much late,
+/// twice in the worst case.
+pub const STEP_WAIT_INTERVAL_MS: u64 = 1_000;
+
+/// What a member said of what it lacks counts for so long, ms: two such words may be lost.
+pub const STEP_WAIT_FRESH_MS: u64 = 3 * STEP_WAIT_INTERVAL_MS;
+
+/// A member that is connected and whose session has told nothing for so long, ms, counts as one that does nothing: it repeats itself
+/// every second.
+pub const MUTE_MS: u64 = 10_000;
+
+/// More time than this between two looks at a job counts as so much, ms: the coordinator itself, or everyone, stood still.
+pub const STALL_GAP_MS_MAX: u64 = 2_000;
+
+/// Steps whose times are remembered: enough for a median that single slow ones do not move.
+pub const STEP_TIMES_MAX: usize = 16;
+
+/// A node that held up a step is taken back after this time, ms, and after twice as much each time it does so again: as long as the
+/// others have waited at least.
+pub const STRAGGLED_RETRY_MS: u64 = 5_000;
+
+/// The longest such delay, ms: what each return may cost, [`STRAGGLER_MS_MIN`], is then a hundredth of the time.
+pub const STRAGGLED_RETRY_MS_MAX: u64 = 600_000;
+
+/// So long, ms, it has to work without holding up the others until that is forgotten.
+pub const STRAGGLED_FORGOTTEN_MS: u64 = 600_000;

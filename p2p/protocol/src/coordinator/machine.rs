@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::crashes::Crashes;
+use super::admissions::{Admissions, KeptOutNode};
 use super::data_checks::DataChecks;
 use super::divergence::Relapses;
 use super::input_output::{CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
@@ -12,8 +12,8 @@ use super::proposals::{ProposalKey, Proposals};
 use super::replicas::Replicas;
 use super::reports::JobReports;
 use super::seats::SeatsSeen;
+use super::setbacks::{CRASHES, STRAGGLERS, Setbacks};
 use super::starts::Starts;
-use super::views::Admissions;
 use super::why::Wait;
 use crate::ids::{Epoch, JobId, Life, Millis, NodeId, SeatId};
 use crate::ledger::Ledger;
@@ -36,7 +36,10 @@ pub struct Coordinator {
     pub(super) reports_early: VecDeque<(NodeId, Report)>,
     pub(super) admissions: Admissions,
     pub(super) relapses: Relapses,
-    pub(super) crashes: Crashes,
+    /// Members that died.
+    pub(super) crashes: Setbacks,
+    /// Members that held up a step.
+    pub(super) straggled: Setbacks,
     /// What nodes found where the data of the jobs should be.
     pub(super) checks: DataChecks,
     /// Jobs that are about to leave the queue.
@@ -44,7 +47,7 @@ pub struct Coordinator {
     /// Checkpoints that have too few holders.
     pub(super) replicas: Replicas,
     /// Nodes that are here and may not take part in the running job, and why.
-    pub(super) kept_out: Vec<(NodeId, String)>,
+    pub(super) kept_out: Vec<KeptOutNode>,
     /// The view of a job whose members with the state are all lost, and since when.
     pub(super) lineage_lost: Option<(JobId, Epoch, Millis)>,
     /// Since when all members of this view have finished.
@@ -94,7 +97,8 @@ impl Coordinator {
             reports_early: VecDeque::new(),
             admissions: Admissions::default(),
             relapses: Relapses::new(),
-            crashes: Crashes::new(),
+            crashes: Setbacks::new(CRASHES),
+            straggled: Setbacks::new(STRAGGLERS),
             checks: DataChecks::default(),
             starts: Starts::default(),
             replicas: Replicas::default(),
@@ -182,6 +186,7 @@ impl Coordinator {
         self.admissions = Admissions::default();
         self.relapses.clear();
         self.crashes.clear();
+        self.straggled.clear();
         self.checks = DataChecks::default();
         self.starts = Starts::default();
         self.replicas = Replicas::default();
@@ -236,7 +241,7 @@ impl Coordinator {
             self.reports.as_ref().is_some_and(|reports| reports.incarnation == view.incarnation);
         if !same_lineage {
             if let Some(reports) = &self.reports {
-                self.progress.latest = Some(reports.word(view.epoch, &self.kept_out));
+                self.progress.latest = Some(reports.word(pass.now, view.epoch, &self.kept_out));
             }
             self.reports = Some(JobReports::new(pass.now, job, view, self.progress.latest.as_ref()));
             self.progress.is_due = true;

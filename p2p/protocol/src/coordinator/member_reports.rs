@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::limits::APPLIED_HISTORY_MAX;
 use crate::ids::{Boot, Chain, Epoch, Millis};
+use crate::wire::step_wait::StepWait;
 
 /// A state that a member had.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,11 +24,15 @@ pub(super) struct MemberReports {
     pub(super) applied: BTreeMap<u64, AppliedStep>,
     /// When the newest step was reported.
     pub(super) advanced_at: Millis,
+    /// When anything was heard of it.
+    pub(super) heard_at: Millis,
+    /// What it said last that it lacks, in which view, and when.
+    pub(super) wait: Option<(Millis, Epoch, StepWait)>,
 }
 
 impl MemberReports {
     pub(super) fn new(now: Millis, boot: Boot, tenure: Epoch) -> Self {
-        Self { boot, tenure, applied: BTreeMap::new(), advanced_at: now }
+        Self { boot, tenure, applied: BTreeMap::new(), advanced_at: now, heard_at: now, wait: None }
     }
 
     /// The latest number of steps applied.

@@ -5,8 +5,9 @@
 //! the ledger should show and proposes the difference, so lost and rejected proposals need no bookkeeping beyond a
 //! time of retry.
 
+mod admissions;
+mod blame;
 mod checkpoints;
-mod crashes;
 mod data_checks;
 mod divergence;
 mod drain_state;
@@ -32,8 +33,11 @@ mod report_intake;
 mod reports;
 mod saves;
 mod seats;
+mod setbacks;
 mod speeds;
+mod stall;
 mod starts;
+mod stragglers;
 mod views;
 mod why;
 

@@ -1,12 +1,13 @@
 //! Telling everyone how far the running job is.
 
+use super::admissions::KeptOutNode;
 use super::input_output::CoordinatorOutput;
 use super::limits::PROGRESS_INTERVAL_MS;
 use super::machine::{Coordinator, Pass};
 use super::reports::JobReports;
-use crate::ids::{Epoch, JobId, Millis, NodeId};
+use crate::ids::{Epoch, JobId, Millis};
 use crate::ledger::JobStatus;
-use crate::wire::control::{ControlMessage, Progress};
+use crate::wire::control::{ControlMessage, KeptOut, Progress};
 
 /// The latest word on a job.
 #[derive(Debug, Default)]
@@ -38,7 +39,7 @@ impl Coordinator {
         }
         let epoch = pass.ledger.running_job().and_then(|job| job.view.as_ref()).map(|view| view.epoch);
         if let (Some(reports), Some(epoch)) = (&self.reports, epoch) {
-            let word = reports.word(epoch, &self.kept_out);
+            let word = reports.word(pass.now, epoch, &self.kept_out);
             self.tell(pass, word);
         }
     }
@@ -48,7 +49,7 @@ impl Coordinator {
         let Some(reports) = self.reports.take() else { return };
         let Some(job) = pass.ledger.jobs.get(&reports.job) else { return };
         let (epoch, _) = job.newest_epoch();
-        let mut word = reports.word(epoch, &[]);
+        let mut word = reports.word(pass.now, epoch, &[]);
         if let (JobStatus::Done, Some(result)) = (&job.status, &job.result) {
             word.stable_step = result.step;
         }
@@ -65,7 +66,12 @@ impl Coordinator {
 
 impl JobReports {
     /// The progress message of a job in view `epoch`, which `kept_out` may not enter.
-    pub(super) fn word(&self, epoch: Epoch, kept_out: &[(NodeId, String)]) -> Progress {
+    pub(super) fn word(&self, now: Millis, epoch: Epoch, kept_out: &[KeptOutNode]) -> Progress {
+        let kept_out = kept_out.iter().map(|(node, reason, until)| KeptOut {
+            node: *node,
+            reason: reason.clone(),
+            ends_in_ms: until.map(|until| until.since(now)),
+        });
         Progress {
             job: self.job,
             incarnation: self.incarnation,
@@ -73,7 +79,7 @@ impl JobReports {
             stable_step: self.stable_told(),
             points: self.points.range(..=self.stable_told()).map(|(_, point)| *point).collect(),
             work: self.work.iter().map(|((node, boot), (work, _))| (*node, *boot, *work)).collect(),
-            kept_out: kept_out.to_vec(),
+            kept_out: kept_out.collect(),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Reports on their way in: held until the ledger shows what they are about.
 
-use super::divergence::bound;
+use super::divergence;
 use super::failures::FAILURE_REASON_BYTES_MAX;
 use super::input_output::CoordinatorOutput;
 use super::limits::REPORTS_EARLY_MAX;
 use super::machine::{Coordinator, Pass};
 use super::proposals::ProposalKey;
-use crate::ids::{JobId, NodeId};
+use super::stragglers;
+use crate::ids::{JobId, Life, NodeId};
 use crate::ledger::limits::{FAILED_SAMPLES_MAX, cut};
 use crate::ledger::{JobRecord, LedgerCommand};
 use crate::view::View;
@@ -23,7 +24,10 @@ impl Coordinator {
             reason.shrink_to_fit();
         }
         if let ReportEvent::Applied { sample: Some(sample), .. } = &mut report.event {
-            bound(sample);
+            divergence::bound(sample);
+        }
+        if let ReportEvent::Waiting(wait) = &mut report.event {
+            stragglers::bound(wait);
         }
         if self.reports_early.len() >= REPORTS_EARLY_MAX {
             self.reports_early.pop_front();
@@ -36,6 +40,7 @@ impl Coordinator {
         let Some(reports) = &mut self.reports else { return };
         self.progress.is_due |= reports.enter(pass.now, view);
         for (from, report) in std::mem::take(&mut self.reports_early) {
+            let Some(reports) = &mut self.reports else { return };
             let is_later = if report.job == job {
                 (report.incarnation, report.epoch) > (view.incarnation, view.epoch)
             } else {
@@ -43,7 +48,12 @@ impl Coordinator {
             };
             if is_later {
                 self.reports_early.push_back((from, report));
-            } else if report.job == job {
+            } else if report.job != job {
+                continue;
+            } else if let ReportEvent::Outside { is_idle } = report.event {
+                let life = Life { node: from, boot: report.boot };
+                self.outside(pass, view, life, is_idle);
+            } else {
                 reports.receive(pass.now, view, from, report);
                 self.progress.is_due = true;
             }

@@ -11,6 +11,7 @@ use super::limits::{EVALUATIONS_PENDING_MAX, STABLE_CHAINS_MAX, WORK_ENTRIES_MAX
 use super::member_reports::{AppliedStep, MemberReports};
 use super::saves::SaveClock;
 use super::speeds::Speeds;
+use super::stall::Stall;
 use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, Life, Millis, NodeId};
 use crate::ledger::JobRecord;
 use crate::view::View;
@@ -75,6 +76,8 @@ pub(super) struct JobReports {
     pub(super) samples: StateSamples,
     /// How long members take.
     pub(super) speeds: Speeds,
+    /// For how long the job has not advanced.
+    pub(super) stall: Stall,
 }
 
 impl JobReports {
@@ -108,6 +111,7 @@ impl JobReports {
             divergence: None,
             samples: StateSamples::default(),
             speeds: Speeds::default(),
+            stall: Stall::default(),
         };
         if let Some(heard) = heard.filter(|heard| heard.job == job.id) {
             reports.work =
@@ -158,6 +162,9 @@ impl JobReports {
             return;
         }
         let (epoch, tenure) = (report.epoch, member.tenure);
+        if let Some(known) = self.members.get_mut(&from) {
+            known.heard_at = now;
+        }
         match report.event {
             ReportEvent::Synced { step, chain } => {
                 self.synced.insert((life, tenure));
@@ -210,6 +217,9 @@ impl JobReports {
             ReportEvent::MicrobatchFailed { step, microbatch, samples, reason } => {
                 self.microbatch_failed((step, microbatch), PendingFailure::new(from, epoch, samples, reason));
             }
+            ReportEvent::Waiting(wait) => self.waits(now, from, epoch, wait),
+            // Members are in a view; what others say is read before.
+            ReportEvent::Outside { .. } => {}
         }
     }
 

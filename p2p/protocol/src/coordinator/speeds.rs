@@ -20,6 +20,9 @@ pub(super) const LEVEL_QUICK: u32 = 4;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Speeds {
     windows: BTreeMap<Life, Window>,
+    /// Time for a micro-batch, µs, of nodes that held up a step, from what they had computed of it; until it is measured again.
+    /// Registered nodes only.
+    estimates: BTreeMap<NodeId, u64>,
     /// When work may move for speed alone; nothing while no speed is another than when that was last looked at.
     look_at: Option<Millis>,
     /// Until then work stays where it is: the view is new.
@@ -42,6 +45,7 @@ impl Speeds {
         if computed >= SPEED_WINDOW_MICROBATCHES {
             let spent_us = work.computing_us.saturating_sub(window.begins.computing_us);
             *window = Window { begins: work, microbatch_us: Some((spent_us / computed).max(1)) };
+            self.estimates.remove(&life.node);
             self.look_at = Some(self.earliest);
         }
     }
@@ -63,10 +67,30 @@ impl Speeds {
         self.look_at = None;
     }
 
+    /// What so many micro-batches take a process by its measured speed, ms.
+    pub(super) fn lease_ms(&self, life: Life, microbatches: u32) -> Option<u64> {
+        let us = self.windows.get(&life)?.microbatch_us?;
+        Some(us.saturating_mul(u64::from(microbatches)) / 1_000)
+    }
+
+    /// A node that held up a step seems to take so long for a micro-batch, µs.
+    pub(super) fn estimate(&mut self, node: NodeId, us: u64) {
+        self.estimates.insert(node, us.max(1));
+    }
+
+    /// Keeps the estimates of some nodes.
+    pub(super) fn retain_estimates(&mut self, is_kept: impl Fn(NodeId) -> bool) {
+        self.estimates.retain(|node, _| is_kept(*node));
+    }
+
     /// The levels of those whose time is known.
     pub(super) fn levels(&self) -> SpeedLevels {
-        let known =
-            || self.windows.iter().filter_map(|(life, window)| Some((life.node, window.microbatch_us?)));
+        let measured =
+            self.windows.iter().filter_map(|(life, window)| Some((life.node, window.microbatch_us?)));
+        // A measurement from before counts for nothing, so the estimate comes last.
+        let all: BTreeMap<NodeId, u64> =
+            measured.chain(self.estimates.iter().map(|(node, us)| (*node, *us))).collect();
+        let known = || all.iter().map(|(node, us)| (*node, *us));
         let Some(quickest) = known().map(|(_, us)| us).min() else { return SpeedLevels::new() };
         let quick = u64::from(LEVEL_QUICK);
         let nearest = |us: u64| (us.saturating_mul(2 * quick) / quickest).div_ceil(2);

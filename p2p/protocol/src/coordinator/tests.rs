@@ -1,3 +1,4 @@
+mod blame;
 mod checks;
 mod cluster;
 mod crashes;
@@ -11,4 +12,6 @@ mod random;
 mod replicas;
 mod saves;
 mod speeds;
+mod straggler_cases;
+mod stragglers;
 mod views;

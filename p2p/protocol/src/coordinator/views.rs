@@ -1,69 +1,20 @@
 //! Views after the first: who leaves, who comes, who gets work.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::data_checks::Verdict;
-use super::drains::{drain_reason, has_work, without_work};
-use super::founding::by_seat;
+use super::drains::{counted, drain_reason, has_work, without_work};
 use super::input_output::CoordinatorOutput;
 use super::limits::{
-    FAILURE_BATCH_MS, JOIN_BATCH_MS, JOINER_BYTES_PER_MS_MIN, JOINER_RETRY_MS, JOINER_SYNC_MS_MAX,
-    UNSEEN_GRACE_MS,
+    FAILURE_BATCH_MS, JOINER_BYTES_PER_MS_MIN, JOINER_RETRY_MS, JOINER_SYNC_MS_MAX, UNSEEN_GRACE_MS,
 };
 use super::liveness::Fate;
 use super::machine::{Coordinator, Pass};
 use super::plan_view::{ViewChangeFacts, plan_leases, plan_next_view};
 use super::proposals::ProposalKey;
 use super::speeds::LEVEL_QUICK;
-use super::starts::waits_for_check;
-use crate::ids::{Epoch, Life, Millis, NodeId};
-use crate::ledger::{JobRecord, Ledger, LedgerCommand};
+use crate::ids::NodeId;
+use crate::ledger::{JobRecord, LedgerCommand};
 use crate::view::{Member, View};
-
-/// Nodes that come and go.
-#[derive(Debug, Default)]
-pub(super) struct Admissions {
-    /// Members that have no state yet, with the time since when.
-    unsynced: BTreeMap<(Life, Epoch), Millis>,
-    /// Nodes that stay outside for a while: since when, until when, and why.
-    refused: BTreeMap<NodeId, Refusal>,
-    /// Nodes that may join, with the time since when.
-    joinable: BTreeMap<Life, Millis>,
-}
-
-/// Why a node stays outside for a while.
-#[derive(Clone, Debug)]
-struct Refusal {
-    since: Millis,
-    until: Millis,
-    why: String,
-    /// Only its crashes speak against it: it is taken all the same where nobody else could go on.
-    is_for_crashes: bool,
-}
-
-impl Admissions {
-    pub(super) fn refuse(&mut self, node: NodeId, now: Millis, delay_ms: u64, why: &str) {
-        let until = now.plus(delay_ms);
-        let refusal = Refusal { since: now, until, why: why.to_owned(), is_for_crashes: false };
-        self.refused.insert(node, refusal);
-    }
-
-    /// A longer wait for another reason stays.
-    pub(super) fn refuse_crashed(&mut self, node: NodeId, now: Millis, delay_ms: u64, why: String) {
-        let until = now.plus(delay_ms);
-        let is_longer = |known: &&Refusal| !known.is_for_crashes && known.until > until;
-        if self.refused.get(&node).filter(is_longer).is_none() {
-            self.refused.insert(node, Refusal { since: now, until, why, is_for_crashes: true });
-        }
-    }
-
-    /// Whether `node` has to wait because it crashed, and the words for it.
-    fn crashed(&self, node: NodeId) -> Option<String> {
-        let refusal = self.refused.get(&node).filter(|refusal| refusal.is_for_crashes)?;
-        let seconds = refusal.until.since(refusal.since) as f64 / 1e3;
-        Some(format!("it {}, so it is taken back {seconds} s after the last", refusal.why))
-    }
-}
 
 impl Coordinator {
     /// Proposes the next view if anything calls for one. Nothing is proposed while the only members with the state are
@@ -231,26 +182,12 @@ impl Coordinator {
         facts.may_rebalance.then(|| format!("{}: work moves", why.join(", ")))
     }
 
-    /// Takes note of nodes that would join if they had the job's data, or crashed less.
-    pub(super) fn note_kept_out(&mut self, pass: &Pass<'_>, job: &JobRecord, view: &View) {
-        let outside = self.liveness.able(pass.ledger).into_iter();
-        let outside =
-            outside.filter(|(node, (boot, _))| view.member(Life { node: *node, boot: *boot }).is_none());
-        let kept_out: Vec<(NodeId, String)> = outside
-            .filter_map(|(node, (boot, _))| match self.checks.verdict(job, node, boot) {
-                Verdict::Unusable(reason) => Some((node, reason)),
-                Verdict::Same | Verdict::Unknown => Some((node, self.admissions.crashed(node)?)),
-            })
-            .collect();
-        self.progress.is_due |= kept_out != self.kept_out;
-        self.kept_out = kept_out;
-    }
-
     /// Members of `view` that stay, and in words why each of the others does not.
     fn staying(&mut self, pass: &mut Pass<'_>, job: &JobRecord, view: &View) -> (Vec<Member>, Vec<String>) {
         let members: BTreeSet<_> = view.members.iter().map(|member| (member.life(), member.tenure)).collect();
         self.admissions.unsynced.retain(|member, _| members.contains(member) && !job.synced.contains(member));
         let unseen_until = self.elected_at.unwrap_or_default().plus(UNSEEN_GRACE_MS);
+        let late = self.stragglers(pass, job, view);
         let (mut staying, mut reasons) = (Vec::new(), Vec::new());
         for member in &view.members {
             let name = member.node.friendly_name();
@@ -261,6 +198,7 @@ impl Coordinator {
                 Fate::Alive if self.is_too_slow(pass, job, member) => {
                     reasons.push(format!("{name} had no state after {} s", joiner_ms_max(job) / 1000));
                 }
+                Fate::Alive if let Some(how) = late.get(&member.node) => reasons.push(how.clone()),
                 Fate::Alive => staying.push(*member),
                 Fate::Unseen if pass.now < unseen_until => {
                     let since = self.elected_at.unwrap_or_default();
@@ -271,7 +209,7 @@ impl Coordinator {
                 Fate::Unseen => reasons.push(format!("{name} did not connect")),
                 Fate::Silent { reason } => reasons.push(format!("{name} was lost: {reason}")),
                 Fate::Dead { reason } => {
-                    self.crashed(pass, member.life());
+                    self.crashed(pass, member);
                     reasons.push(format!("{name} died: {reason}"));
                 }
             }
@@ -294,75 +232,6 @@ impl Coordinator {
         let what = format!("{} fetches the state", member.node.friendly_name());
         self.wait(pass, what, since, Some((deadline, "a view without it is committed")));
         false
-    }
-
-    /// Lives outside that may join, in the order of their seats. Nobody joins a job that is about to end.
-    fn joinable(&mut self, pass: &mut Pass<'_>, job: &JobRecord, staying: &[Member]) -> Vec<Life> {
-        let now = pass.now;
-        // A job does not stand still for crashes: the last node that could take work is taken.
-        let is_last = counted(pass.ledger, staying) == 0;
-        self.admissions
-            .refused
-            .retain(|_, refusal| now < refusal.until && !(is_last && refusal.is_for_crashes));
-        for (node, Refusal { since, until, why, is_for_crashes }) in self.admissions.refused.clone() {
-            let what = format!("{} {why} and may not join yet", node.friendly_name());
-            let then = if is_for_crashes { "it is taken back" } else { "it may join again" };
-            self.wait(pass, what, since, Some((until, then)));
-        }
-        let is_ending = self.reports.as_ref().is_some_and(|reports| !reports.finished.is_empty());
-        let mut outside = self.liveness.able(pass.ledger);
-        outside.retain(|node, _| {
-            staying.iter().all(|member| member.node != *node) && !self.admissions.refused.contains_key(node)
-        });
-        if is_ending || counted(pass.ledger, staying) >= job.plan.members_max() {
-            outside.clear();
-        }
-        let mut unknown: Vec<(NodeId, Millis)> = Vec::new();
-        outside.retain(|node, (boot, since)| match self.checks.verdict(job, *node, *boot) {
-            Verdict::Same => true,
-            Verdict::Unusable(_) => false,
-            Verdict::Unknown => {
-                unknown.push((*node, *since));
-                false
-            }
-        });
-        for (node, since) in unknown {
-            self.wait(pass, waits_for_check(&[node]), since, None);
-        }
-        let lives = by_seat(pass, &outside);
-        self.admissions.joinable.retain(|life, _| lives.contains(life));
-        for life in &lives {
-            self.admissions.joinable.entry(*life).or_insert(now);
-        }
-        lives
-    }
-
-    /// Joiners come in batches, and not while earlier ones fetch the state: a view change would make those ask anew.
-    fn joiners_are_due(
-        &mut self,
-        pass: &mut Pass<'_>,
-        job: &JobRecord,
-        staying: &[Member],
-        joinable: &[Life],
-    ) -> bool {
-        let Some(first) = self.admissions.joinable.values().min().copied() else { return false };
-        let names: Vec<String> = joinable.iter().map(|life| life.node.friendly_name()).collect();
-        if staying.iter().any(|member| !job.is_synced(member)) {
-            let what = format!("{} may join when the latest joiners have the state", names.join(", "));
-            self.wait(pass, what, first, None);
-            return false;
-        }
-        let batch_end = first.plus(JOIN_BATCH_MS);
-        if pass.now < batch_end {
-            self.wait(
-                pass,
-                format!("{} is about to join", names.join(", ")),
-                first,
-                Some((batch_end, "a view with it is committed")),
-            );
-            return false;
-        }
-        true
     }
 }
 
@@ -387,9 +256,4 @@ fn newly_working(facts: &ViewChangeFacts<'_>) -> Vec<NodeId> {
 /// How long a joiner may take to get the state, ms.
 fn joiner_ms_max(job: &JobRecord) -> u64 {
     JOINER_SYNC_MS_MAX.saturating_add(job.plan.state_bytes / JOINER_BYTES_PER_MS_MIN)
-}
-
-/// Members that count towards the job's limit: those that drain stay a while beside their successors.
-fn counted(ledger: &Ledger, members: &[Member]) -> usize {
-    members.iter().filter(|member| ledger.takes_work(member.node)).count()
 }

@@ -89,14 +89,14 @@ impl Coordinator {
             return vec![JobWait::fact("waits for the first reports of its members")];
         };
         waits.extend(reports.divergence.clone().map(JobWait::fact));
-        let kept_out = self.kept_out.iter();
-        waits.extend(
-            kept_out.map(|(node, reason)| {
-                JobWait::fact(format!("{} is kept out: {reason}", node.friendly_name()))
-            }),
-        );
+        // Who is kept out for a while is among the waits.
+        let kept_out = self.kept_out.iter().filter(|(node, ..)| !self.admissions.keeps_out(*node));
+        waits.extend(kept_out.map(|(node, reason, _)| {
+            JobWait::fact(format!("{} is kept out: {reason}", node.friendly_name()))
+        }));
         waits.extend(self.waits.iter().map(|wait| wait.told(now)));
-        if job.view.as_ref().is_some_and(|view| view.halt) {
+        // Who holds up the step is among them too.
+        if reports.stall.is_held() || job.view.as_ref().is_some_and(|view| view.halt) {
             return waits;
         }
         let furthest = reports.members.values().filter_map(|member| member.step()).max();

@@ -118,6 +118,12 @@ impl<N: Numbers> SyncMachine<N> {
         }
     }
 
+    /// When step, epoch or membership changed last, on the driver's clock.
+    #[must_use]
+    pub fn since(&self) -> Millis {
+        self.since
+    }
+
     /// The arithmetic with its state.
     pub fn numbers(&self) -> &N {
         &self.numbers

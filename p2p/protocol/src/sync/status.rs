@@ -1,10 +1,13 @@
 //! What a job waits for, for people.
 
+use std::collections::BTreeSet;
+
 use super::machine::SyncMachine;
 use crate::ids::{Millis, NodeId};
 use crate::index_set::IndexSet;
 use crate::invariants::Place;
 use crate::numbers::Numbers;
+use crate::wire::step_wait::StepWait;
 
 /// Where a life stands and what it waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +89,40 @@ impl<N: Numbers> SyncMachine<N> {
     pub fn status(&self) -> SyncStatus {
         let finished = self.synced && self.step >= self.end();
         SyncStatus { place: self.place(), finished, since: self.since, waits: self.waits() }
+    }
+
+    /// What a member with the state lacks, as the coordinator is told it; `None` at who has no state yet.
+    #[must_use]
+    pub fn step_wait(&self) -> Option<StepWait> {
+        let membership = self.membership.as_ref().filter(|_| self.synced && self.tenure.is_some())?;
+        let mut told = StepWait { step: self.step, works: true, ..StepWait::default() };
+        if self.step >= self.end() || self.halted {
+            return Some(told);
+        }
+        told.works = !self.work.computing.is_empty();
+        told.computed = self.work.computed.len();
+        // Who reduces nothing hears of no sums: it does not know where the others stand.
+        let me = self.options.me.node;
+        let reduces = (0..self.options.parts)
+            .any(|part| self.results[part as usize].is_none() && membership.view.owner(part) == Some(me));
+        let (mut sums_of, mut results_of) = (BTreeSet::new(), BTreeSet::new());
+        for wait in self.waits() {
+            match wait {
+                SyncWait::State(from) | SyncWait::Contributions { from, .. } => {
+                    sums_of.insert(from);
+                }
+                SyncWait::Arrival(from) if reduces => {
+                    sums_of.insert(from);
+                }
+                SyncWait::Results { owner, .. } => {
+                    results_of.insert(owner);
+                }
+                _ => {}
+            }
+        }
+        told.sums_of = sums_of.into_iter().collect();
+        told.results_of = results_of.into_iter().collect();
+        Some(told)
     }
 
     fn waits(&self) -> Vec<SyncWait> {

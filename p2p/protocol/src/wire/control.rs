@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::state_sample::StateSample;
+use super::step_wait::StepWait;
 use crate::ids::{Boot, Chain, CouncilId, Digest, Epoch, Incarnation, JobId, ManifestId, NodeId, SeatId};
 
 /// Longest encoded control message, bytes. The largest are the council's snapshots of the ledger; a ledger of 64
@@ -276,6 +277,13 @@ pub enum ReportEvent {
         /// What was wrong, in words.
         reason: String,
     },
+    /// Has come no further for a while, and what is missing. Said again for as long as that is so.
+    Waiting(StepWait),
+    /// Is in no view. Said again for as long as that is so.
+    Outside {
+        /// Whether its trainer has worked off all that it was told while this process was a member.
+        is_idle: bool,
+    },
 }
 
 /// Counters of one process for one job, since its start.
@@ -308,8 +316,19 @@ pub struct Progress {
     pub points: Vec<StepPoint>,
     /// Counters by process, the dead ones at their last word.
     pub work: Vec<(NodeId, Boot, WorkCounters)>,
-    /// Nodes that are here and may not take part, and why, at most one entry per registered node.
-    pub kept_out: Vec<(NodeId, String)>,
+    /// Nodes that are here and may not take part, at most one entry per registered node.
+    pub kept_out: Vec<KeptOut>,
+}
+
+/// A node that is here and may not take part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptOut {
+    /// The node.
+    pub node: NodeId,
+    /// Why, in words.
+    pub reason: String,
+    /// After this time it may take part again, ms; `None` where no timer says so. A span, because nodes share no clock.
+    pub ends_in_ms: Option<u64>,
 }
 
 /// Steps in one [`Progress`]: about a second of quick ones, so that a follower that missed a few sees no gap.

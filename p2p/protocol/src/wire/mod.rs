@@ -5,5 +5,6 @@ pub mod control;
 pub mod data;
 pub mod hello;
 pub mod state_sample;
+pub mod step_wait;
 
 pub use codec::{DecodeError, decode, decode_first, encode};

@@ -89,7 +89,7 @@ fn who_comes_later_joins_with_the_same_data_only_and_is_named_otherwise() {
     assert_eq!(cluster.members(), [(1, 1, 1), (2, 1, 2)]);
     cluster.pass_ms(PROGRESS_INTERVAL_MS);
     let kept_out = cluster.progress().last().unwrap().kept_out.clone();
-    let mut nodes: Vec<_> = kept_out.iter().map(|(node, _)| *node).collect();
+    let mut nodes: Vec<_> = kept_out.iter().map(|row| row.node).collect();
     nodes.sort_unstable();
     assert_eq!(nodes, [node(3), node(4)]);
     assert!(

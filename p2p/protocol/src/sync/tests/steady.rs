@@ -2,6 +2,8 @@
 
 use super::cluster::{Cluster, MICROBATCHES, PARTS, life, view};
 use crate::sync::{SyncBody, SyncWait};
+use crate::view::View;
+use crate::wire::step_wait::StepWait;
 
 const FOUNDERS: [(u8, u64); 3] = [(1, 1), (2, 1), (3, 1)];
 
@@ -89,6 +91,41 @@ fn a_joiner_gets_the_state_once_and_takes_part() {
     assert_eq!(asked, 2, "both that have it are asked what it is");
     assert_eq!(cluster.fetched, [(3, 3, vec![1, 2])], "it is fetched once, from both");
     assert_eq!(cluster.released, [3, 1, 2], "and kept no longer than it is needed");
+}
+
+#[test]
+fn members_tell_what_they_lack_and_of_whom() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    cluster.slow = vec![2];
+    let node = |index: u8| life(index).node;
+    assert_eq!(cluster.machines[&1].step_wait(), None, "without the state");
+    cluster.enter(&view(1, &FOUNDERS));
+    cluster.settle();
+    let told = |cluster: &Cluster, index: u8| cluster.machines[&index].step_wait().unwrap();
+    let wait =
+        StepWait { step: 0, works: false, computed: 2, sums_of: vec![node(2)], results_of: Vec::new() };
+    assert_eq!(told(&cluster, 1), StepWait { results_of: vec![node(2), node(3)], ..wait.clone() });
+    assert_eq!(told(&cluster, 3), StepWait { results_of: vec![node(1), node(2)], ..wait.clone() });
+    let works = StepWait { works: true, computed: 0, sums_of: Vec::new(), ..wait.clone() };
+    assert_eq!(told(&cluster, 2), StepWait { results_of: vec![node(1), node(3)], ..works.clone() });
+
+    // In later steps who reduces nothing hears of no sums, and knows only whose results are missing.
+    let mut cluster = Cluster::new(&[1, 2, 3], 3);
+    let owned = View { owners: vec![0; PARTS as usize], ..view(1, &FOUNDERS) };
+    cluster.enter(&owned);
+    while cluster.step_of(1) < 1 {
+        cluster.deliver();
+    }
+    cluster.slow = vec![2];
+    cluster.settle();
+    let step = cluster.step_of(1);
+    assert_eq!(told(&cluster, 1), StepWait { step, ..wait.clone() });
+    let results_of = vec![node(1)];
+    assert_eq!(told(&cluster, 3), StepWait { step, sums_of: Vec::new(), results_of, ..wait });
+    cluster.slow.clear();
+    cluster.finish();
+    cluster.settle();
+    assert_eq!(told(&cluster, 3), StepWait { step: 3, results_of: Vec::new(), ..works }, "the last state");
 }
 
 #[test]
