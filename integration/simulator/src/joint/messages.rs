@@ -46,6 +46,7 @@ pub(super) fn kind_of(message: &ControlMessage) -> &'static str {
             ReportEvent::Finished { .. } => "Finished",
             ReportEvent::MicrobatchFailed { .. } => "Failed",
             ReportEvent::Evaluated { .. } => "Evaluated",
+            ReportEvent::Misbehaved(_) => "Misbehaved",
         },
         ControlMessage::Progress(_) => "Progress",
         ControlMessage::JobChecked(_) => "Checked",

@@ -111,6 +111,7 @@ fn kind_of(event: &ReportEvent) -> u8 {
         ReportEvent::Evaluated { .. } => 4,
         ReportEvent::Halted { .. } => HALTED,
         ReportEvent::Finished { .. } => 6,
+        ReportEvent::Misbehaved(_) => 7,
     }
 }
 

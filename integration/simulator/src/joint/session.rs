@@ -177,6 +177,10 @@ impl JointWorld {
                 let with = node_index(with);
                 self.fail("B1", format!("alarm {kind:?} at node {index} with {with} in step {step}"));
             }
+            SyncOutput::Accuse(accusation) => {
+                let of = node_index(accusation.of.node);
+                self.fail("A2", format!("node {index} accuses {of}, which is honest, of {accusation:?}"));
+            }
             SyncOutput::Refused { from, reason } => {
                 let from = node_index(from);
                 self.fail("V2", format!("node {index} refuses an honest message of {from}: {reason}"));

@@ -7,6 +7,7 @@ use super::data_checks::DataChecks;
 use super::divergence::Relapses;
 use super::input_output::{CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
 use super::liveness::{Liveness, Loss};
+use super::misbehaviour::Quarrels;
 use super::progress::ProgressState;
 use super::proposals::{ProposalKey, Proposals};
 use super::replicas::Replicas;
@@ -37,6 +38,8 @@ pub struct Coordinator {
     pub(super) admissions: Admissions,
     pub(super) relapses: Relapses,
     pub(super) crashes: Crashes,
+    /// Whom nodes accused, and what came of it.
+    pub(super) quarrels: Quarrels,
     /// What nodes found where the data of the jobs should be.
     pub(super) checks: DataChecks,
     /// Jobs that are about to leave the queue.
@@ -95,6 +98,7 @@ impl Coordinator {
             admissions: Admissions::default(),
             relapses: Relapses::new(),
             crashes: Crashes::new(),
+            quarrels: Quarrels::default(),
             checks: DataChecks::default(),
             starts: Starts::default(),
             replicas: Replicas::default(),
@@ -182,6 +186,7 @@ impl Coordinator {
         self.admissions = Admissions::default();
         self.relapses.clear();
         self.crashes.clear();
+        self.quarrels = Quarrels::default();
         self.checks = DataChecks::default();
         self.starts = Starts::default();
         self.replicas = Replicas::default();

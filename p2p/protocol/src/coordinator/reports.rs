@@ -9,6 +9,7 @@ use super::failures::PendingFailure;
 use super::halts::HaltedState;
 use super::limits::{EVALUATIONS_PENDING_MAX, STABLE_CHAINS_MAX, WORK_ENTRIES_MAX};
 use super::member_reports::{AppliedStep, MemberReports};
+use super::misbehaviour::Accusations;
 use super::saves::SaveClock;
 use super::speeds::Speeds;
 use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, Life, Millis, NodeId};
@@ -69,8 +70,11 @@ pub(super) struct JobReports {
     pub(super) failures: BTreeMap<(u64, u32), PendingFailure>,
     /// The view in which micro-batches failed, and since when.
     pub(super) failed_since: Option<(Epoch, Millis)>,
-    /// Two members with different chains after the same step: a broken node. Nothing is stable any more.
+    /// Members with different chains after the same step, and no majority among them: a broken node. Nothing is stable any
+    /// more.
     pub(super) divergence: Option<String>,
+    /// What members say of each other.
+    pub(super) accusations: Accusations,
     /// What members' states look like.
     pub(super) samples: StateSamples,
     /// How long members take.
@@ -106,6 +110,7 @@ impl JobReports {
             failures: BTreeMap::new(),
             failed_since: None,
             divergence: None,
+            accusations: Accusations::default(),
             samples: StateSamples::default(),
             speeds: Speeds::default(),
         };
@@ -137,6 +142,7 @@ impl JobReports {
         self.members.retain(|node, known| is_member(Life { node: *node, boot: known.boot }, known.tenure));
         let members = &self.members;
         self.speeds.enter(now, |life| view.member(life).is_some());
+        self.accusations.retain(view);
         self.samples.retain(|life| members.get(&life.node).is_some_and(|known| known.boot == life.boot));
         for member in &view.members {
             let fresh = || MemberReports::new(now, member.boot, member.tenure);
@@ -210,6 +216,7 @@ impl JobReports {
             ReportEvent::MicrobatchFailed { step, microbatch, samples, reason } => {
                 self.microbatch_failed((step, microbatch), PendingFailure::new(from, epoch, samples, reason));
             }
+            ReportEvent::Misbehaved(accusation) => self.accused(now, view, from, accusation),
         }
     }
 
@@ -217,18 +224,12 @@ impl JobReports {
         if step > self.steps {
             return;
         }
-        let contradicts = self.members.iter().find_map(|(other, known)| {
-            let chain = known.chain(step)?;
-            (chain != applied.chain).then_some((*other, chain))
-        });
-        if let Some((other, chain)) = contradicts {
-            self.divergence.get_or_insert(format!(
-                "members diverged after step {step}: {} has chain {}, {} has {}",
-                node.friendly_name(),
-                applied.chain.short(),
-                other.friendly_name(),
-                chain.short(),
-            ));
+        let differs = |known: &MemberReports| known.chain(step).is_some_and(|chain| chain != applied.chain);
+        let contradicts = self.members.values().any(differs);
+        if self.is_disputed(step, contradicts) {
+            self.compare_chains(view, node, step, applied.chain);
+        }
+        if contradicts {
             return;
         }
         if let Some(member) = self.members.get_mut(&node)
@@ -294,6 +295,11 @@ impl JobReports {
                         .is_some_and(|member| member.chain(stable) == Some(stable_chain))
             }
         }
+    }
+
+    /// The chain after a stable step, if it is remembered.
+    pub(super) fn stable_chain(&self, step: u64) -> Option<Chain> {
+        self.chains.get(&step).copied()
     }
 
     /// Stable steps as they are told.

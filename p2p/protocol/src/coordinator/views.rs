@@ -36,13 +36,28 @@ struct Refusal {
     why: String,
     /// Only its crashes speak against it: it is taken all the same where nobody else could go on.
     is_for_crashes: bool,
+    /// What it sent speaks against it.
+    is_for_misdeeds: bool,
 }
 
 impl Admissions {
     pub(super) fn refuse(&mut self, node: NodeId, now: Millis, delay_ms: u64, why: &str) {
         let until = now.plus(delay_ms);
-        let refusal = Refusal { since: now, until, why: why.to_owned(), is_for_crashes: false };
+        let why = why.to_owned();
+        let refusal = Refusal { since: now, until, why, is_for_crashes: false, is_for_misdeeds: false };
         self.refused.insert(node, refusal);
+    }
+
+    /// Because of what it sent.
+    pub(super) fn refuse_misbehaved(&mut self, node: NodeId, now: Millis, delay_ms: u64, why: String) {
+        let until = now.plus(delay_ms);
+        let refusal = Refusal { since: now, until, why, is_for_crashes: false, is_for_misdeeds: true };
+        self.refused.insert(node, refusal);
+    }
+
+    /// What was said of `node` counts no more.
+    pub(super) fn forgive(&mut self, node: NodeId) {
+        self.refused.retain(|refused, refusal| *refused != node || !refusal.is_for_misdeeds);
     }
 
     /// A longer wait for another reason stays.
@@ -50,15 +65,18 @@ impl Admissions {
         let until = now.plus(delay_ms);
         let is_longer = |known: &&Refusal| !known.is_for_crashes && known.until > until;
         if self.refused.get(&node).filter(is_longer).is_none() {
-            self.refused.insert(node, Refusal { since: now, until, why, is_for_crashes: true });
+            let refusal = Refusal { since: now, until, why, is_for_crashes: true, is_for_misdeeds: false };
+            self.refused.insert(node, refusal);
         }
     }
 
-    /// Whether `node` has to wait because it crashed, and the words for it.
-    fn crashed(&self, node: NodeId) -> Option<String> {
-        let refusal = self.refused.get(&node).filter(|refusal| refusal.is_for_crashes)?;
+    /// Whether `node` has to wait because it crashed or because of what it sent, and the words for it.
+    fn kept_out(&self, node: NodeId) -> Option<String> {
+        let is_told = |refusal: &&Refusal| refusal.is_for_crashes || refusal.is_for_misdeeds;
+        let refusal = self.refused.get(&node).filter(is_told)?;
         let seconds = refusal.until.since(refusal.since) as f64 / 1e3;
-        Some(format!("it {}, so it is taken back {seconds} s after the last", refusal.why))
+        let after = if refusal.is_for_crashes { "after the last" } else { "afterwards" };
+        Some(format!("it {}, so it is taken back {seconds} s {after}", refusal.why))
     }
 }
 
@@ -236,7 +254,7 @@ impl Coordinator {
         let kept_out: Vec<(NodeId, String)> = outside
             .filter_map(|(node, (boot, _))| match self.checks.verdict(job, node, boot) {
                 Verdict::Unusable(reason) => Some((node, reason)),
-                Verdict::Same | Verdict::Unknown => Some((node, self.admissions.crashed(node)?)),
+                Verdict::Same | Verdict::Unknown => Some((node, self.admissions.kept_out(node)?)),
             })
             .collect();
         self.progress.is_due |= kept_out != self.kept_out;
@@ -245,6 +263,7 @@ impl Coordinator {
 
     /// Members of `view` that stay, and in words why each of the others does not.
     fn staying(&mut self, pass: &mut Pass<'_>, job: &JobRecord, view: &View) -> (Vec<Member>, Vec<String>) {
+        self.judge(pass, job, view);
         let members: BTreeSet<_> = view.members.iter().map(|member| (member.life(), member.tenure)).collect();
         self.admissions.unsynced.retain(|member, _| members.contains(member) && !job.synced.contains(member));
         let unseen_until = self.elected_at.unwrap_or_default().plus(UNSEEN_GRACE_MS);
@@ -301,7 +320,7 @@ impl Coordinator {
         self.admissions
             .refused
             .retain(|_, refusal| now < refusal.until && !(is_last && refusal.is_for_crashes));
-        for (node, Refusal { since, until, why, is_for_crashes }) in self.admissions.refused.clone() {
+        for (node, Refusal { since, until, why, is_for_crashes, .. }) in self.admissions.refused.clone() {
             let what = format!("{} {why} and may not join yet", node.friendly_name());
             let then = if is_for_crashes { "it is taken back" } else { "it may join again" };
             self.wait(pass, what, since, Some((until, then)));

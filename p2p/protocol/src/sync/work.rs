@@ -16,6 +16,9 @@ use crate::numbers::Numbers;
 /// micro-batch, so honest members of a small swarm stay far below.
 const NEEDS_PENDING_MAX: usize = 65_536;
 
+/// Of these, questions of one member: four for each part of the largest job. One that floods leaves room for the others.
+const NEEDS_OF_ONE_MAX: usize = NEEDS_PENDING_MAX / 4;
+
 /// Another member waits for the sum over these.
 #[derive(Debug, PartialEq, Eq)]
 struct Need {
@@ -143,7 +146,8 @@ impl<N: Numbers> SyncMachine<N> {
     ) {
         self.compute(&microbatches, out);
         let need = Need { from, part, microbatches };
-        if self.work.needs.len() >= NEEDS_PENDING_MAX {
+        let of_one = self.work.needs.iter().filter(|need| need.from == from).count();
+        if self.work.needs.len() >= NEEDS_PENDING_MAX || of_one >= NEEDS_OF_ONE_MAX {
             return out.push(SyncOutput::Refused { from, reason: "asks for too many sums" });
         }
         if !self.work.needs.contains(&need) {
