@@ -201,6 +201,11 @@ impl SessionDriver {
         match input {
             SessionInput::EnterView { view, failure_labels } => self.enter(view, failure_labels),
             SessionInput::Frame { from, header, payload } => self.frame(from, &header, payload),
+            SessionInput::Violated(from) => {
+                // There is nothing else to show: what was beyond the limits was not read.
+                let evidence = *blake3::hash(&from.0).as_bytes();
+                self.feed(SyncInput::Malformed { from, evidence })
+            }
             SessionInput::PathOpened(peer) => {
                 self.repeat_reports();
                 self.feed(SyncInput::PathOpened(peer))

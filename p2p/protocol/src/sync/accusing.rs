@@ -23,6 +23,12 @@ impl Accused {
         }
         is_new
     }
+
+    /// Whether two different sums of `node` have come: nobody knows which of its sums are right.
+    pub(super) fn contradicts_itself(&self, node: NodeId) -> bool {
+        let sums = discriminant(&Misdeed::TwoContributions { step: 0, part: 0 });
+        self.0.contains(&(node, sums))
+    }
 }
 
 /// What stands for the evidence where no single message is one.

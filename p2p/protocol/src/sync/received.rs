@@ -32,7 +32,7 @@ pub(super) struct ReceivedSum {
 pub(super) enum Kept {
     /// It is kept, or another one over the same micro-batches is, or there is no room.
     Well,
-    /// Its sender has sent another one over the same micro-batches in the same epoch. That one stays, this one is dropped.
+    /// It is not kept: its sender has sent another one over the same micro-batches in the same epoch.
     Contradicts,
 }
 
@@ -104,6 +104,11 @@ impl ReceivedSums {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.sums.values().map(Vec::len).sum()
+    }
+
+    /// Nothing that `node` sent is kept any more.
+    pub(super) fn remove_of(&mut self, node: NodeId) {
+        self.sums.values_mut().for_each(|sums| sums.retain(|sum| sum.from != node));
     }
 
     /// The part has its result.

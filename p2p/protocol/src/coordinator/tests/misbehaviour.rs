@@ -2,7 +2,7 @@
 
 use super::cluster::{Cluster, applied, name};
 use crate::coordinator::limits::{
-    ACCUSATION_BATCH_MS, JOIN_BATCH_MS, MISBEHAVED_RETRY_MS, PROGRESS_INTERVAL_MS,
+    ACCUSATION_BATCH_MS, JOIN_BATCH_MS, MISBEHAVED_RETRY_MS, PROGRESS_INTERVAL_MS, QUARREL_MS,
 };
 use crate::ids::{Boot, Epoch};
 use crate::ledger::testing::{chain, job_id, node, plan};
@@ -183,8 +183,10 @@ fn an_accuser_may_accuse_another_one_once_an_hour() {
     let mut cluster = running(5);
     accuse(&mut cluster, 5, 2, SUM);
     cluster.pass_ms(ACCUSATION_BATCH_MS);
-    cluster.pass_ms(crate::coordinator::limits::QUARREL_MS);
+    cluster.pass_ms(MISBEHAVED_RETRY_MS + JOIN_BATCH_MS);
     assert_eq!(members(&cluster), [1, 2, 3, 4, 5], "it is back");
+    cluster.sync(2, 1);
+    cluster.pass_ms(QUARREL_MS);
     accuse(&mut cluster, 5, 3, SUM);
     cluster.pass_ms(ACCUSATION_BATCH_MS);
     assert_eq!(members(&cluster), [1, 2, 4, 5]);
