@@ -38,7 +38,9 @@ fn verdict(verdict: &Verdict) -> LedgerEvent {
         Finding::Contradictory => {
             (misbehaved, format!("{name} sent different sums or results where there is one, says {witness}"))
         }
-        Finding::NoSuchView => (misbehaved, format!("{name} spoke to {witness} of a view that does not exist")),
+        Finding::NoSuchView => {
+            (misbehaved, format!("{name} spoke to {witness} of a view that does not exist"))
+        }
         Finding::Flood => {
             (misbehaved, format!("{name} sent {witness} many times more messages than it has reason to"))
         }

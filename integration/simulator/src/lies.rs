@@ -162,7 +162,8 @@ impl World {
         let Some((index, Lie::Flood)) = self.lies.now else { return };
         let Some(machine) = &self.nodes[index].machine else { return };
         let Some((incarnation, epoch)) = machine.place().view else { return };
-        let is_victim = |node: &usize| *node != index && self.nodes[*node].is_up() && !self.nodes[*node].paused;
+        let is_victim =
+            |node: &usize| *node != index && self.nodes[*node].is_up() && !self.nodes[*node].paused;
         let victims: Vec<usize> = (0..self.nodes.len()).filter(is_victim).collect();
         let Some(&victim) = self.random.pick(&victims) else { return };
         let boot = self.nodes[index].life.boot;

@@ -46,8 +46,7 @@ enum Lie {
 }
 
 impl Lie {
-    const ALL: [Self; 6] =
-        [Self::Length, Self::NotFinite, Self::Twice, Self::Frame, Self::View, Self::Flood];
+    const ALL: [Self; 6] = [Self::Length, Self::NotFinite, Self::Twice, Self::Frame, Self::View, Self::Flood];
 
     /// What the view without the liar says of it.
     fn words(self) -> &'static str {
@@ -88,7 +87,13 @@ struct Liar {
 
 impl Liar {
     /// Joins the swarm of `peer`.
-    fn start(lie: Lie, peer: &str, job: JobId, elements: usize, key: &std::path::Path) -> anyhow::Result<Self> {
+    fn start(
+        lie: Lie,
+        peer: &str,
+        job: JobId,
+        elements: usize,
+        key: &std::path::Path,
+    ) -> anyhow::Result<Self> {
         let boot = Boot(77);
         let (network, events, data) = traind_p2p::start(Options {
             listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
@@ -232,8 +237,7 @@ async fn lie_and_be_found(cluster: &Cluster, id: &str, lie: Lie, elements: usize
     let mut liar = Liar::start(lie, address, job, elements, &folder.path().join("key"))?;
     let name = liar.network.node().friendly_name();
     liar.run(cluster.daemons.len(), digest).await?;
-    let says_so =
-        |reason: &str| reason.contains(&format!("{name} ")) && reason.contains(lie.words());
+    let says_so = |reason: &str| reason.contains(&format!("{name} ")) && reason.contains(lie.words());
     let is_put_out = |line: &EventLine| line.event == EventKind::ViewChanged && says_so(&line.message);
     event(cluster, is_put_out).await?;
     let is_named = |line: &EventLine| line.event == EventKind::NodeMisbehaved && line.message.contains(&name);
@@ -244,11 +248,15 @@ async fn lie_and_be_found(cluster: &Cluster, id: &str, lie: Lie, elements: usize
     // It stays connected, and outside.
     let kept_out = cluster
         .wait_detail(id, "the liar kept out", |detail| {
-            detail.kept_out.iter().any(|kept| kept.node.name == name && kept.reason.contains("it is taken back"))
+            detail
+                .kept_out
+                .iter()
+                .any(|kept| kept.node.name == name && kept.reason.contains("it is taken back"))
         })
         .await?;
     println!("{:?}", kept_out.kept_out);
-    let Response::NodeDetail(node) = cluster.client().call(&Request::NodeShow { node: Some(name) }).await? else {
+    let Response::NodeDetail(node) = cluster.client().call(&Request::NodeShow { node: Some(name) }).await?
+    else {
         anyhow::bail!("no node detail")
     };
     assert!(node.kept_out.is_some_and(|reason| reason.contains("it sent ") || reason.contains("it spoke ")));
@@ -267,7 +275,9 @@ async fn a_member_that_lies_is_named_and_put_out_and_the_job_ends_with_the_same_
     cluster.wait_step(&id, 5).await?;
     for lie in Lie::ALL {
         let found = tokio::time::timeout(PATIENCE, lie_and_be_found(&cluster, &id, lie, elements)).await;
-        found.with_context(|| format!("{lie:?} was not found: {:?}", cluster.daemons[0].log()))?.with_context(|| format!("{lie:?}"))?;
+        found
+            .with_context(|| format!("{lie:?} was not found: {:?}", cluster.daemons[0].log()))?
+            .with_context(|| format!("{lie:?}"))?;
     }
     let detail = cluster.finish(&id).await?;
     assert_eq!(detail.result.as_ref().context("a finished job has a result")?.digest, expected);

@@ -9,7 +9,7 @@ use rustls::{ClientConfig, ServerConfig, SignatureScheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use traind_protocol::ids::NodeId;
-use traind_protocol::wire::data::{DATA_HEADER_BYTES_MAX, SYNC_PAYLOAD_BYTES_MAX, DataFrame, FrameKind};
+use traind_protocol::wire::data::{DATA_HEADER_BYTES_MAX, DataFrame, FrameKind, SYNC_PAYLOAD_BYTES_MAX};
 
 use super::frame::{DataFrameError, read_frame, write_frame};
 use super::queue::{Queue, Signal};

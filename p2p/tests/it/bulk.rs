@@ -133,8 +133,7 @@ async fn a_peer_that_announces_more_than_any_frame_has_is_named_and_nothing_of_i
     {
         let stream = TcpStream::connect(("127.0.0.1", b.handle.bulk_port())).await.unwrap();
         let name = ServerName::try_from("127.0.0.1").unwrap();
-        let mut stream =
-            TlsConnector::from(Arc::new(client(&keypair))).connect(name, stream).await.unwrap();
+        let mut stream = TlsConnector::from(Arc::new(client(&keypair))).connect(name, stream).await.unwrap();
         let mut head = vec![kind];
         head.extend(header_bytes.to_le_bytes());
         head.extend(payload_bytes.to_le_bytes());

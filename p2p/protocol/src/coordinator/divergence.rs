@@ -163,8 +163,7 @@ impl JobReports {
                 .iter()
                 .map(|(node, chain)| format!("{} has chain {}", node.friendly_name(), chain.short()))
                 .collect();
-            self.divergence
-                .get_or_insert(format!("members diverged after step {step}: {}", told.join(", ")));
+            self.divergence.get_or_insert(format!("members diverged after step {step}: {}", told.join(", ")));
         }
     }
 

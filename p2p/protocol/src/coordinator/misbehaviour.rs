@@ -107,7 +107,8 @@ impl Coordinator {
     pub(super) fn judge(&mut self, pass: &mut Pass<'_>, job: &JobRecord, view: &View) {
         self.quarrels.believed.retain(|_, (_, at)| pass.now < at.plus(QUARREL_MS));
         self.quarrels.times.retain(|node, _| pass.ledger.nodes.contains_key(node));
-        let accused: Vec<Member> = self.reports.iter().flat_map(|r| r.accusations.said.keys()).copied().collect();
+        let accused: Vec<Member> =
+            self.reports.iter().flat_map(|r| r.accusations.said.keys()).copied().collect();
         for of in accused {
             // Each verdict changes whose words count.
             if let Some(charge) = self.charge(pass, job, view, of) {
@@ -128,7 +129,8 @@ impl Coordinator {
             let has_state = reports.synced.contains(&(member.life(), member.tenure));
             **member != of && has_state && !convicted.contains_key(&member.life())
         };
-        let witnesses: BTreeSet<NodeId> = view.members.iter().filter(counts).map(|member| member.node).collect();
+        let witnesses: BTreeSet<NodeId> =
+            view.members.iter().filter(counts).map(|member| member.node).collect();
         let next = pass.ledger.next_epoch(job);
         let said = reports.accusations.said.get(&of)?.iter();
         let said = said.filter(|(by, word)| witnesses.contains(by) && is_lie(word.misdeed, next));
@@ -150,8 +152,9 @@ impl Coordinator {
         if charge.others < 2 {
             // The accuser and nobody else: whoever is put out, the other one's word alone would have done it.
             self.quarrels.note(Verdict { node: of.node, by: first, finding, object: ChunkId(word.evidence) });
-            let says =
-                format!("{says}: one of the two does wrong, and no third member says which; stop that daemon");
+            let says = format!(
+                "{says}: one of the two does wrong, and no third member says which; stop that daemon"
+            );
             return self.wait(pass, says, word.at, None);
         }
         let until = word.at.plus(ACCUSATION_BATCH_MS);
@@ -171,8 +174,13 @@ impl Coordinator {
 
     /// One member accuses one after the other, and none of the others agrees: it is one that does wrong, not all of those.
     fn put_out_accuser(&mut self, now: Millis, accuser: NodeId, of: NodeId, evidence: [u8; 32]) {
-        let boot = self.reports.as_ref().and_then(|reports| reports.members.get(&accuser)).map(|m| (m.boot, m.tenure));
-        let (Some((boot, tenure)), Some((before, _))) = (boot, self.quarrels.believed.remove(&accuser)) else {
+        let boot = self
+            .reports
+            .as_ref()
+            .and_then(|reports| reports.members.get(&accuser))
+            .map(|m| (m.boot, m.tenure));
+        let (Some((boot, tenure)), Some((before, _))) = (boot, self.quarrels.believed.remove(&accuser))
+        else {
             return;
         };
         self.admissions.forgive(before);

@@ -48,7 +48,8 @@ impl<N: Numbers> SyncMachine<N> {
         evidence: [u8; 32],
         out: &mut Vec<SyncOutput>,
     ) {
-        let Some(of) = self.membership.as_ref().and_then(|membership| membership.view.member_on(node)).copied()
+        let Some(of) =
+            self.membership.as_ref().and_then(|membership| membership.view.member_on(node)).copied()
         else {
             return;
         };

@@ -32,30 +32,27 @@ pub(super) struct Allowances {
 
 #[derive(Clone, Copy, Debug)]
 struct Used {
-    messages: u64,
-    /// When the allowance grew last.
-    grown_at: Millis,
+    /// Thousandths of messages, so that a millisecond counts.
+    thousandths: u64,
+    /// When the last one came.
+    at: Millis,
 }
 
 impl Allowances {
     /// Of a job with so many parts and micro-batches.
     pub(super) fn new(parts: u32, microbatches: u32) -> Self {
-        let round = ROUND_MESSAGES
-            + PART_MESSAGES * u64::from(parts)
-            + MICROBATCH_MESSAGES * u64::from(microbatches);
+        let round =
+            ROUND_MESSAGES + PART_MESSAGES * u64::from(parts) + MICROBATCH_MESSAGES * u64::from(microbatches);
         Self { round, used: BTreeMap::new() }
     }
 
     /// Counts one message of a member; `false` if it is one too many.
     pub(super) fn takes(&mut self, now: Millis, from: NodeId) -> bool {
-        let used = self.used.entry(from).or_insert(Used { messages: 0, grown_at: now });
-        let more = now.since(used.grown_at).saturating_mul(ROUNDS_PER_SECOND * self.round) / 1000;
-        if more > 0 {
-            used.messages = used.messages.saturating_sub(more);
-            used.grown_at = now;
-        }
-        used.messages = used.messages.saturating_add(1);
-        used.messages <= ROUNDS_MAX * self.round
+        let used = self.used.entry(from).or_insert(Used { thousandths: 0, at: now });
+        let grown = now.since(used.at).saturating_mul(ROUNDS_PER_SECOND * self.round);
+        used.thousandths = used.thousandths.saturating_sub(grown).saturating_add(1000);
+        used.at = now;
+        used.thousandths <= 1000 * ROUNDS_MAX * self.round
     }
 
     /// We have made a step, or entered a view: everybody may say everything anew.
@@ -91,8 +88,10 @@ mod tests {
         assert!((0..max).all(|_| allowances.takes(Millis(5), node)));
         allowances.renew();
         // 1,728 a second may come for ever, a fifth more may not.
-        assert!((0..60_000).all(|ms| (0..max * ms / 1000 - max * (ms.max(1) - 1) / 1000)
-            .all(|_| allowances.takes(Millis(5 + ms), node))));
+        assert!((0..60_000).all(|ms| {
+            (0..max * ms / 1000 - max * (ms.max(1) - 1) / 1000)
+                .all(|_| allowances.takes(Millis(5 + ms), node))
+        }));
         let mut goes_on = true;
         for ms in 60_000..90_000 {
             let due = |ms: u64| max * 6 / 5 * ms / 1000;

@@ -172,8 +172,7 @@ impl<N: Numbers> SyncMachine<N> {
         let is_done = current.is_some() && self.results[part as usize].is_some();
         let is_strange = current.is_some_and(|chain| sum.base != chain);
         let is_doubtful = self.accused.contradicts_itself(sum.from);
-        let is_wanted =
-            !(sum.microbatches.is_empty() || is_over || is_done || is_strange || is_doubtful);
+        let is_wanted = !(sum.microbatches.is_empty() || is_over || is_done || is_strange || is_doubtful);
         // Before anything is kept: what is kept has the length that sums of this part have.
         if is_wanted && !self.numbers.is_contribution(part, &sum.sum) {
             let evidence = *blake3::hash(&sum.sum).as_bytes();
@@ -182,7 +181,8 @@ impl<N: Numbers> SyncMachine<N> {
         let (from, base) = (sum.from, sum.base);
         if is_wanted {
             let evidence = sum.sum.clone();
-            if self.received.insert(step, part, sum, self.options.microbatches, current) == Kept::Contradicts {
+            if self.received.insert(step, part, sum, self.options.microbatches, current) == Kept::Contradicts
+            {
                 // Which of the two is right, and which of its others, nobody knows: a view without it computes them again.
                 self.received.remove_of(from);
                 let evidence = *blake3::hash(&evidence).as_bytes();

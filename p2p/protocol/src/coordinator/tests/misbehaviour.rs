@@ -48,8 +48,7 @@ fn one_word_among_three_puts_the_accused_out_is_told_and_holds_for_a_minute_and_
     assert!(cluster.why().contains(&says), "{}", cluster.why());
     cluster.pass_ms(ACCUSATION_BATCH_MS);
     assert_eq!(members(&cluster), [1, 3]);
-    let reason =
-        format!("{} sent a malformed sum for part 0 of step 1, by the word of {}", name(2), name(3));
+    let reason = format!("{} sent a malformed sum for part 0 of step 1, by the word of {}", name(2), name(3));
     assert_eq!(cluster.reason(), reason);
     assert_eq!(verdicts(&cluster), [(2, 3, Finding::Malformed)]);
     assert_eq!(cluster.ledger.verdicts[0].object.0, [3; 32], "the evidence");
@@ -81,7 +80,11 @@ fn more_than_half_are_believed_at_once() {
     assert_eq!(members(&cluster), [1, 2, 3, 4]);
     accuse(&mut cluster, 3, 2, Misdeed::Flood);
     assert_eq!(members(&cluster), [1, 3, 4]);
-    assert!(cluster.reason().ends_with(&format!("by the word of {}, {}", name(1), name(3))), "{}", cluster.reason());
+    assert!(
+        cluster.reason().ends_with(&format!("by the word of {}, {}", name(1), name(3))),
+        "{}",
+        cluster.reason()
+    );
     assert_eq!(verdicts(&cluster), [(2, 1, Finding::Flood)]);
     // It cost neither of the two its credit.
     accuse(&mut cluster, 1, 4, SUM);
@@ -238,6 +241,10 @@ fn a_stable_step_is_right_whoever_says_otherwise_later() {
     let mut cluster = Cluster::running(2, JobPlan { ..plan() });
     cluster.all_apply(1);
     apply_otherwise(&mut cluster, 2, 1);
-    assert!(cluster.reason().starts_with(&format!("{} is at another state", name(2))), "{}", cluster.reason());
+    assert!(
+        cluster.reason().starts_with(&format!("{} is at another state", name(2))),
+        "{}",
+        cluster.reason()
+    );
     assert_eq!(cluster.coordinator.alarm(), None);
 }

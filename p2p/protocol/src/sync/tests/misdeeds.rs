@@ -7,8 +7,8 @@ use crate::ids::{Boot, Chain, Epoch, Incarnation, Life, Millis};
 use crate::index_set::IndexSet;
 use crate::misdeed::Misdeed;
 use crate::sync::{
-    AlarmKind, SnapshotHead, Standing, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOptions, SyncOutput,
-    next_chain,
+    AlarmKind, SnapshotHead, Standing, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOptions,
+    SyncOutput, next_chain,
 };
 use crate::view::View;
 
@@ -159,12 +159,16 @@ fn two_sums_over_one_set_are_a_misdeed_of_one_member_in_one_view_alone() {
     let mut bench = bench();
     for (from, microbatches, sum) in [
         (2, &[1, 4][..], 0b01_0010),
-        (2, &[1, 4], 0b01_0010),  // the same again
-        (2, &[1], 0b00_0010),     // a part of it
-        (3, &[1, 4], 0b00_0001),  // another member, which computed something else
-        (3, &[1, 4], 0b00_0011),  // and that again otherwise, where the first word is another member's
+        (2, &[1, 4], 0b01_0010), // the same again
+        (2, &[1], 0b00_0010),    // a part of it
+        (3, &[1, 4], 0b00_0001), // another member, which computed something else
+        (3, &[1, 4], 0b00_0011), // and that again otherwise, where the first word is another member's
     ] {
-        assert_eq!(accused(&bench.sum(from, 0, microbatches, bytes(sum))), [], "{from} {microbatches:?} {sum}");
+        assert_eq!(
+            accused(&bench.sum(from, 0, microbatches, bytes(sum))),
+            [],
+            "{from} {microbatches:?} {sum}"
+        );
     }
     let misdeed = Misdeed::TwoContributions { step: 0, part: 0 };
     bench.sum(2, 3, &[1, 4], bytes(0b01_0010));
@@ -248,13 +252,13 @@ fn views_far_beyond_the_newest_are_not_held_and_their_messenger_is_accused() {
     let (one, other) = (Incarnation(1), Incarnation(2));
     let restarted = Life { boot: Boot(1), ..life(2) };
     for (epoch, incarnation, from) in [
-        (4, one, life(2)),               // behind
-        (6, one, life(2)),               // the next
-        (5 + 256, one, life(2)),         // as far as can be honest
-        (5 + 1000, other, life(2)),      // another lineage
-        ((1 << 32) + 1, one, life(2)),   // another council
-        (5 + 1000, one, restarted),      // another process of the node
-        (5 + 1000, one, life(4)),        // no member
+        (4, one, life(2)),             // behind
+        (6, one, life(2)),             // the next
+        (5 + 256, one, life(2)),       // as far as can be honest
+        (5 + 1000, other, life(2)),    // another lineage
+        ((1 << 32) + 1, one, life(2)), // another council
+        (5 + 1000, one, restarted),    // another process of the node
+        (5 + 1000, one, life(4)),      // no member
     ] {
         assert_eq!(accused(&bench.hear_from(Epoch(epoch), incarnation, from, body())), [], "{epoch}");
     }
@@ -328,7 +332,9 @@ fn frames_that_are_no_messages_are_a_misdeed_of_members_alone() {
     let out = bench.feed(malformed(2));
     assert_eq!(accused(&out), [(2, Misdeed::Frame)]);
     let of = view(5, &FOUNDERS).members[1];
-    assert!(out.iter().any(|output| matches!(output, SyncOutput::Accuse(word) if word.of == of && word.evidence == [9; 32])));
+    assert!(out.iter().any(
+        |output| matches!(output, SyncOutput::Accuse(word) if word.of == of && word.evidence == [9; 32])
+    ));
     assert_eq!(accused(&bench.feed(malformed(2))), [], "once");
     bench.enter(6, &[(2, 1), (3, 1)]);
     assert_eq!(accused(&bench.feed(malformed(3))), [], "who is no member accuses nobody");
