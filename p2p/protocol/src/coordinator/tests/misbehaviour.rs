@@ -8,7 +8,7 @@ use crate::ids::{Boot, Epoch};
 use crate::ledger::testing::{chain, job_id, node, plan};
 use crate::ledger::{Finding, JobPlan};
 use crate::misdeed::{Accusation, Misdeed};
-use crate::view::Member;
+use crate::view::{Member, View};
 use crate::wire::control::ReportEvent;
 
 const SUM: Misdeed = Misdeed::Contribution { step: 1, part: 0 };
@@ -27,6 +27,24 @@ fn accuse_as(cluster: &mut Cluster, by: u8, of: Member, misdeed: Misdeed) {
 fn accuse(cluster: &mut Cluster, by: u8, of: u8, misdeed: Misdeed) {
     let of = *cluster.view().member_on(node(of)).expect("a member");
     accuse_as(cluster, by, of, misdeed);
+}
+
+/// A word on a member, or on one that is none any more, which may be true or not.
+pub(super) fn any_accusation(mut below: impl FnMut(u64) -> u64, view: &View) -> Accusation {
+    let mut of = view.members[below(view.members.len() as u64) as usize];
+    if below(5) == 0 {
+        of.tenure = Epoch(below(view.epoch.0 + 1));
+    }
+    let (step, part) = (below(60), below(9) as u32);
+    let misdeed = match below(6) {
+        0 => Misdeed::Frame,
+        1 => Misdeed::Contribution { step, part },
+        2 => Misdeed::Result { step, part },
+        3 => Misdeed::TwoContributions { step, part },
+        4 => Misdeed::Epoch { epoch: Epoch(below(2 * view.epoch.0)) },
+        _ => Misdeed::Flood,
+    };
+    Accusation { of, misdeed, evidence: [part as u8; 32] }
 }
 
 fn members(cluster: &Cluster) -> Vec<u8> {
