@@ -113,15 +113,7 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
     let checkpoints = Checkpoints::new(Arc::clone(&parts.store)).map_err(StartError::Thread)?.start();
     let (network, reachability) = NetworkActor::new(inbox.clone(), Arc::clone(&parts.store));
     let (transfers, data_sets) = start_transfers(&parts, clock, &view, &inbox).map_err(StartError::Thread)?;
-    let checks = Checks::new(CheckParts {
-        me: parts.me,
-        device: parts.registration.device.clone(),
-        memory_bytes_max: parts.memory_bytes_max,
-        data_sets: data_sets.clone(),
-        council: inbox.clone(),
-    })
-    .start();
-    let store = Arc::clone(&parts.store);
+    let (store, device) = (Arc::clone(&parts.store), parts.registration.device.clone());
     let (frames, frames_seen) = watch::channel(None);
     let sessions = Sessions::new(SessionParts {
         me: parts.me,
@@ -129,13 +121,22 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
         microbatch_time_min: parts.microbatch_time_min,
         clock,
         network: parts.network,
-        council: inbox,
+        council: inbox.clone(),
         checkpoints: checkpoints.clone(),
         store: parts.store,
         transfers: transfers.clone(),
         data_sets: data_sets.clone(),
         frames,
         fatal: parts.fatal,
+    })
+    .start();
+    let checks = Checks::new(CheckParts {
+        me: parts.me,
+        device,
+        memory_bytes_max: parts.memory_bytes_max,
+        data_sets: data_sets.clone(),
+        council: inbox,
+        sessions: sessions.clone(),
     })
     .start();
     let network = network.start();

@@ -1,4 +1,5 @@
 //! The actor that checks on this node, before a job starts, that the job can run here: its data, its model, its memory.
+//! If the job runs already, its session is built first.
 //!
 //! Hears: the published ledger. Tells: the coordinator, through the council's queue, once for each job and again every
 //! second for as long as the job may need this node, because the word may be lost with a connection or a coordinator.
@@ -15,7 +16,7 @@ use traind_protocol::wire::control::JobCheck;
 
 use crate::council::{CouncilInbox, Published};
 use crate::data_sets::DataSets;
-use crate::session::{JobNeeds, LedgerPublished, check_job};
+use crate::session::{JobNeeds, LedgerPublished, PrepareSession, Sessions, check_job};
 
 /// Outcomes are told again this often.
 const REPEAT_EVERY: Duration = Duration::from_secs(1);
@@ -36,6 +37,8 @@ pub(crate) struct CheckParts {
     pub(crate) data_sets: DataSets,
     /// The council's queue.
     pub(crate) council: mpsc::Sender<CouncilInbox>,
+    /// Where sessions are built.
+    pub(crate) sessions: Addr<Sessions>,
 }
 
 type Outcome = Result<[u8; 32], String>;
@@ -95,13 +98,17 @@ impl Checks {
             sets: self.parts.data_sets.paths_of(&spec_toml),
         };
         self.checking = Some(job);
+        let (sessions, published) = (self.parts.sessions.clone(), Arc::clone(&self.published));
         let check = async move {
             if let Some(reason) = refusal {
                 return Err(reason);
             }
-            tokio::task::spawn_blocking(move || check_job(&spec_toml, &needs))
+            let digest = tokio::task::spawn_blocking(move || check_job(&spec_toml, &needs))
                 .await
-                .unwrap_or_else(|panicked| Err(format!("the check panicked: {panicked}")))
+                .unwrap_or_else(|panicked| Err(format!("the check panicked: {panicked}")))?;
+            // Said only now, so that nobody waits for this node to read its data once it is a member.
+            let prepared = sessions.send(PrepareSession { published, job }).await;
+            prepared.unwrap_or(Ok(())).map(|()| digest)
         };
         let done = check.into_actor(self).map(move |outcome, actor, context| {
             actor.checking = None;

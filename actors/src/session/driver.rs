@@ -328,7 +328,7 @@ impl SessionDriver {
         match output {
             SyncOutput::Send { to, message } => self.send(to, &message),
             SyncOutput::OfferState { to, snapshot } => self.offer_state(to, snapshot),
-            SyncOutput::FetchState { offer, from } => self.fetch_state(offer, from),
+            SyncOutput::FetchState { offer, from, is_anew } => self.fetch_state(offer, from, is_anew),
             SyncOutput::ReleaseState => self.release_state(),
             SyncOutput::Compute { step, base, microbatches } => self.compute(step, base, microbatches),
             SyncOutput::Apply { step, chain, results } => self.apply(step, chain, results),

@@ -112,7 +112,7 @@ impl SessionDriver {
     }
 
     /// Gets the certified state from these members, or from these as well.
-    pub(super) fn fetch_state(&mut self, offer: StateOffer, from: Vec<NodeId>) {
+    pub(super) fn fetch_state(&mut self, offer: StateOffer, from: Vec<NodeId>, is_anew: bool) {
         let (id, transfers) = (offer.id(), self.links.transfers.clone());
         let list: Vec<Chunk> = offer.chunks().copied().collect();
         tracing::info!(job = %self.job().short(), step = offer.step, bytes = offer.bytes(), members = from.len(), "the state is fetched");
@@ -126,7 +126,7 @@ impl SessionDriver {
         let inbox = self.links.inbox.clone();
         let assembled = offer.clone();
         let task = tokio::spawn(async move {
-            if let Err(error) = transfers.fetch_state(id, list, from).await {
+            if let Err(error) = transfers.fetch_state(id, list, from, is_anew).await {
                 return tracing::debug!(error = chain_of(&error), "the state is not fetched any more");
             }
             let held = Arc::clone(transfers.held());

@@ -14,6 +14,7 @@ mod links;
 mod messages;
 mod numbers;
 mod plan;
+mod preparing;
 mod reports;
 mod start;
 mod state;
@@ -38,6 +39,7 @@ pub use driver::SessionError;
 pub use messages::{SESSION_INBOX_MAX, SessionDescription, SessionInput};
 pub use plan::{InitialState, JobNeeds, PlanError, PlannedJob, SetPaths, check_job, localise, plan_job};
 pub use state::{MalformedState, digest_of_pieces, training_state};
+pub(crate) use preparing::PrepareSession;
 pub use trainer::chain_of;
 
 use crate::checkpoints::Checkpoints;
@@ -92,6 +94,8 @@ struct Running {
     coordinator: Option<NodeId>,
     saves: Vec<u64>,
     inbox: mpsc::Sender<SessionInput>,
+    /// It is being built, before this node is a member.
+    is_preparing: bool,
 }
 
 /// The council that this node went over to counts on a state that this process left behind in its old one.
@@ -162,7 +166,7 @@ impl Sessions {
         let Some(job) = published.ledger.running_job() else { return told };
         let Some(view) = &job.view else { return told };
         if self.running.is_none() && view.member(self.parts.me).is_some() {
-            self.start(job, published.detours);
+            self.start(job, published.detours, None);
         }
         if let Some(running) = &mut self.running {
             if running.epoch < view.epoch {
@@ -184,13 +188,15 @@ impl Sessions {
         told
     }
 
-    fn start(&mut self, job: &JobRecord, detours: u64) {
+    fn start(&mut self, job: &JobRecord, detours: u64, when_built: Option<start::WhenBuilt>) {
         let work = Arc::clone(self.work.entry(job.id).or_default());
-        match start::session(&self.parts, job, work) {
+        let is_preparing = when_built.is_some();
+        match start::session(&self.parts, job, work, when_built) {
             Ok(inbox) => {
                 self.parts.frames.send_replace(Some(inbox.clone()));
-                let (saves, epoch, coordinator) = (Vec::new(), Epoch(0), None);
-                self.running = Some(Running { job: job.id, detours, epoch, coordinator, saves, inbox });
+                let (job, saves, epoch, coordinator) = (job.id, Vec::new(), Epoch(0), None);
+                self.running =
+                    Some(Running { job, detours, epoch, coordinator, saves, inbox, is_preparing });
             }
             Err(error) => self.parts.fatal.raise("starting a session", &error),
         }
@@ -235,7 +241,9 @@ impl Handler<DescribeSession> for Sessions {
     type Result = ResponseFuture<Option<SessionDescription>>;
 
     fn handle(&mut self, _message: DescribeSession, _context: &mut Self::Context) -> Self::Result {
-        let inbox = self.running.as_ref().map(|running| running.inbox.clone());
+        // One that is being built would answer late, and there is nothing to tell of it.
+        let running = self.running.as_ref().filter(|running| !running.is_preparing);
+        let inbox = running.map(|running| running.inbox.clone());
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
             inbox?.send(SessionInput::Describe(reply)).await.ok()?;

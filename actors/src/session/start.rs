@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use traind_averaging::PartLayout;
 use traind_protocol::ledger::JobRecord;
 use traind_protocol::sync::SyncOptions;
@@ -17,11 +17,16 @@ use super::plan::{SetPaths, localise};
 use super::trainer::{Pace, Trainer, chain_of, panic_message};
 use super::{SessionParts, SharedWork};
 
-/// Starts the threads of a session and gives its queue.
+/// Who waits for a session to be built before this node is a member: whether it was, or why not.
+pub(super) type WhenBuilt = oneshot::Sender<Result<(), String>>;
+
+/// Starts the threads of a session and gives its queue. A session that cannot be built ends the process of a member; where
+/// `when_built` is given, it is told instead.
 pub(super) fn session(
     parts: &SessionParts,
     job: &JobRecord,
     work: SharedWork,
+    mut when_built: Option<WhenBuilt>,
 ) -> Result<mpsc::Sender<SessionInput>, SessionError> {
     let (inbox, inputs) = mpsc::channel(SESSION_INBOX_MAX);
     let links = SessionLinks {
@@ -53,10 +58,15 @@ pub(super) fn session(
     let span = tracing::info_span!("session", job = %job.id);
     let started = std::thread::Builder::new().name("session".to_owned()).spawn(move || {
         let _entered = span.enter();
-        let outcome = catch_unwind(AssertUnwindSafe(|| run(plan, (&spec_toml, &sets), &pace, links, inputs)))
-            .unwrap_or_else(|panic| Err(SessionError::Panicked { message: panic_message(&*panic) }));
-        if let Err(error) = outcome {
-            fatal.raise("running a session", &error);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            run(plan, (&spec_toml, &sets), &pace, (links, inputs), &mut when_built)
+        }))
+        .unwrap_or_else(|panic| Err(SessionError::Panicked { message: panic_message(&*panic) }));
+        match (outcome, when_built) {
+            (Ok(()), _) => {}
+            (Err(error), None) => fatal.raise("running a session", &error),
+            // Nobody counts on it yet. Who asked may be gone.
+            (Err(error), Some(when_built)) => drop(when_built.send(Err(chain_of(&error)))),
         }
     });
     started.map_err(|error| SessionError::Start { reason: format!("no thread for it: {error}") })?;
@@ -67,8 +77,8 @@ fn run(
     plan: SessionPlan,
     (spec_toml, sets): (&str, &SetPaths),
     pace: &Pace,
-    links: SessionLinks,
-    inputs: mpsc::Receiver<SessionInput>,
+    (links, inputs): (SessionLinks, mpsc::Receiver<SessionInput>),
+    when_built: &mut Option<WhenBuilt>,
 ) -> Result<(), SessionError> {
     let refused = |reason: String| SessionError::Start { reason };
     let spec = JobSpec::parse(spec_toml).map_err(|error| refused(chain_of(&error)))?;
@@ -92,6 +102,10 @@ fn run(
             move || span.in_scope(|| trainer.run(orders))
         })
         .map_err(|error| refused(format!("no thread for the trainer: {error}")))?;
+    if let Some(when_built) = when_built.take() {
+        // Who asked may be gone.
+        let _ = when_built.send(Ok(()));
+    }
     let outcome = runtime.block_on(driver.run(inputs, trained));
     // The driver is gone and with it the trainer's queue: it ends after the micro-batch in hand, without a rest.
     cancel_below.store(u64::MAX, Ordering::Release);

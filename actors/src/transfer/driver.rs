@@ -128,8 +128,8 @@ impl Driver {
                 self.joined(node);
             }
             TransferInput::Fetch(request) => self.requested(request),
-            TransferInput::FetchState { state, chunks, request } => {
-                self.state_requested(state, &chunks, request);
+            TransferInput::FetchState { state, chunks, only_these, request } => {
+                self.state_requested(state, &chunks, only_these, request);
             }
             TransferInput::Forget(what) => self.end(what, Err(FetchError::Forgotten)),
             TransferInput::Damaged(chunk) => {

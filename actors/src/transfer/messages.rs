@@ -72,6 +72,8 @@ pub enum TransferInput {
         state: StateId,
         /// Its chunks.
         chunks: Vec<Chunk>,
+        /// Whether those that were named before have it no more.
+        only_these: bool,
         /// Who has it, and who wants to know.
         request: Request,
     },

@@ -101,10 +101,11 @@ impl Transfers {
         state: StateId,
         chunks: Vec<Chunk>,
         sources: Vec<NodeId>,
+        only_these: bool,
     ) -> Result<FetchSummary, FetchError> {
         let (reply, answer) = oneshot::channel();
         let request = Request { what: What::State(state), sources, reply: Some(reply) };
-        let input = TransferInput::FetchState { state, chunks, request };
+        let input = TransferInput::FetchState { state, chunks, only_these, request };
         self.inbox.send(input).await.map_err(|_closed| FetchError::Stopped)?;
         answer.await.unwrap_or(Err(FetchError::Stopped))
     }

@@ -12,8 +12,15 @@ use super::fetching::{Fetching, Stage};
 use super::messages::{FetchError, Request, What};
 
 impl Driver {
-    /// A session needs a state, or names more members that have it, or some from which something may be lost.
-    pub(super) fn state_requested(&mut self, id: StateId, chunks: &[Chunk], request: Request) {
+    /// A session needs a state, or names more members that have it, or some from which something may be lost. With
+    /// `only_these` who was named before is asked no more: it may be gone from the view, and have let the state go.
+    pub(super) fn state_requested(
+        &mut self,
+        id: StateId,
+        chunks: &[Chunk],
+        only_these: bool,
+        request: Request,
+    ) {
         let what = What::State(id);
         let Request { sources, reply, .. } = request;
         // A node is a joiner of one state at a time.
@@ -30,9 +37,18 @@ impl Driver {
         }
         let me = self.parts.node;
         let sources: Vec<NodeId> = sources.into_iter().filter(|node| *node != me).collect();
+        let mut gone = Vec::new();
         if let Some(fetching) = self.fetching(what) {
+            if only_these {
+                gone.extend(fetching.sources.iter().filter(|node| !sources.contains(node)).copied());
+                fetching.sources.retain(|node| sources.contains(node));
+            }
             fetching.sources.extend(&sources);
             fetching.join(reply);
+        }
+        for node in gone {
+            self.assembly.forget_sender(node);
+            self.feed(what, FetchInput::SourceLost(node));
         }
         for node in sources {
             self.assembly.forget_sender(node);

@@ -142,7 +142,7 @@ async fn receive(
         let (summary, seconds, found) = if what == "state" {
             let sources = network.peers().into_iter().map(|peer| peer.node).collect();
             transfers.held().begin(STATE, &list);
-            let fetching = transfers.fetch_state(STATE, list.clone(), sources);
+            let fetching = transfers.fetch_state(STATE, list.clone(), sources, false);
             let summary = timeout(PATIENCE, fetching).await??;
             let seconds = begun.elapsed().as_secs_f64();
             let found = list.iter().filter_map(|chunk| transfers.held().get(chunk.id)).flatten().collect();

@@ -67,7 +67,7 @@ impl World {
     }
 
     /// A joiner is to get a state from these.
-    pub(crate) fn fetch(&mut self, index: usize, offer: StateOffer, from: &[NodeId]) {
+    pub(crate) fn fetch(&mut self, index: usize, offer: StateOffer, from: &[NodeId], is_anew: bool) {
         let me = node_id(index);
         let chunks = &mut self.nodes[index].chunks;
         // One that is complete is said again.
@@ -81,7 +81,14 @@ impl World {
             chunks.is_complete = false;
             chunks.sources.clear();
         }
-        self.nodes[index].chunks.sources.extend(from);
+        let sources = &mut self.nodes[index].chunks.sources;
+        let gone: Vec<NodeId> = sources.iter().filter(|node| is_anew && !from.contains(node)).copied().collect();
+        sources.retain(|node| !gone.contains(node));
+        sources.extend(from);
+        for node in gone {
+            self.nodes[index].chunks.assembly.forget_sender(node);
+            self.feed_fetch(index, FetchInput::SourceLost(node));
+        }
         for node in from {
             self.nodes[index].chunks.assembly.forget_sender(*node);
             self.feed_fetch(index, FetchInput::SourceLost(*node));

@@ -188,6 +188,8 @@ impl World {
     /// Everything that is under way happens once.
     fn run_round(&mut self) {
         self.clock += ROUND_MS;
+        let clock = self.clock;
+        self.tell(|| format!("ROUND to {clock} ms"));
         self.tick_fetches();
         self.hear_all();
         let latest = self.service.latest().clone();

@@ -294,7 +294,7 @@ impl World {
         match output {
             SyncOutput::Send { to, message } => self.send(index, node_index(to), message),
             SyncOutput::OfferState { to, snapshot } => self.offer(index, to, snapshot),
-            SyncOutput::FetchState { offer, from } => self.fetch(index, offer, &from),
+            SyncOutput::FetchState { offer, from, is_anew } => self.fetch(index, offer, &from, is_anew),
             SyncOutput::ReleaseState => self.release(index),
             SyncOutput::Compute { step, base, microbatches } => {
                 let node = &self.nodes[index];

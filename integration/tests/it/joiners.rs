@@ -14,6 +14,9 @@ const SLOW: [(&str, &str); 2] =
 /// What a joiner logs when it begins to get a state, and goes on in another view.
 const FETCHED: &str = "the state is fetched";
 
+/// What it logs before that, once it has read its data and built its model.
+const READY: &str = "the session is ready, a view may admit this node";
+
 /// So long a joiner may take to begin.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -59,6 +62,9 @@ async fn a_donor_that_is_killed_while_a_joiner_gets_the_state_changes_no_bit() -
     assert!(computed(&cluster, &id, &joiner).await? > 0, "the joiner took part: {:?}", detail.views);
     let daemon = cluster.daemons.iter().find(|daemon| daemon.node() == joiner).context("the joiner lives")?;
     assert!(fetches(daemon)? >= 2, "it had not got all of it when the donor died");
+    let log = daemon.log()?;
+    let (ready, fetched) = (log.find(READY).context("it was ready")?, log.find(FETCHED).context("it fetched")?);
+    assert!(ready < fetched, "the others need not wait for a joiner to build its model");
     Ok(())
 }
 

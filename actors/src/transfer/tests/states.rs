@@ -39,7 +39,7 @@ impl Node {
         self.transfers.held().begin(STATE, &list(count));
         let (transfers, sources) = (self.transfers.clone(), sources.iter().map(|node| node.id()).collect());
         tokio::spawn(async move {
-            transfers.fetch_state(STATE, list(count), sources).await.map(|summary| summary.bytes)
+            transfers.fetch_state(STATE, list(count), sources, false).await.map(|summary| summary.bytes)
         })
     }
 
@@ -151,7 +151,7 @@ async fn a_donor_of_other_bytes_is_named_and_the_rest_is_enough() -> anyhow::Res
     receiver.meets(2).await?;
     receiver.transfers.held().begin(STATE, &list(CHUNKS));
     let (transfers, sources) = (receiver.transfers.clone(), vec![honest.id(), liar_id]);
-    let fetch = tokio::spawn(async move { transfers.fetch_state(STATE, list(CHUNKS), sources).await });
+    let fetch = tokio::spawn(async move { transfers.fetch_state(STATE, list(CHUNKS), sources, false).await });
     until(|| receiver.transfers.status().iter().any(|fetch| fetch.distrusted == [liar_id])).await?;
     assert_eq!(receiver.transfers.status()[0].what, What::State(STATE));
     honest.network.set_chunk_bytes_per_second_max(None);
@@ -209,7 +209,7 @@ async fn another_state_takes_the_place_of_the_one_before() -> anyhow::Result<()>
     let transfers = alone.transfers.clone();
     alone.transfers.held().begin(other, &[]);
     // All of it is here: there is nothing to get.
-    timeout(DEADLINE, transfers.fetch_state(other, Vec::new(), Vec::new())).await??;
+    timeout(DEADLINE, transfers.fetch_state(other, Vec::new(), Vec::new(), false)).await??;
     let ended = timeout(DEADLINE, first).await??;
     assert!(matches!(ended, Err(FetchError::Forgotten)), "{ended:?}");
     Ok(())

@@ -136,7 +136,7 @@ impl JointWorld {
                 let of = (snapshot.incarnation, snapshot.epoch);
                 self.send_data(index, to, SyncMessage::offer(JOB, me.boot, of, offer));
             }
-            SyncOutput::FetchState { offer, from } => {
+            SyncOutput::FetchState { offer, from, .. } => {
                 self.after(FETCH_MS, Event::Fetching { at: me, offer, from });
             }
             SyncOutput::ReleaseState => session.chunks.clear(),

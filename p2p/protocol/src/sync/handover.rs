@@ -27,6 +27,8 @@ pub(super) struct Handover {
     asked_by: BTreeMap<NodeId, Option<u64>>,
     /// What we were offered.
     pub(super) offers: Offers,
+    /// The driver was told whom to ask.
+    is_fetching: bool,
 }
 
 impl Handover {
@@ -112,7 +114,8 @@ impl<N: Numbers> SyncMachine<N> {
         }
         if let Some(offer) = self.handover.offers.certified().cloned() {
             self.holds_chunks = true;
-            out.push(SyncOutput::FetchState { offer, from: decision.sources });
+            let is_anew = !std::mem::replace(&mut self.handover.is_fetching, true);
+            out.push(SyncOutput::FetchState { offer, from: decision.sources, is_anew });
         }
     }
 

@@ -113,6 +113,9 @@ pub enum SyncOutput {
         offer: StateOffer,
         /// Who has it.
         from: Vec<NodeId>,
+        /// The first word of this epoch: who offered the state in an earlier one may be gone, and is not asked any more
+        /// unless it offers again.
+        is_anew: bool,
     },
     /// What is kept of states that were offered or fetched is not needed any more, nor what is still to come.
     ReleaseState,

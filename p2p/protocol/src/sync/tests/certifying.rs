@@ -184,7 +184,7 @@ fn a_state_that_one_member_made_up_is_not_taken() {
     );
     let (offer, from) = (offer_of(&head(7), &right), nodes(&[2, 3]));
     let alarm = SyncOutput::Alarm { kind: AlarmKind::OffersDiffer, with: node(1), step: 7 };
-    assert_eq!(out, [alarm, SyncOutput::FetchState { offer: offer.clone(), from }]);
+    assert_eq!(out, [alarm, SyncOutput::FetchState { offer: offer.clone(), from, is_anew: true }]);
     assert_eq!(machine.status().waits, [SyncWait::Chunks(nodes(&[2, 3]))]);
     // What was not certified does not count, however it came here.
     out.clear();
@@ -228,7 +228,8 @@ fn a_state_that_is_none_is_refused_and_the_others_are_believed() {
         said(3, SyncBody::Offer { offer: offer_of(&head(7), &right) }),
         &mut out,
     );
-    assert!(matches!(&out[..], [SyncOutput::FetchState { from, .. }] if *from == nodes(&[3])), "{out:?}");
+    let [SyncOutput::FetchState { from, is_anew: false, .. }] = &out[..] else { panic!("{out:?}") };
+    assert_eq!(*from, nodes(&[3]));
 }
 
 /// Results that do not lead to the state that they come with.

@@ -186,7 +186,7 @@ impl Cluster {
                         let message = SyncMessage::offer(JOB, life(index).boot, of, offer);
                         self.queue.push_back((index, to.0[0], message));
                     }
-                    SyncOutput::FetchState { offer, from } => {
+                    SyncOutput::FetchState { offer, from, .. } => {
                         let from = from.iter().map(|node| node.0[0]).collect();
                         self.fetched.push((index, offer.step, from));
                         if !self.starved {
