@@ -161,7 +161,8 @@ impl World {
     pub(crate) fn flood_some(&mut self) {
         let Some((index, Lie::Flood)) = self.lies.now else { return };
         let Some(machine) = &self.nodes[index].machine else { return };
-        let Some((incarnation, epoch)) = machine.place().view else { return };
+        let place = machine.place();
+        let Some((incarnation, epoch)) = place.view.filter(|_| place.tenure.is_some()) else { return };
         let is_victim =
             |node: &usize| *node != index && self.nodes[*node].is_up() && !self.nodes[*node].paused;
         let victims: Vec<usize> = (0..self.nodes.len()).filter(is_victim).collect();
@@ -175,6 +176,11 @@ impl World {
             let message = message.clone();
             self.feed(victim, SyncInput::Message { from: node_id(index), message });
         }
+    }
+
+    /// Whether `index` sent members what no honest one does.
+    pub(crate) fn lied_to_members(&self, index: usize) -> bool {
+        self.lies.told_members.contains(&index)
     }
 
     /// `index` accuses a member.

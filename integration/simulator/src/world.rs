@@ -329,6 +329,7 @@ impl World {
                 self.fail("B1", format!("alarm {kind:?} at node {index} with {with} in step {step}"));
             }
             SyncOutput::Accuse(accusation) => self.accused(index, &accusation),
+            SyncOutput::Refused { from, .. } if self.lied_to_members(node_index(from)) => {}
             SyncOutput::Refused { from, reason } => {
                 let from = node_index(from);
                 self.fail("V2", format!("node {index} refuses an honest message of {from}: {reason}"));

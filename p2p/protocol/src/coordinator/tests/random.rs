@@ -361,14 +361,15 @@ impl World {
             self.report(&member, &view, finished(step));
         } else if self.random.below(400) == 0 {
             self.report(&member, &view, failed(step, (step % 8) as u32));
-        } else if self.random.below(100) == 0 && self.up.len() < usize::from(NODES) {
-            // In the end all are up, and faults have stopped.
+        } else if self.seed >= SEEDS && self.log.len().is_multiple_of(4) && self.up.len() < usize::from(NODES)
+        {
             self.accuse(&member, &view);
         }
     }
 
     fn accuse(&mut self, member: &Member, view: &View) {
-        let accusation = any_accusation(|bound| self.random.below(bound), view);
+        let mut random = Random(self.now.0);
+        let accusation = any_accusation(|bound| random.below(bound), view);
         self.report(member, view, ReportEvent::Misbehaved(accusation));
     }
 
@@ -450,7 +451,8 @@ impl World {
 #[test]
 fn no_fault_breaks_a_rule_of_views_and_every_job_ends() {
     let mut total = Seen::default();
-    for seed in 0..SEEDS {
+    // The last of them with words of members on each other.
+    for seed in 0..SEEDS + SEEDS / 2 {
         let mut world = World::new(seed);
         for _ in 0..ACTIONS {
             world.act();
@@ -493,6 +495,6 @@ fn no_fault_breaks_a_rule_of_views_and_every_job_ends() {
     );
     assert!(views > 10 * SEEDS && joins > 3 * SEEDS && done > SEEDS, "{views} {joins} {done}");
     assert!(halts > SEEDS / 5 && drained > SEEDS / 5 && refused > 5, "{halts} {drained} {refused}");
-    assert!(put_out > SEEDS, "{put_out}");
+    assert!(put_out > SEEDS / 10, "{put_out}");
     assert!(lineages > SEEDS / 5 && rejections > SEEDS / 5, "{lineages} {rejections}");
 }
