@@ -8,7 +8,9 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use traind_integration::{AppliedStep, Cluster, Daemon, DaemonOptions, IdxFiles, JobFile, LOG_VARIABLES, Model, Spread, between};
+use traind_integration::{
+    AppliedStep, Cluster, Daemon, DaemonOptions, IdxFiles, JobFile, LOG_VARIABLES, Model, Spread, between,
+};
 
 /// Checkpoints that are measured unless told otherwise: enough for a median with its spread.
 const CYCLES: u64 = 5;
@@ -36,7 +38,7 @@ fn job(cycles: u64, samples: u32) -> JobFile {
         micro_batch_size: MICRO_BATCH_SIZE,
         checkpoint_every: 2 * STEPS,
         // Its last step keeps a checkpoint of its own, beyond what is measured.
-        ..JobFile::mlp("checkpoint cost", 2 * STEPS * (cycles + 1) + 1).with_adamw()
+        ..JobFile::mlp("checkpoint-cost", 2 * STEPS * (cycles + 1) + 1).with_adamw()
     }
 }
 
@@ -66,7 +68,8 @@ async fn main() -> anyhow::Result<()> {
     let (mut with, mut without, mut cost, mut percent) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for cycle in 1..=cycles {
         let kept = cycle * 2 * STEPS;
-        let (busy, quiet) = (time(&steps, kept, kept + STEPS)?, time(&steps, kept + STEPS, kept + 2 * STEPS)?);
+        let (busy, quiet) =
+            (time(&steps, kept, kept + STEPS)?, time(&steps, kept + STEPS, kept + 2 * STEPS)?);
         with.push(busy);
         without.push(quiet);
         let lost_ms = (busy.as_secs_f64() - quiet.as_secs_f64()) * 1e3;

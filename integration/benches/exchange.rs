@@ -9,9 +9,7 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use traind_integration::{
-    Cluster, IdxFiles, JobFile, LOG_VARIABLES, Model, Spread, applied_by_all, between,
-};
+use traind_integration::{Cluster, IdxFiles, JobFile, LOG_VARIABLES, Model, Spread, applied_by_all, between};
 
 /// Rounds unless told otherwise: enough for a median with its spread.
 const ROUNDS: usize = 5;
@@ -101,6 +99,9 @@ async fn main() -> anyhow::Result<()> {
     }
     println!("a clean exchange: {}", Spread::of_times(&clean));
     println!("added to the step in flight: {}", Spread::new(added, "ms"));
-    println!("the same without the micro-batch computed again, by a clean exchange: {}", Spread::new(percent, "%"));
+    println!(
+        "the same without the micro-batch computed again, by a clean exchange: {}",
+        Spread::new(percent, "%")
+    );
     Ok(())
 }

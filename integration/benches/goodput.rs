@@ -1,8 +1,8 @@
 //! What deaths cost over time: steps done while nodes are killed again and again, by those of a quiet run with as many
 //! seconds of living nodes.
 //!
-//! `cargo bench -p traind-integration --bench goodput [-- STEP_MS [SECONDS]]`. Four daemons train a perceptron in 12
-//! micro-batches of STEP_MS / 3 (`limits.micro_batch_time`), so that a step in peace takes STEP_MS. For SECONDS nobody is
+//! `cargo bench -p traind-integration --bench goodput [-- STEP_MS [SECONDS [MICRO_BATCHES]]]`. Four daemons train a perceptron, each a
+//! quarter of MICRO_BATCHES that last so long (`limits.micro_batch_time`) that a step in peace takes STEP_MS. For SECONDS nobody is
 //! killed; then, for as long, one node at a time, any, after times whose mean is 5.5 steps; then 1 step. Whoever is killed starts
 //! again at once with its data directory.
 //!
@@ -20,6 +20,9 @@ const STEP_MS: u64 = 1000;
 
 /// Seconds of each stretch unless told otherwise.
 const SECONDS: u64 = 60;
+
+/// Micro-batches of a step unless told otherwise.
+const MICRO_BATCHES: u64 = 12;
 
 /// Daemons.
 const NODES: usize = 4;
@@ -133,13 +136,15 @@ async fn main() -> anyhow::Result<()> {
     let mut numbers = std::env::args().skip(1).filter_map(|argument| argument.parse::<u64>().ok());
     let step_ms = numbers.next().unwrap_or(STEP_MS);
     let time = Duration::from_secs(numbers.next().unwrap_or(SECONDS));
-    let pace = format!("{} us", step_ms * 1000 / 3);
+    let micro_batches = numbers.next().unwrap_or(MICRO_BATCHES).max(NODES as u64);
+    let pace = format!("{} us", step_ms * 1000 * NODES as u64 / micro_batches);
     let [format, level] = LOG_VARIABLES;
     let variables = [format, level, ("TRAIND_LIMITS__MICRO_BATCH_TIME", pace.as_str())];
     let mut cluster = Cluster::start_with(env!("CARGO_BIN_EXE_traind-kit"), NODES, &variables).await?;
     let job = JobFile {
         model: Model::Mlp { hidden: 256 },
         nodes_min: 4,
+        micro_batches: u32::try_from(micro_batches)?,
         checkpoint_every: 10,
         ..JobFile::mlp("goodput", 1_000_000)
     };

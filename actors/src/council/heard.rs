@@ -21,6 +21,9 @@ impl CouncilDriver {
                 if hello.seat != SeatId::default() {
                     self.said_seats.insert(hello.seat, node);
                 }
+                if let Some(seat) = self.seat_of(node) {
+                    self.next.push_back(Next::Council(CouncilInput::Reachable(seat)));
+                }
                 self.next
                     .push_back(Next::Coordinator(CoordinatorInput::PeerJoined { node, boot: hello.boot }));
                 self.registering.hurry();

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use traind_averaging::check_result;
 use traind_protocol::ids::Chain;
+use traind_protocol::index_set::IndexSet;
 use traind_protocol::numbers::Numbers as _;
 use traind_protocol::view::Origin;
 use traind_protocol::wire::control::{EvaluationTotals, ReportEvent, StepPoint};
@@ -15,6 +16,7 @@ impl SessionDriver {
     /// The machine moves on from the state after `step` steps to the next one, with `chain`.
     pub(super) fn apply(&mut self, step: u64, chain: Chain, results: Vec<Bytes>) {
         let base = std::mem::replace(&mut self.chain, chain);
+        self.taken_over = IndexSet::new();
         let head = results.first().and_then(|result| check_result(&self.layout, 0, result).ok());
         let loss = head.map_or(f64::NAN, |head| head.loss_mean);
         self.command(TrainerCommand::Apply { step: step + 1, loss, results });
@@ -66,7 +68,7 @@ impl SessionDriver {
     pub(super) fn load_origin(&mut self, origin: Origin) -> Result<(), SessionError> {
         let Origin::Checkpoint { step, chain, digest } = origin else {
             self.machine.numbers_mut().reset();
-            let request = self.next_request();
+            let request = self.next_restore();
             self.origin = Some((request, 0, self.plan.sync.genesis));
             self.command(TrainerCommand::Restart { request });
             return Ok(());
@@ -78,7 +80,7 @@ impl SessionDriver {
             let reason = "its block exponents do not decode".to_owned();
             return Err(self.origin_lost(step, reason));
         }
-        let request = self.next_request();
+        let request = self.next_restore();
         self.origin = Some((request, step, chain));
         self.command(TrainerCommand::Restore { request, state, digest: Some(digest) });
         Ok(())

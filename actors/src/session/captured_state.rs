@@ -25,6 +25,12 @@ impl CapturedState {
         Self { head: head(grid, stopping).into(), training: session.snapshot() }
     }
 
+    /// Of what precedes the training state, and that.
+    #[must_use]
+    pub(super) fn new(head: Bytes, training: StateSnapshot) -> Self {
+        Self { head, training }
+    }
+
     /// Its bytes, where they lie, one piece after the other.
     #[must_use]
     pub fn pieces(&self) -> [&[u8]; 4] {

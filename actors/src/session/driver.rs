@@ -14,9 +14,10 @@ use traind_protocol::misdeed::Accusation;
 use traind_protocol::sync::{
     SyncBody, SyncInput, SyncLimits, SyncMachine, SyncMessage, SyncOptions, SyncOutput,
 };
+use traind_protocol::transfer::STATE_BYTES_MAX;
 use traind_protocol::view::View;
 use traind_protocol::wire::control::{ReportEvent, StepPoint, WorkCounters};
-use traind_protocol::wire::data::{STATE_BYTES_MAX, SYNC_PAYLOAD_BYTES_MAX};
+use traind_protocol::wire::data::SYNC_PAYLOAD_BYTES_MAX;
 use traind_protocol::wire::state_sample::StateSample;
 
 use super::SharedWork;
@@ -25,7 +26,9 @@ use super::handover::Handover;
 use super::links::SessionLinks;
 use super::messages::{SessionDescription, SessionInput};
 use super::numbers::ExactNumbers;
+use super::present_state::PresentState;
 use super::reports::Reports;
+use super::taken_over::leases_of_the_gone;
 use super::trainer::{CancelBelow, CapturePurpose, TrainerCommand, TrainerError, TrainerEvent};
 use super::writing::Writing;
 
@@ -93,9 +96,15 @@ pub(super) struct SessionDriver {
     /// Commands that the trainer has no room for yet; bounded by what one step can ask for.
     pub(super) waiting: VecDeque<TrainerCommand>,
     pub(super) cancel_below: CancelBelow,
+    /// What the trainer has, between two changes.
+    pub(super) present: PresentState,
+    /// Number of the last request that replaced the trainer's state.
+    pub(super) restored: u64,
     pub(super) generation: u64,
     pub(super) reports: Reports,
-    pub(super) lease_step: Option<u64>,
+    /// The newest view, once there is one.
+    view: Option<View>,
+    /// Micro-batches of the step in progress whose holder was taken out while it lasts.
     pub(super) taken_over: IndexSet,
     pub(super) handover: Handover,
     /// Captures and restores asked of the trainer; its answers carry the number.
@@ -122,14 +131,14 @@ impl SessionDriver {
         (layout, evaluation): (traind_averaging::PartLayout, &traind_training::EvaluationSpec),
         links: SessionLinks,
         trainer: mpsc::Sender<TrainerCommand>,
-        cancel_below: CancelBelow,
+        (cancel_below, present): (CancelBelow, PresentState),
     ) -> Self {
         let machine = SyncMachine::new(plan.sync.clone(), ExactNumbers::new(layout, evaluation));
         let limits = SyncLimits {
             microbatches: plan.sync.microbatches,
             parts: plan.sync.parts,
             payload_bytes_max: SYNC_PAYLOAD_BYTES_MAX,
-            state_bytes_max: STATE_BYTES_MAX,
+            state_bytes_max: 2 * STATE_BYTES_MAX,
         };
         let reports = Reports::new(plan.sync.job, plan.sync.me.boot);
         let writing = Writing::new(&plan);
@@ -142,9 +151,11 @@ impl SessionDriver {
             trainer,
             waiting: VecDeque::new(),
             cancel_below,
+            present,
+            restored: 0,
             generation: 0,
             reports,
-            lease_step: None,
+            view: None,
             taken_over: IndexSet::new(),
             handover: Handover::default(),
             requests: 0,
@@ -257,6 +268,9 @@ impl SessionDriver {
 
     fn enter(&mut self, view: View, failure_labels: Vec<String>) -> Result<(), SessionError> {
         self.writing.enter(view.clone(), failure_labels);
+        if let Some(former) = self.view.replace(view.clone()) {
+            self.taken_over.extend_from(&leases_of_the_gone(&former, &view));
+        }
         let tenure = view.member(self.plan.sync.me).map(|member| member.tenure);
         self.reports.enter(&view, tenure);
         self.feed(SyncInput::EnterView(view))?;
@@ -337,7 +351,7 @@ impl SessionDriver {
                 self.offer_fetched(step, chain);
                 // It takes the place of an origin that is still being loaded.
                 self.origin = None;
-                let request = self.next_request();
+                let request = self.next_restore();
                 self.command(TrainerCommand::Restore { request, state, digest: None });
             }
             SyncOutput::LoadOrigin(origin) => self.load_origin(origin)?,
@@ -380,12 +394,6 @@ impl SessionDriver {
     }
 
     fn compute(&mut self, step: u64, base: Chain, microbatches: IndexSet) {
-        if self.lease_step == Some(step) {
-            self.taken_over.extend_from(&microbatches);
-        } else {
-            self.lease_step = Some(step);
-            self.taken_over = IndexSet::new();
-        }
         let generation = self.generation;
         self.command(TrainerCommand::Compute { step, base, microbatches, generation });
     }
@@ -420,6 +428,12 @@ impl SessionDriver {
     pub(super) fn next_request(&mut self) -> u64 {
         self.requests += 1;
         self.requests
+    }
+
+    /// The number of a request that replaces the trainer's state.
+    pub(super) fn next_restore(&mut self) -> u64 {
+        self.restored = self.next_request();
+        self.restored
     }
 
     pub(super) fn report(&mut self, event: ReportEvent) {

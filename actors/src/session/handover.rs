@@ -70,7 +70,14 @@ impl SessionDriver {
         let waiting = vec![(to, of)];
         self.handover.offered =
             Some(Offered { step, chain, request, head: Some(head), offer: None, waiting });
-        self.command(TrainerCommand::Capture { purpose: CapturePurpose::Snapshot { request } });
+        match self.present.hold(self.restored, step) {
+            Some(state) => {
+                self.command(TrainerCommand::PrepareUpdateBeside);
+                self.cut_state(request, state);
+            }
+            // The trainer has not come to that step yet.
+            None => self.command(TrainerCommand::Capture { purpose: CapturePurpose::Snapshot { request } }),
+        }
     }
 
     /// The state that was to be offered is captured: it is cut beside the session, as its length takes.

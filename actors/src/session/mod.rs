@@ -15,9 +15,11 @@ mod messages;
 mod numbers;
 mod plan;
 mod preparing;
+mod present_state;
 mod reports;
 mod start;
 mod state;
+mod taken_over;
 #[cfg(test)]
 mod tests;
 mod trainer;
@@ -38,8 +40,8 @@ pub use captured_state::CapturedState;
 pub use driver::SessionError;
 pub use messages::{SESSION_INBOX_MAX, SessionDescription, SessionInput};
 pub use plan::{InitialState, JobNeeds, PlanError, PlannedJob, SetPaths, check_job, localise, plan_job};
-pub use state::{MalformedState, digest_of_pieces, training_state};
 pub(crate) use preparing::PrepareSession;
+pub use state::{MalformedState, digest_of_pieces, training_state};
 pub use trainer::chain_of;
 
 use crate::checkpoints::Checkpoints;
@@ -169,7 +171,9 @@ impl Sessions {
             self.start(job, published.detours, None);
         }
         if let Some(running) = &mut self.running {
-            if running.epoch < view.epoch {
+            // One that is ready before it is a member has nothing to do with views without it.
+            let concerns = running.epoch > Epoch(0) || view.member(self.parts.me).is_some();
+            if running.epoch < view.epoch && concerns {
                 running.epoch = view.epoch;
                 let failure_labels = published.ledger.failure_labels(view);
                 let entered = SessionInput::EnterView { view: view.clone(), failure_labels };
@@ -195,8 +199,7 @@ impl Sessions {
             Ok(inbox) => {
                 self.parts.frames.send_replace(Some(inbox.clone()));
                 let (job, saves, epoch, coordinator) = (job.id, Vec::new(), Epoch(0), None);
-                self.running =
-                    Some(Running { job, detours, epoch, coordinator, saves, inbox, is_preparing });
+                self.running = Some(Running { job, detours, epoch, coordinator, saves, inbox, is_preparing });
             }
             Err(error) => self.parts.fatal.raise("starting a session", &error),
         }

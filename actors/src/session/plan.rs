@@ -8,7 +8,7 @@ use thiserror::Error;
 use traind_averaging::{Grid, PartLayout};
 use traind_protocol::ids::{Chain, Digest};
 use traind_protocol::ledger::{BestBy, JobPlan, KeepRules};
-use traind_protocol::wire::data::STATE_BYTES_MAX;
+use traind_protocol::transfer::STATE_BYTES_MAX;
 use traind_training::{BestMetric, CheckpointSpec, DataFacts, DataSummary, JobSpec, Session};
 
 use super::early_stopping::EarlyStopping;
@@ -114,10 +114,9 @@ pub fn plan_job(spec_toml: &str, needs: &JobNeeds, from: Option<&Path>) -> Resul
     check_memory(&local, &data, needs)?;
     let mut session = Session::start(&local, &needs.device).map_err(|error| refused(&error))?;
     let layout = PartLayout::new(session.layout().elements()).map_err(|error| refused(&error))?;
-    let bytes_max = STATE_BYTES_MAX as u64 / 2;
     let state_bytes = session.state_bytes();
-    if state_bytes > bytes_max {
-        return Err(PlanError::TooLarge { bytes: state_bytes, bytes_max });
+    if state_bytes > STATE_BYTES_MAX {
+        return Err(PlanError::TooLarge { bytes: state_bytes, bytes_max: STATE_BYTES_MAX });
     }
     let initial = match from {
         None => None,

@@ -14,6 +14,7 @@ use super::driver::{SessionDriver, SessionError, SessionPlan};
 use super::links::SessionLinks;
 use super::messages::{SESSION_INBOX_MAX, SessionInput, TRAINER_EVENTS_MAX, TRAINER_QUEUE_MAX};
 use super::plan::{SetPaths, localise};
+use super::present_state::PresentState;
 use super::trainer::{Pace, Trainer, chain_of, panic_message};
 use super::{SessionParts, SharedWork};
 
@@ -89,8 +90,11 @@ fn run(
     let (commands, orders) = mpsc::channel(TRAINER_QUEUE_MAX);
     let cancel_below = Arc::new(AtomicU64::new(0));
     let evaluation = spec.evaluation;
-    let trainer = Trainer::new((spec, pace.clone(), session), layout, Arc::clone(&cancel_below), events);
-    let driver = SessionDriver::new(plan, (layout, &evaluation), links, commands, Arc::clone(&cancel_below));
+    let present = PresentState::default();
+    let shared = (Arc::clone(&cancel_below), present.clone());
+    let trainer = Trainer::new((spec, pace.clone(), session), layout, shared, events);
+    let shared = (Arc::clone(&cancel_below), present);
+    let driver = SessionDriver::new(plan, (layout, &evaluation), links, commands, shared);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()

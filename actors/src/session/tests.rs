@@ -14,6 +14,7 @@ use traind_training::{JobSpec, Session};
 
 use super::captured_state::CapturedState;
 use super::numbers::ExactNumbers;
+use super::present_state::PresentState;
 use super::state;
 use super::trainer::{CapturePurpose, Pace, Trainer, TrainerCommand, TrainerError, TrainerEvent};
 
@@ -25,6 +26,7 @@ struct Bench {
     commands: mpsc::Sender<TrainerCommand>,
     events: mpsc::Receiver<TrainerEvent>,
     cancel_below: Arc<AtomicU64>,
+    present: PresentState,
     layout: PartLayout,
 }
 
@@ -46,9 +48,11 @@ fn bench_at(job: &str, microbatch_time_min: Duration) -> Bench {
     let (commands, orders) = mpsc::channel(16);
     let cancel_below = Arc::new(AtomicU64::new(0));
     let pace = Pace { device: "cpu".to_owned(), microbatch_time_min };
-    let trainer = Trainer::new((spec, pace, session), layout, Arc::clone(&cancel_below), told);
+    let present = PresentState::default();
+    let trainer =
+        Trainer::new((spec, pace, session), layout, (Arc::clone(&cancel_below), present.clone()), told);
     std::thread::spawn(move || trainer.run(orders));
-    Bench { commands, events, cancel_below, layout }
+    Bench { commands, events, cancel_below, present, layout }
 }
 
 fn numbers_of(layout: PartLayout) -> ExactNumbers {
@@ -149,11 +153,16 @@ fn a_restored_trainer_goes_on_with_the_same_bits() {
     numbers.advance(&applied);
     let held = first.hold();
     let (state, digest) = (held.to_bytes(), held.digest());
+    let shown = first.present.hold(0, 1).map(|shown| shown.to_bytes());
+    assert_eq!(shown.as_ref(), Some(&state));
+    assert!(first.present.hold(0, 0).is_none() && first.present.hold(4, 1).is_none());
 
     let mut restored = numbers_of(second.layout);
     assert!(restored.restore(&state) && !restored.restore(&state[..state.len() / 2][..20]));
     second.tell(TrainerCommand::Restore { request: 5, state: state.clone(), digest: Some(digest) });
     assert!(matches!(second.hear(), TrainerEvent::Restored { request: 5 }));
+    assert!(second.present.hold(0, 1).is_none(), "a step of what was before is another state");
+    assert_eq!(second.present.hold(5, 1).map(|shown| shown.to_bytes()), shown);
     let (one, two) = (first.compute(1), second.compute(1));
     assert_eq!(one, two, "the restored grid and parameters give the same contributions");
     let applied = results(&numbers, &first.layout, &one);
@@ -200,8 +209,11 @@ fn a_micro_batch_takes_its_least_time_unless_nobody_wants_it_any_more() {
     assert_eq!(computed, bench().compute(0), "the pace changes no bit");
 
     let mut resting = bench_at(JOB, Duration::from_secs(3600));
+    let at_rest = resting.capture().0;
     let microbatches = IndexSet::full(4);
     resting.tell(TrainerCommand::Compute { step: 0, base: BASE, microbatches, generation: 0 });
+    let shown = resting.present.hold(0, 0).map(|shown| shown.to_bytes());
+    assert_eq!(shown, Some(at_rest), "who needs the state does not wait for a micro-batch");
     resting.cancel_below.store(1, Ordering::Release);
     // Ends, at the latest after the micro-batch that was begun.
     resting.tell(TrainerCommand::Capture { purpose: CapturePurpose::Snapshot { request: 1 } });

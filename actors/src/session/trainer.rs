@@ -18,6 +18,7 @@ use traind_training::{AppliedUpdate, JobSpec, Session, TrainingError};
 
 use super::captured_state::CapturedState;
 use super::early_stopping::EarlyStopping;
+use super::present_state::PresentState;
 use super::state;
 
 /// What the trainer is told to do.
@@ -48,6 +49,8 @@ pub(super) enum TrainerCommand {
         /// Given back with the state.
         purpose: CapturePurpose,
     },
+    /// The present state is held: an update follows.
+    PrepareUpdateBeside,
     /// Replace the state.
     Restore {
         /// Given back with the answer.
@@ -217,6 +220,9 @@ pub(super) struct Trainer {
     layout: PartLayout,
     gradient: Vec<f32>,
     cancel_below: CancelBelow,
+    present: PresentState,
+    /// Number of the last command that replaced the state.
+    restored: u64,
     events: mpsc::Sender<TrainerEvent>,
 }
 
@@ -226,12 +232,26 @@ impl Trainer {
     pub(super) fn new(
         (spec, pace, session): (JobSpec, Pace, Session),
         layout: PartLayout,
-        cancel_below: CancelBelow,
+        (cancel_below, present): (CancelBelow, PresentState),
         events: mpsc::Sender<TrainerEvent>,
     ) -> Self {
         let (grid, stopping) = (Grid::new(&layout), EarlyStopping::new(&spec.evaluation));
         let gradient = vec![0.0; layout.elements()];
-        Self { spec, pace, session, grid, stopping, layout, gradient, cancel_below, events }
+        let restored = 0;
+        present.show(restored, &grid, stopping, &session);
+        Self {
+            spec,
+            pace,
+            session,
+            grid,
+            stopping,
+            layout,
+            gradient,
+            cancel_below,
+            present,
+            restored,
+            events,
+        }
     }
 
     /// Executes commands until the channel closes or something cannot go on.
@@ -260,7 +280,9 @@ impl Trainer {
                 Ok(self.compute(step, base, &microbatches, generation))
             }
             TrainerCommand::Apply { step, loss, results } => {
+                self.present.hide();
                 let update = self.apply(&results)?;
+                self.show_state();
                 let AppliedUpdate { learning_rate, gradient_norm } = update;
                 let point = StepPoint { step, loss, learning_rate, gradient_norm };
                 let sample = state::sample(&self.session);
@@ -268,21 +290,31 @@ impl Trainer {
             }
             TrainerCommand::Capture { purpose } => {
                 let state = CapturedState::of(&self.grid, self.stopping, &self.session);
-                // After the last step and in a halt no update follows that would need other memory.
-                if !matches!(purpose, CapturePurpose::Halt { .. }) && self.session.step() < self.spec.steps {
-                    self.session.prepare_update_beside();
+                // In a halt no update follows that would need other memory.
+                if !matches!(purpose, CapturePurpose::Halt { .. }) {
+                    self.prepare_update_beside();
                 }
                 // Training does not wait: whoever writes a checkpoint computes its digest.
                 let digest = matches!(purpose, CapturePurpose::Halt { .. })
                     .then(|| state::digest(&self.grid, self.stopping, &self.session));
                 Ok(self.tell(TrainerEvent::Captured { purpose, state, digest }))
             }
+            TrainerCommand::PrepareUpdateBeside => {
+                self.prepare_update_beside();
+                Ok(true)
+            }
             TrainerCommand::Restore { request, state, digest } => {
+                self.present.hide();
                 self.restore(&state, digest)?;
+                self.restored = request;
+                self.show_state();
                 Ok(self.tell(TrainerEvent::Restored { request }))
             }
             TrainerCommand::Restart { request } => {
+                self.present.hide();
                 self.restart()?;
+                self.restored = request;
+                self.show_state();
                 Ok(self.tell(TrainerEvent::Restored { request }))
             }
             TrainerCommand::Evaluate => {
@@ -294,6 +326,17 @@ impl Trainer {
                 let (correct, total) = (evaluation.correct, evaluation.total);
                 Ok(self.tell(TrainerEvent::Evaluated { digest, correct, total }))
             }
+        }
+    }
+
+    fn show_state(&self) {
+        self.present.show(self.restored, &self.grid, self.stopping, &self.session);
+    }
+
+    /// After the last step no update follows that would need other memory.
+    fn prepare_update_beside(&mut self) {
+        if self.session.step() < self.spec.steps {
+            self.session.prepare_update_beside();
         }
     }
 
@@ -418,7 +461,7 @@ fn doing(command: &TrainerCommand) -> &'static str {
     match command {
         TrainerCommand::Compute { .. } => "computing gradients",
         TrainerCommand::Apply { .. } => "applying a step",
-        TrainerCommand::Capture { .. } => "capturing the state",
+        TrainerCommand::Capture { .. } | TrainerCommand::PrepareUpdateBeside => "capturing the state",
         TrainerCommand::Restore { .. } => "restoring a state",
         TrainerCommand::Restart { .. } => "going back to step 0",
         TrainerCommand::Evaluate => "testing the model",

@@ -242,6 +242,7 @@ impl ChunkIndex {
 impl Open {
     fn new(path: &PathBuf) -> Result<Self, StoreError> {
         durable_file::create_directory(path)?;
+        durable_file::wait_for_database(path).map_err(StoreError::file("lock", path))?;
         let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         // sled asserts on some damage instead of reporting it.
         let opened = catch_unwind(AssertUnwindSafe(|| config.open())).map_err(|_panic| {

@@ -88,3 +88,14 @@ pub(crate) fn create_directory(directory: &Path) -> Result<PathBuf, StoreError> 
         .map_err(StoreError::file("create", directory))?;
     Ok(directory.to_path_buf())
 }
+
+/// Waits until this process has let go of the database in `directory`, which sled's threads may do a moment after it is dropped.
+/// The data directory is locked by now, so nobody else has it open.
+pub(crate) fn wait_for_database(directory: &Path) -> io::Result<()> {
+    match File::open(directory.join("db")) {
+        // Given back when the file is closed, here.
+        Ok(file) => file.lock(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}

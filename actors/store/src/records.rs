@@ -138,6 +138,7 @@ pub(crate) fn open_read_only(path: &Path) -> Result<sled::Db, StoreError> {
 }
 
 fn open_database(path: &Path) -> Result<sled::Db, Unopened> {
+    durable_file::wait_for_database(path).map_err(|error| Unopened::Failed(sled::Error::Io(error)))?;
     // No thread that flushes now and then: whoever writes flushes, and then it must be done.
     let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
     match catch_unwind(AssertUnwindSafe(|| config.open())) {

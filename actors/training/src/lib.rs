@@ -60,7 +60,7 @@ pub use spec::{
     OptimiserSpec, PrecisionSpec, Problem, ScheduleSpec, SequentialSpec, SpecError, TextKind, TextSpec,
 };
 pub use state::StateError;
-pub use state_snapshot::StateSnapshot;
+pub use state_snapshot::{FadingSnapshot, StateSnapshot};
 pub use step_samples::{StepSamples, step_samples};
 pub use threads::{ThreadSetting, prepare_threads, set_threads};
 pub use training_error::TrainingError;

@@ -159,6 +159,22 @@ mod tests {
     }
 
     #[test]
+    fn who_may_hold_them_and_does_not_is_in_the_way_only_while_it_is_there() {
+        let mut vectors = SharedVectors::new(vec![0.0], vec![1.0]);
+        let may_hold = Arc::downgrade(&vectors.share());
+        assert!(may_hold.upgrade().is_some_and(|held| held.moments == [1.0]));
+        drop(may_hold);
+        assert!(grow(&mut vectors));
+        let may_hold = Arc::downgrade(&vectors.share());
+        assert!(!grow(&mut vectors));
+        assert_eq!(vectors.parameters, [2.0]);
+        assert!(
+            may_hold.upgrade().is_none_or(|held| held.parameters == [1.0]),
+            "never the numbers of another step"
+        );
+    }
+
+    #[test]
     fn memory_of_large_vectors_is_prepared_while_they_are_held() {
         let mut vectors = SharedVectors::new(vec![1.0; PREPARED_ELEMENTS_MIN], vec![2.0; 3]);
         let first = vectors.share();

@@ -82,7 +82,8 @@ impl World {
             chunks.sources.clear();
         }
         let sources = &mut self.nodes[index].chunks.sources;
-        let gone: Vec<NodeId> = sources.iter().filter(|node| is_anew && !from.contains(node)).copied().collect();
+        let gone: Vec<NodeId> =
+            sources.iter().filter(|node| is_anew && !from.contains(node)).copied().collect();
         sources.retain(|node| !gone.contains(node));
         sources.extend(from);
         for node in gone {

@@ -82,7 +82,9 @@ impl World {
         let counts = self.is_current(index);
         let began = self.service.halt_began(epoch);
         for other in 0..self.nodes.len() {
-            let Some(halt) = self.nodes[other].halt.filter(|_| counts && self.is_current(other)) else { continue };
+            let Some(halt) = self.nodes[other].halt.filter(|_| counts && self.is_current(other)) else {
+                continue;
+            };
             if self.service.halt_began(halt.epoch) == began && halt.step != step {
                 let what = format!("node {index} halts at step {step}, {other} did at {}", halt.step);
                 self.fail("H1", what);

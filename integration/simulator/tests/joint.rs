@@ -60,7 +60,7 @@ fn entries_acknowledged_before_they_are_on_disk_are_found() {
 
 #[test]
 fn messages_of_another_council_that_are_taken_are_found() {
-    is_found(JointFault::CouncilIdIgnored, 60, &["S2", "C1", "C2", "V1", "P1"]);
+    is_found(JointFault::CouncilIdIgnored, 400, &["S2", "C1", "C2", "V1", "P1"]);
 }
 
 #[test]

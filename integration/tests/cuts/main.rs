@@ -144,9 +144,10 @@ async fn attempt(fleet: &Fleet, cut: &Cut, expected: &str) -> anyhow::Result<Str
     };
     let witness = &fleet.daemons[cut.witness];
     let mut events = loop {
-        // Nothing tells that a daemon has learned of a job.
-        match witness.client().follow(&job).await {
-            Ok(events) => break events,
+        // Nothing tells that a daemon has learned of a job: until then it says that there is none.
+        let mut events = witness.client().follow(&job).await?;
+        match events.next().await {
+            Ok(_first) => break events,
             Err(_not_yet) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     };

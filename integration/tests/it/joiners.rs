@@ -63,7 +63,8 @@ async fn a_donor_that_is_killed_while_a_joiner_gets_the_state_changes_no_bit() -
     let daemon = cluster.daemons.iter().find(|daemon| daemon.node() == joiner).context("the joiner lives")?;
     assert!(fetches(daemon)? >= 2, "it had not got all of it when the donor died");
     let log = daemon.log()?;
-    let (ready, fetched) = (log.find(READY).context("it was ready")?, log.find(FETCHED).context("it fetched")?);
+    let (ready, fetched) =
+        (log.find(READY).context("it was ready")?, log.find(FETCHED).context("it fetched")?);
     assert!(ready < fetched, "the others need not wait for a joiner to build its model");
     Ok(())
 }

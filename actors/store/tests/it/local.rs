@@ -24,6 +24,33 @@ fn local_values_outlive_the_store() {
     assert!(matches!(store.put_local("k", &[large, vec![0]].concat()), Err(StoreError::TooLarge { .. })));
 }
 
+/// Whether somebody waits for the lock of this file: `/proc/locks` shows it below that lock, with an arrow.
+fn is_waited_for(file: &std::fs::File) -> bool {
+    let inode = format!(":{} ", std::os::unix::fs::MetadataExt::ino(&file.metadata().unwrap()));
+    let locks = std::fs::read_to_string("/proc/locks").unwrap();
+    locks.lines().any(|line| line.contains("-> FLOCK") && line.contains(&inode))
+}
+
+/// As sled's threads may hold it for a moment after a store is dropped.
+#[test]
+fn a_database_that_is_still_held_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    Store::open(directory.path()).unwrap().put_local("seat", b"17").unwrap();
+    for database in ["records", "index"] {
+        let held = std::fs::File::open(directory.path().join(database).join("db")).unwrap();
+        held.lock().unwrap();
+        let path = directory.path().to_path_buf();
+        let opening =
+            std::thread::spawn(move || Store::open(&path).and_then(|store| store.get_local("seat")));
+        while !is_waited_for(&held) {
+            assert!(!opening.is_finished(), "{database}: it did not wait");
+            std::thread::yield_now();
+        }
+        drop(held);
+        assert_eq!(opening.join().unwrap().unwrap().as_deref(), Some(b"17".as_slice()), "{database}");
+    }
+}
+
 #[test]
 fn the_peers_met_last_are_remembered() {
     let directory = tempfile::tempdir().unwrap();

@@ -26,7 +26,7 @@ use crate::{
     shared_vectors::Vectors,
     spec::JobSpec,
     state::{State, encoded_bytes},
-    state_snapshot::StateSnapshot,
+    state_snapshot::{FadingSnapshot, StateSnapshot},
     training_error::TrainingError,
 };
 
@@ -226,6 +226,12 @@ impl Session {
     #[must_use]
     pub fn snapshot(&self) -> StateSnapshot {
         StateSnapshot::of(&self.state)
+    }
+
+    /// The present state, for whoever wants to hold it before the next update.
+    #[must_use]
+    pub fn fading_snapshot(&self) -> FadingSnapshot {
+        FadingSnapshot::of(&self.state)
     }
 
     /// Has memory made ready, beside this thread, for an update that follows a [`Self::snapshot`].

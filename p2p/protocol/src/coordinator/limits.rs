@@ -49,8 +49,12 @@ pub const FAILURE_BATCH_MS: u64 = 100;
 /// Nodes that register within this time join in one view, ms: a view change costs about one round trip.
 pub const JOIN_BATCH_MS: u64 = 100;
 
-/// A joiner that has no state after this time holds up the others and is removed, ms. A state of 1 GiB at 35 MB/s.
+/// A joiner that has no state after this time, and what the state takes at [`JOINER_BYTES_PER_MS_MIN`], holds up the others and is
+/// removed, ms.
 pub const JOINER_SYNC_MS_MAX: u64 = 30_000;
+
+/// What a joiner's way must carry at least, bytes a millisecond: a third of a line of 1 Gbit/s, which training uses too.
+pub const JOINER_BYTES_PER_MS_MIN: u64 = 35_000;
 
 /// A joiner that was removed because it was too slow is admitted again after this time, ms.
 pub const JOINER_RETRY_MS: u64 = 60_000;

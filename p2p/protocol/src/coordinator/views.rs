@@ -6,7 +6,10 @@ use super::data_checks::Verdict;
 use super::drains::{drain_reason, has_work, without_work};
 use super::founding::by_seat;
 use super::input_output::CoordinatorOutput;
-use super::limits::{FAILURE_BATCH_MS, JOIN_BATCH_MS, JOINER_RETRY_MS, JOINER_SYNC_MS_MAX, UNSEEN_GRACE_MS};
+use super::limits::{
+    FAILURE_BATCH_MS, JOIN_BATCH_MS, JOINER_BYTES_PER_MS_MIN, JOINER_RETRY_MS, JOINER_SYNC_MS_MAX,
+    UNSEEN_GRACE_MS,
+};
 use super::liveness::Fate;
 use super::machine::{Coordinator, Pass};
 use super::plan_view::{ViewChangeFacts, plan_leases, plan_next_view};
@@ -275,7 +278,7 @@ impl Coordinator {
                     reasons.push(verdict)
                 }
                 Fate::Alive if self.is_too_slow(pass, job, member) => {
-                    reasons.push(format!("{name} had no state after {} s", JOINER_SYNC_MS_MAX / 1000));
+                    reasons.push(format!("{name} had no state after {} s", joiner_ms_max(job) / 1000));
                 }
                 Fate::Alive => staying.push(*member),
                 Fate::Unseen if pass.now < unseen_until => {
@@ -302,7 +305,7 @@ impl Coordinator {
         }
         let key = (member.life(), member.tenure);
         let since = *self.admissions.unsynced.entry(key).or_insert(pass.now);
-        let deadline = since.plus(JOINER_SYNC_MS_MAX);
+        let deadline = since.plus(joiner_ms_max(job));
         if pass.now >= deadline {
             self.admissions.refuse(member.node, pass.now, JOINER_RETRY_MS, "was too slow");
             return true;
@@ -398,6 +401,11 @@ fn newly_working(facts: &ViewChangeFacts<'_>) -> Vec<NodeId> {
     let Some((members, _, leases)) = plan_leases(facts) else { return Vec::new() };
     let works = |member: &Member| leases.iter().any(|position| members[usize::from(*position)] == *member);
     idle.into_iter().filter(|member| works(member)).map(|member| member.node).collect()
+}
+
+/// How long a joiner may take to get the state, ms.
+fn joiner_ms_max(job: &JobRecord) -> u64 {
+    JOINER_SYNC_MS_MAX.saturating_add(job.plan.state_bytes / JOINER_BYTES_PER_MS_MIN)
 }
 
 /// Members that count towards the job's limit: those that drain stay a while beside their successors.

@@ -36,6 +36,8 @@ pub enum CouncilInput {
         /// Who is to lead.
         to: SeatId,
     },
+    /// A connection to this seat is new. A seat that leads says so at once: who starts anew need not wait for a heartbeat.
+    Reachable(SeatId),
     /// Messages to this seat may have been lost.
     Unreachable(SeatId),
     /// Evidence that the process of this seat is dead: connection reset and redial refused. If it led, its lease

@@ -205,6 +205,7 @@ impl<R: Replicated> Council<R> {
             CouncilInput::Propose(command) => self.propose(command, out),
             CouncilInput::ChangeSeats { voters, learners } => self.aim_at(voters, learners),
             CouncilInput::TransferLeadership { to } => self.hand_over_to(to),
+            CouncilInput::Reachable(seat) => self.greet(seat),
             CouncilInput::Unreachable(seat) => self.note_unreachable(seat),
             CouncilInput::PeerDied(seat) => self.note_death(seat),
         }

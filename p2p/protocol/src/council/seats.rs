@@ -156,6 +156,13 @@ impl<R: Replicated> Council<R> {
         self.node.raft.become_follower(term, INVALID_ID);
     }
 
+    /// `seat` can hear this one: a heartbeat is due if this one leads. Others get one too.
+    pub(super) fn greet(&mut self, seat: SeatId) {
+        if self.node.raft.prs().get(seat.0).is_some() {
+            self.node.ping();
+        }
+    }
+
     /// Messages to `seat` may be lost: probe instead of streaming, and send a snapshot again.
     pub(super) fn note_unreachable(&mut self, seat: SeatId) {
         self.node.report_unreachable(seat.0);

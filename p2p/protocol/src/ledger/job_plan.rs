@@ -6,7 +6,7 @@ use super::limits::{
     CHECKPOINT_KEEP_MAX, CHECKPOINT_REPLICAS_MAX, MICROBATCH_SIZE_MAX, MICROBATCHES_MAX, PARTS_MAX, STEPS_MAX,
 };
 use crate::ids::Chain;
-use crate::wire::data::STATE_BYTES_MAX;
+use crate::transfer::STATE_BYTES_MAX;
 
 /// The figures of a job that decide about its views; everything else stays in its specification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +73,7 @@ impl JobPlan {
             (self.nodes_min >= 1, "the least number of nodes must be at least 1"),
             (self.nodes_max >= self.nodes_min, "the largest number of nodes is below the least"),
             (self.nodes_min <= self.microbatches, "more nodes are needed than there are micro-batches"),
-            (self.state_bytes <= STATE_BYTES_MAX as u64, "the state is larger than 1 GiB"),
+            (self.state_bytes <= STATE_BYTES_MAX, "the state is larger than 32 GiB"),
         ];
         checks.into_iter().find(|(holds, _)| !holds).map(|(_, sentence)| sentence)
     }

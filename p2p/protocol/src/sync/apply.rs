@@ -29,6 +29,7 @@ impl<N: Numbers> SyncMachine<N> {
             }
         }
         self.compute_lease(&membership, out);
+        self.compute_next(out);
         self.push_lease(out);
         self.announce_halt(&membership, out);
         self.offer_state(&membership, out);

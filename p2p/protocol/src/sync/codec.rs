@@ -20,7 +20,7 @@ pub struct SyncLimits {
     /// Longest payload, bytes.
     pub payload_bytes_max: usize,
     /// Longest state with the results of a step, bytes: a joiner keeps so much in memory.
-    pub state_bytes_max: usize,
+    pub state_bytes_max: u64,
 }
 
 /// Bytes of a chunk and of a length in an offer's list, at most.

@@ -91,7 +91,7 @@ impl<N: Numbers> SyncMachine<N> {
         if self.synced || self.loads_origin {
             return;
         }
-        if !offer.is_possible(self.options.parts, usize::MAX) || offer.step > self.options.steps {
+        if !offer.is_possible(self.options.parts, u64::MAX) || offer.step > self.options.steps {
             self.handover.offers.refuse(from);
             return out.push(SyncOutput::Refused { from, reason: "malformed offer of a state" });
         }

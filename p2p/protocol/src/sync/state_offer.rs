@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::message::SnapshotHead;
 use crate::ids::{Chain, ChunkId, StateId};
-use crate::transfer::{CHUNK_BYTES_MAX, Chunk};
+use crate::transfer::{CHUNK_BYTES_MAX, Chunk, STATE_BYTES_MAX};
 use crate::wire::encode;
 
-/// Chunks of an offer: four times what the longest state and the results of a step have, 36 KiB of list.
-pub const OFFER_CHUNKS_MAX: usize = 1024;
+/// Chunks of an offer: of the longest state and of the results of a step, which are no longer than that.
+pub const OFFER_CHUNKS_MAX: usize = 2 * (STATE_BYTES_MAX / CHUNK_BYTES_MAX as u64) as usize;
 
 /// A state and the results that led to it, by the names of their chunks. All that have the same state offer the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,8 +63,8 @@ impl StateOffer {
         (self.state.len() + self.last.len()) * size_of::<Chunk>() + self.last_bytes.len() * size_of::<u32>()
     }
 
-    /// Whether it can be the state of a job with so many parts, of at most so many bytes.
-    pub(super) fn is_possible(&self, parts: u32, bytes_max: usize) -> bool {
+    /// Whether it can be the state of a job with so many parts, results included of at most so many bytes.
+    pub(super) fn is_possible(&self, parts: u32, bytes_max: u64) -> bool {
         let bytes_of = |lengths: &mut dyn Iterator<Item = u32>| lengths.map(u64::from).sum::<u64>();
         let chunks_fit = self.chunks().all(|chunk| (1..=CHUNK_BYTES_MAX).contains(&chunk.bytes));
         let results = bytes_of(&mut self.last_bytes.iter().copied());
@@ -74,7 +74,7 @@ impl StateOffer {
             && chunks_fit
             && is_whole
             && results == bytes_of(&mut self.last.iter().map(|chunk| chunk.bytes))
-            && self.bytes() <= bytes_max as u64
+            && self.bytes() <= bytes_max
     }
 
     /// Puts state and results together from chunks that are here and checked; `None` if one is missing.

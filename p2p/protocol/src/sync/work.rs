@@ -19,6 +19,10 @@ const NEEDS_PENDING_MAX: usize = 65_536;
 /// Of these, questions of one member: four for each part of the largest job. One that floods leaves room for the others.
 const NEEDS_OF_ONE_MAX: usize = NEEDS_PENDING_MAX / 4;
 
+/// Computations that are asked of the trainer at a time: one in hand, and one behind it so that the trainer never waits for an
+/// answer. What is not asked for yet is not begun, and goes to somebody else when a lease moves.
+const COMPUTING_MAX: u32 = 2;
+
 /// Another member waits for the sum over these.
 #[derive(Debug, PartialEq, Eq)]
 struct Need {
@@ -31,7 +35,10 @@ struct Need {
 #[derive(Debug, Default)]
 pub(super) struct Work {
     contributions: BTreeMap<u32, Vec<Bytes>>,
+    /// To be computed in this epoch: of our lease, or as others asked for it.
+    wanted: IndexSet,
     pub(super) computed: IndexSet,
+    /// Begun: asked of the trainer and not answered, at most [`COMPUTING_MAX`].
     pub(super) computing: IndexSet,
     /// Not to be tried again in this epoch.
     pub(super) failed: IndexSet,
@@ -47,8 +54,9 @@ impl Work {
         self.contributions.get(&microbatch)?.get(part as usize)
     }
 
-    /// What is per epoch is over: who waits for what, what failed, what is pushed.
+    /// What is per epoch is over: what is to be computed, who waits for what, what failed, what is pushed.
     pub(super) fn enter_view(&mut self) {
+        self.wanted = IndexSet::new();
         self.needs.clear();
         self.failed = IndexSet::new();
         self.push_due = false;
@@ -56,10 +64,21 @@ impl Work {
 }
 
 impl<N: Numbers> SyncMachine<N> {
-    /// Starts the computations of `wanted` that are not done, under way or failed.
+    /// Sees to it that those of `wanted` that have not failed are computed, as the trainer comes to it.
     pub(super) fn compute(&mut self, wanted: &IndexSet, out: &mut Vec<SyncOutput>) {
+        self.work.wanted.extend_from(wanted);
+        self.compute_next(out);
+    }
+
+    /// Asks the trainer for as many more computations as it is to have.
+    pub(super) fn compute_next(&mut self, out: &mut Vec<SyncOutput>) {
         let work = &mut self.work;
-        let microbatches = wanted.minus(&work.computed).minus(&work.computing).minus(&work.failed);
+        let room = COMPUTING_MAX.saturating_sub(work.computing.len());
+        if room == 0 {
+            return;
+        }
+        let waiting = work.wanted.minus(&work.computed).minus(&work.computing).minus(&work.failed);
+        let microbatches: IndexSet = waiting.iter().take(room as usize).collect();
         if !microbatches.is_empty() {
             work.computing.extend_from(&microbatches);
             out.push(SyncOutput::Compute { step: self.step, base: self.chain, microbatches });

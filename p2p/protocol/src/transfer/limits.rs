@@ -3,6 +3,10 @@
 /// Longest chunk, bytes: on one disk 4 MiB reach its speed, and a few of them fit the memory of anything.
 pub const CHUNK_BYTES_MAX: u32 = 4 << 20;
 
+/// Longest state of a job, bytes: 2.8 billion parameters with AdamW. Its list of chunks then takes 300 kB, of which a member may
+/// hold one from every other.
+pub const STATE_BYTES_MAX: u64 = 32 << 30;
+
 /// Bytes of a chunk in one frame. What is urgent waits for no more than this on the same connection: 2 ms at 1 Gbit/s.
 pub const PIECE_BYTES_MAX: u32 = 256 << 10;
 

@@ -5,12 +5,8 @@ use bytes::Bytes;
 /// Longest header, bytes: sets of micro-batches and parts are bitsets, so even 65,536 parts take 8 KiB.
 pub const DATA_HEADER_BYTES_MAX: usize = 64 << 10;
 
-/// Longest state of a job with the results of a step, bytes: a joiner keeps so much in memory. Submission refuses jobs
-/// whose state is larger. It travels in chunks.
-pub const STATE_BYTES_MAX: usize = 1 << 30;
-
-/// Longest payload of a frame of kind [`FrameKind::Sync`], bytes: thirty times the longest sum of a part (131 KiB) and the
-/// list of the chunks of a state (58 KiB). A peer that lies about a length costs no more than this.
+/// Longest payload of a frame of kind [`FrameKind::Sync`], bytes: thirty times the longest sum of a part (131 KiB), and
+/// above the list of the chunks of the longest state. A peer that lies about a length costs no more than this.
 pub const SYNC_PAYLOAD_BYTES_MAX: usize = 4 << 20;
 
 /// Longest payload of a frame of kind [`FrameKind::Transfer`], bytes: the text of the longest manifest.

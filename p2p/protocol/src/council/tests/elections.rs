@@ -46,6 +46,26 @@ fn silence_elects_the_successor_within_the_lease_and_a_few_ticks() {
 }
 
 #[test]
+fn a_seat_that_can_be_heard_again_hears_the_leader_at_once() {
+    let mut world = World::with_group(3, CouncilOptions::default(), 3, 0);
+    world.crash(3);
+    world.run(1_000);
+    world.restart(3);
+    assert_eq!(world.council(3).leader(), None, "it has heard nobody yet");
+    let started = world.now;
+    world.input(2, CouncilInput::Reachable(SeatId(3)));
+    world.input(1, CouncilInput::Reachable(SeatId(3)));
+    world.run_until(100, |world| world.council(3).leader() == Some(SeatId(1)));
+    let options = CouncilOptions::default();
+    let took_ms = world.now.since(started);
+    assert!(
+        took_ms < options.tick_ms,
+        "{took_ms} ms, a heartbeat is due every {} ticks",
+        options.heartbeat_ticks
+    );
+}
+
+#[test]
 fn evidence_of_death_elects_the_successor_within_two_ticks() {
     let options = CouncilOptions::default();
     let times: Vec<u64> = (0..40).map(|seed| failover_ms(seed, true)).collect();

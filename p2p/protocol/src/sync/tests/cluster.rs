@@ -242,9 +242,12 @@ impl Cluster {
     }
 
     /// Ends the computations of slow nodes.
+    /// Ends what is under way, and what is begun then, until nothing is.
     pub(super) fn finish(&mut self) {
-        for (index, done) in std::mem::take(&mut self.under_way) {
-            self.feed(index, done);
+        while !self.under_way.is_empty() {
+            for (index, done) in std::mem::take(&mut self.under_way) {
+                self.feed(index, done);
+            }
         }
     }
 
