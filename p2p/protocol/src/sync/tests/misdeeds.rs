@@ -177,11 +177,14 @@ fn two_sums_over_one_set_are_a_misdeed_of_one_member_in_one_view_alone() {
     bench.sum(2, 0, &[4], bytes(0b01_0000));
     let sums = |part: u32| bench.machine.received.cover(0, part, bench.genesis).0;
     assert_eq!((sums(0), sums(3)), (vec![bytes(0b10_0100)], vec![]), "none of its sums counts in this view");
-    // In the next view the same member may have lost its work and computed it again, on a processor that is not like the first.
-    bench.enter(6, &[(1, 1), (2, 6), (3, 1)]);
-    let (step, base, part, microbatches) = (0, bench.genesis, 0, set(&[1, 4]));
-    let body = SyncBody::Contribution { step, base, part, microbatches, sum: bytes(0b00_0001) };
-    assert_eq!(accused(&bench.hear_in(6, 2, body)), []);
+    // In the next view a member may have lost its work and computed it again, on a processor that is not like the first. What
+    // the third one sent before is still there.
+    bench.enter(6, &[(1, 1), (2, 6), (3, 6)]);
+    for (from, of, sum) in [(3, &[2, 5][..], 0b00_1000), (2, &[1, 4], 0b00_0001)] {
+        let (step, base, part, microbatches) = (0, bench.genesis, 0, set(of));
+        let body = SyncBody::Contribution { step, base, part, microbatches, sum: bytes(sum) };
+        assert_eq!(accused(&bench.hear_in(6, from, body)), [], "{from}");
+    }
 }
 
 #[test]
@@ -252,13 +255,13 @@ fn views_far_beyond_the_newest_are_not_held_and_their_messenger_is_accused() {
     let (one, other) = (Incarnation(1), Incarnation(2));
     let restarted = Life { boot: Boot(1), ..life(2) };
     for (epoch, incarnation, from) in [
-        (4, one, life(2)),             // behind
-        (6, one, life(2)),             // the next
-        (5 + 256, one, life(2)),       // as far as can be honest
-        (5 + 1000, other, life(2)),    // another lineage
-        ((1 << 32) + 1, one, life(2)), // another council
-        (5 + 1000, one, restarted),    // another process of the node
-        (5 + 1000, one, life(4)),      // no member
+        (4, one, life(2)),                 // behind
+        (6, one, life(2)),                 // the next
+        (5 + 256, one, life(2)),           // as far as can be honest
+        (5 + 1000, other, life(2)),        // another lineage
+        ((1 << 32) + 5_000, one, life(2)), // another council
+        (5 + 1000, one, restarted),        // another process of the node
+        (5 + 1000, one, life(4)),          // no member
     ] {
         assert_eq!(accused(&bench.hear_from(Epoch(epoch), incarnation, from, body())), [], "{epoch}");
     }
