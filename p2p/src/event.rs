@@ -88,6 +88,12 @@ pub enum DataEvent {
         /// Payload in one piece.
         payload: Bytes,
     },
+    /// A joined peer sent a frame that nobody may send, longer than any of its kind or of no kind. Nothing of it was read, and
+    /// the connection was dropped.
+    Violated {
+        /// The peer.
+        from: NodeId,
+    },
     /// Our sending path to that peer was established, for the first time or again: everything sent before may be
     /// lost. Until then [`crate::Handle::try_send_data`] takes nothing for this peer.
     PathOpened {

@@ -24,6 +24,7 @@ pub(super) fn route(
             DataEvent::Frame { from, kind: FrameKind::Sync, header, payload } => {
                 SessionInput::Frame { from, header, payload }
             }
+            DataEvent::Violated { from } => SessionInput::Violated(from),
             DataEvent::PathOpened { to } => {
                 transfers.route(TransferInput::PathOpened(to));
                 SessionInput::PathOpened(to)

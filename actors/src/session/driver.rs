@@ -5,17 +5,19 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use traind_protocol::ids::{Chain, JobId, NodeId};
 use traind_protocol::index_set::IndexSet;
+use traind_protocol::misdeed::Accusation;
 use traind_protocol::sync::{
     SyncBody, SyncInput, SyncLimits, SyncMachine, SyncMessage, SyncOptions, SyncOutput,
 };
 use traind_protocol::transfer::STATE_BYTES_MAX;
 use traind_protocol::view::View;
 use traind_protocol::wire::control::{ReportEvent, StepPoint, WorkCounters};
-use traind_protocol::wire::data::DATA_PAYLOAD_BYTES_MAX;
+use traind_protocol::wire::data::SYNC_PAYLOAD_BYTES_MAX;
 use traind_protocol::wire::state_sample::StateSample;
 
 use super::SharedWork;
@@ -138,7 +140,7 @@ impl SessionDriver {
         let limits = SyncLimits {
             microbatches: plan.sync.microbatches,
             parts: plan.sync.parts,
-            payload_bytes_max: DATA_PAYLOAD_BYTES_MAX,
+            payload_bytes_max: SYNC_PAYLOAD_BYTES_MAX,
             state_bytes_max: 2 * STATE_BYTES_MAX,
         };
         let reports = Reports::new(plan.sync.job, plan.sync.me.boot);
@@ -214,15 +216,11 @@ impl SessionDriver {
     fn told(&mut self, input: SessionInput) -> Result<(), SessionError> {
         match input {
             SessionInput::EnterView { view, failure_labels } => self.enter(view, failure_labels),
-            SessionInput::Frame { from, header, payload } => {
-                match SyncMessage::decode(&header, payload, &self.limits) {
-                    Ok(message) => self.feed(SyncInput::Message { from, message }),
-                    Err(error) => {
-                        tracing::debug!(peer = %from.short(), %error, "frame is no message of the sync step");
-                        self.refuse("frame does not decode");
-                        Ok(())
-                    }
-                }
+            SessionInput::Frame { from, header, payload } => self.frame(from, &header, payload),
+            SessionInput::Violated(from) => {
+                // There is nothing else to show: what was beyond the limits was not read.
+                let evidence = *blake3::hash(&from.0).as_bytes();
+                self.feed(SyncInput::Malformed { from, evidence })
             }
             SessionInput::PathOpened(peer) => {
                 self.repeat_reports();
@@ -253,6 +251,23 @@ impl SessionDriver {
                 Ok(())
             }
             SessionInput::Stop => Ok(()),
+        }
+    }
+
+    fn frame(&mut self, from: NodeId, header: &[u8], payload: Bytes) -> Result<(), SessionError> {
+        // Members end a job and begin the next one at different times; another job has other limits.
+        if SyncMessage::job_of(header).is_some_and(|job| job != self.job()) {
+            self.refuse("message of another job");
+            return Ok(());
+        }
+        match SyncMessage::decode(header, payload.clone(), &self.limits) {
+            Ok(message) => self.feed(SyncInput::Message { from, message }),
+            Err(error) => {
+                tracing::debug!(peer = %from.short(), %error, "frame is no message of the sync step");
+                self.refuse("frame does not decode");
+                let evidence = *blake3::Hasher::new().update(header).update(&payload).finalize().as_bytes();
+                self.feed(SyncInput::Malformed { from, evidence })
+            }
         }
     }
 
@@ -371,6 +386,13 @@ impl SessionDriver {
             SyncOutput::NeedView { epoch } => self.links.view_is_late(epoch),
             SyncOutput::Alarm { kind, with, step } => {
                 tracing::error!(?kind, peer = %with.short(), step, "replicas differ");
+            }
+            SyncOutput::Accuse(accusation) => {
+                let Accusation { of, misdeed, .. } = accusation;
+                let name = of.node.friendly_name();
+                tracing::error!(peer = %of.node.short(), name, ?misdeed, "a member sent what no honest one does");
+                self.refuse("misdeed of a member");
+                self.report(ReportEvent::Misbehaved(accusation));
             }
             SyncOutput::Refused { from, reason } => {
                 tracing::debug!(peer = %from.short(), reason, "message of a peer refused");

@@ -28,6 +28,8 @@ pub enum SessionInput {
         /// Payload.
         payload: Bytes,
     },
+    /// A peer sent a frame that nobody may send, and lost its connection for it.
+    Violated(NodeId),
     /// Our sending path to a peer is new: what was sent before may be lost.
     PathOpened(NodeId),
     /// Reports have to be said again: a new coordinator, or a new path to it.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use traind_protocol::ids::{Boot, Chain, Epoch, Incarnation, JobId};
+use traind_protocol::misdeed::Accusation;
 use traind_protocol::view::View;
 use traind_protocol::wire::control::{Report, ReportEvent, StepPoint};
 
@@ -12,6 +13,9 @@ const CHECKPOINTS_REPEATED_MAX: usize = 16;
 
 /// Failed micro-batches whose report is repeated: one ends the job at its second failure.
 const FAILURES_REPEATED_MAX: usize = 8;
+
+/// Accusations that are repeated: one or two of each other member of the largest swarm.
+const ACCUSATIONS_REPEATED_MAX: usize = 128;
 
 /// The latest facts of one session.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub(super) struct Reports {
     applied: Option<ReportEvent>,
     checkpoints: BTreeMap<u64, ReportEvent>,
     failures: Vec<ReportEvent>,
+    /// What other members of the view did, in the tenure that they have there.
+    accusations: Vec<Accusation>,
     evaluated: Option<ReportEvent>,
     halted: Option<ReportEvent>,
     finished: Option<ReportEvent>,
@@ -44,6 +50,7 @@ impl Reports {
             applied: None,
             checkpoints: BTreeMap::new(),
             failures: Vec::new(),
+            accusations: Vec::new(),
             evaluated: None,
             halted: None,
             finished: None,
@@ -61,6 +68,7 @@ impl Reports {
         self.epoch = view.epoch;
         self.tenure = tenure;
         self.failures.clear();
+        self.accusations.retain(|accusation| view.members.contains(&accusation.of));
         self.halted = None;
     }
 
@@ -78,6 +86,7 @@ impl Reports {
         self.halted = None;
         self.finished = None;
         self.failures.clear();
+        self.accusations.clear();
     }
 
     /// The figures of the last step applied are known: the report that tells them.
@@ -105,6 +114,11 @@ impl Reports {
                     self.failures.push(event.clone());
                 }
             }
+            ReportEvent::Misbehaved(accusation) => {
+                if self.accusations.len() < ACCUSATIONS_REPEATED_MAX {
+                    self.accusations.push(*accusation);
+                }
+            }
             ReportEvent::Evaluated { .. } => self.evaluated = Some(event.clone()),
             ReportEvent::Halted { .. } => self.halted = Some(event.clone()),
             ReportEvent::Finished { .. } => self.finished = Some(event.clone()),
@@ -121,6 +135,7 @@ impl Reports {
             .chain(self.applied.clone())
             .chain(self.checkpoints.values().cloned())
             .chain(self.failures.iter().cloned())
+            .chain(self.accusations.iter().map(|accusation| ReportEvent::Misbehaved(*accusation)))
             .chain(self.evaluated.clone())
             .chain(self.halted.clone())
             .chain(self.finished.clone())
@@ -136,6 +151,7 @@ impl Reports {
 #[cfg(test)]
 mod tests {
     use traind_protocol::ids::{Digest, Life, ManifestId, NodeId};
+    use traind_protocol::misdeed::Misdeed;
     use traind_protocol::view::{Member, Origin};
 
     use super::*;
@@ -196,5 +212,22 @@ mod tests {
             let events: Vec<_> = again.into_iter().map(|report| report.event).collect();
             assert_eq!(events, [on_disk()], "what is on disk stays, after {next:?}");
         }
+    }
+
+    #[test]
+    fn accusations_are_repeated_while_the_accused_is_a_member_in_the_same_tenure() {
+        let mut reports = Reports::new(JobId([0; 8]), ME.boot);
+        let of = Member { node: NodeId([2; 32]), boot: Boot(1), tenure: Epoch(1) };
+        let with = |epoch: u64, of: Member| {
+            let mine = view(1, epoch, 1);
+            View { members: vec![mine.members[0], of], ..mine }
+        };
+        entered(&mut reports, &with(1, of));
+        let accusation = Accusation { of, misdeed: Misdeed::Flood, evidence: [7; 32] };
+        reports.record(ReportEvent::Misbehaved(accusation));
+        let again = entered(&mut reports, &with(2, of));
+        assert_eq!(again.len(), 1);
+        assert_eq!((&again[0].event, again[0].epoch), (&ReportEvent::Misbehaved(accusation), Epoch(2)));
+        assert!(entered(&mut reports, &with(3, Member { tenure: Epoch(3), ..of })).is_empty());
     }
 }

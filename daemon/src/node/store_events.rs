@@ -5,7 +5,7 @@ use traind_protocol::ledger::{Finding, JobRecord, Ledger, Verdict};
 use super::ledger_events::LedgerEvent;
 use crate::control::api::EventKind;
 
-/// What nodes found wrong with chunks since.
+/// What nodes found wrong with chunks, or with each other, since.
 pub(super) fn verdicts(before: &Ledger, after: &Ledger, events: &mut Vec<LedgerEvent>) {
     let new = after.verdicts_total.saturating_sub(before.verdicts_total);
     let new = usize::try_from(new).unwrap_or(usize::MAX).min(after.verdicts.len());
@@ -15,6 +15,7 @@ pub(super) fn verdicts(before: &Ledger, after: &Ledger, events: &mut Vec<LedgerE
 fn verdict(verdict: &Verdict) -> LedgerEvent {
     let Verdict { node, by, finding, object } = verdict;
     let (name, witness, object) = (node.friendly_name(), by.friendly_name(), object.short());
+    let misbehaved = EventKind::NodeMisbehaved;
     let (kind, message) = match finding {
         Finding::WrongBytes => (
             EventKind::ChunkRefused,
@@ -33,6 +34,19 @@ fn verdict(verdict: &Verdict) -> LedgerEvent {
             EventKind::ChunkReplaced,
             format!("{name} got its damaged chunk {object} again from another node"),
         ),
+        Finding::Malformed => (misbehaved, format!("{name} sent {witness} what is no message of the job")),
+        Finding::Contradictory => {
+            (misbehaved, format!("{name} sent different sums or results where there is one, says {witness}"))
+        }
+        Finding::NoSuchView => {
+            (misbehaved, format!("{name} spoke to {witness} of a view that does not exist"))
+        }
+        Finding::Flood => {
+            (misbehaved, format!("{name} sent {witness} many times more messages than it has reason to"))
+        }
+        Finding::FalseAccusations => {
+            (misbehaved, format!("{name} accused one member after another, and nobody else did"))
+        }
     };
     LedgerEvent::of_node(kind, *node, message)
 }

@@ -68,6 +68,8 @@ impl World {
         if self.service.halt && self.random.chance(HALTS_ENDED_PER_MILLE) {
             self.turn_halt(false);
         }
+        self.put_out_liars();
+        self.flood_some();
         self.tick_fetches();
         match self.random.below(100) {
             0..8 if !self.notices.is_empty() => self.hear_of_some_view(),

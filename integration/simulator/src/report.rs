@@ -65,6 +65,10 @@ pub struct Report {
     pub lies: u64,
     /// Times that one was found out.
     pub liars_found: u64,
+    /// Accusations of members that sent what no honest one does.
+    pub liars_accused: u64,
+    /// Views without a member that was accused.
+    pub liars_put_out: u64,
     /// Runs that ended without a live member that has the state.
     pub lineages_lost: u64,
     /// Of them: continued from a checkpoint in a new incarnation.
@@ -108,6 +112,8 @@ impl Report {
         self.chunks_resumed += other.chunks_resumed;
         self.lies += other.lies;
         self.liars_found += other.liars_found;
+        self.liars_accused += other.liars_accused;
+        self.liars_put_out += other.liars_put_out;
         self.lineages_lost += other.lineages_lost;
         self.lineages_continued += other.lineages_continued;
         self.heals += other.heals;
@@ -146,8 +152,10 @@ impl fmt::Display for Report {
             ("states offered", self.snapshots),
             ("chunks sent", self.chunks_sent),
             ("chunks kept over a view", self.chunks_resumed),
-            ("lies of donors", self.lies),
-            ("lies found out", self.liars_found),
+            ("lies", self.lies),
+            ("lies of donors found out", self.liars_found),
+            ("accusations of liars", self.liars_accused),
+            ("liars put out", self.liars_put_out),
             ("lineages lost", self.lineages_lost),
             ("lineages continued", self.lineages_continued),
             ("heals", self.heals),

@@ -328,6 +328,8 @@ impl World {
                 let with = node_index(with);
                 self.fail("B1", format!("alarm {kind:?} at node {index} with {with} in step {step}"));
             }
+            SyncOutput::Accuse(accusation) => self.accused(index, &accusation),
+            SyncOutput::Refused { from, .. } if self.lied_to_members(node_index(from)) => {}
             SyncOutput::Refused { from, reason } => {
                 let from = node_index(from);
                 self.fail("V2", format!("node {index} refuses an honest message of {from}: {reason}"));
@@ -352,6 +354,12 @@ impl World {
     }
 
     pub(crate) fn send(&mut self, from: usize, to: usize, message: SyncMessage) {
+        for message in self.forged(from, message) {
+            self.send_one(from, to, message);
+        }
+    }
+
+    fn send_one(&mut self, from: usize, to: usize, message: SyncMessage) {
         self.report.messages += 1;
         if !self.plan.encoded {
             return self.put(from, to, Packet::Sync(message));

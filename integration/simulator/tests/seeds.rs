@@ -42,8 +42,10 @@ fn ten_thousand_schedules_break_nothing_and_meet_every_fault_with_every_message(
         ("lineages continued", report.lineages_continued, 500),
         ("chunks of states", report.chunks_sent, 100_000),
         ("chunks kept over a view", report.chunks_resumed, 5_000),
-        ("lies of donors", report.lies, 500),
-        ("lies found out", report.liars_found, 250),
+        ("lies", report.lies, 1_000),
+        ("lies of donors found out", report.liars_found, 250),
+        ("accusations of liars", report.liars_accused, 500),
+        ("liars put out", report.liars_put_out, 250),
     ];
     for (what, count, least) in happened {
         assert!(count >= least, "{count} {what}, at least {least} expected");

@@ -9,6 +9,7 @@ mod division;
 mod joiners;
 mod keeping;
 mod leaving;
+mod liars;
 mod lifecycle;
 mod queue;
 mod quorum;

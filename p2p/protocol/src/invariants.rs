@@ -1,7 +1,7 @@
 //! What must always hold, each with an id, a sentence and a predicate over plain data. The simulator checks them after
 //! every event; ids and sentences are those of the table in ARCHITECTURE.md.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{Chain, CouncilId, Epoch, Incarnation};
 use crate::index_set::IndexSet;
@@ -98,8 +98,14 @@ pub const P1: Invariant = Invariant {
     sentence: "with at least one synced member live and connected, the step counter advances",
 };
 
+/// See [`is_just`].
+pub const A2: Invariant = Invariant {
+    id: "A2",
+    sentence: "a member that keeps to the protocol is accused of nothing, whatever is lost, late, repeated or overtaken",
+};
+
 /// All that have a predicate here. A1 is the transport's, which no machine can break.
-pub const ALL: [Invariant; 14] = [V1, V2, B1, B2, D1, D2, S1, S2, C1, C2, W1, H1, L1, P1];
+pub const ALL: [Invariant; 15] = [V1, V2, B1, B2, D1, D2, S1, S2, C1, C2, W1, H1, L1, P1, A2];
 
 /// What is compared of one life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,6 +174,12 @@ pub fn exactly_once(leaves: &[(u32, Chain)], microbatches: u32, base: Chain) -> 
 pub fn used_once(mut used: Vec<u64>, range: std::ops::Range<u64>) -> bool {
     used.sort_unstable();
     used.into_iter().eq(range)
+}
+
+/// A2: whether `accused` is among those that did not keep to the protocol.
+#[must_use]
+pub fn is_just<T: Ord>(accused: T, liars: &BTreeSet<T>) -> bool {
+    liars.contains(&accused)
 }
 
 /// S2: whether what a message says, a term and an index in it, may be said when the disk holds that much.

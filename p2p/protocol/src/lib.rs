@@ -9,6 +9,7 @@ pub mod ids;
 pub mod index_set;
 pub mod invariants;
 pub mod ledger;
+pub mod misdeed;
 pub mod numbers;
 pub mod replicas;
 pub mod replicated;

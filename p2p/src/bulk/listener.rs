@@ -137,6 +137,8 @@ impl Service {
                 Err(error @ (DataFrameError::TooLong { .. } | DataFrameError::Kind { .. })) => {
                     self.shared.meters.data_violations.one();
                     tracing::warn!(from = %from.short(), %error, "bulk connection dropped");
+                    // The consumer ends only with the network.
+                    let _ = self.events.send(DataEvent::Violated { from }).await;
                     return;
                 }
             };

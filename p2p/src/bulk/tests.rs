@@ -9,7 +9,7 @@ use rustls::{ClientConfig, ServerConfig, SignatureScheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use traind_protocol::ids::NodeId;
-use traind_protocol::wire::data::{DATA_HEADER_BYTES_MAX, DATA_PAYLOAD_BYTES_MAX, DataFrame, FrameKind};
+use traind_protocol::wire::data::{DATA_HEADER_BYTES_MAX, DataFrame, FrameKind, SYNC_PAYLOAD_BYTES_MAX};
 
 use super::frame::{DataFrameError, read_frame, write_frame};
 use super::queue::{Queue, Signal};
@@ -40,7 +40,7 @@ async fn pieces_arrive_as_one_payload() {
 
 #[tokio::test]
 async fn lengths_are_checked_before_anything_is_read() {
-    for (header, payload) in [(DATA_HEADER_BYTES_MAX + 1, 0), (0, DATA_PAYLOAD_BYTES_MAX + 1)] {
+    for (header, payload) in [(DATA_HEADER_BYTES_MAX + 1, 0), (0, SYNC_PAYLOAD_BYTES_MAX + 1)] {
         let mut stream = vec![FrameKind::Sync as u8];
         stream.extend(u32::try_from(header).unwrap().to_le_bytes());
         stream.extend(u32::try_from(payload).unwrap().to_le_bytes());

@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tempfile::tempdir;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -29,7 +29,7 @@ fn arrived(event: DataEvent) -> Option<(NodeId, u64, Bytes)> {
         DataEvent::Frame { from, header, payload, .. } => {
             Some((from, u64::from_le_bytes(header[..].try_into().unwrap()), payload))
         }
-        DataEvent::PathOpened { .. } => None,
+        DataEvent::PathOpened { .. } | DataEvent::Violated { .. } => None,
     }
 }
 
@@ -121,6 +121,31 @@ async fn a_stranger_with_a_valid_certificate_of_its_own_is_not_served() {
     }
     b.handle.try_send_data(a.id(), frame(3, Vec::new())).unwrap();
     assert_eq!(a.data(arrived).await, (b.id(), 3, Bytes::new()));
+}
+
+#[tokio::test]
+async fn a_peer_that_announces_more_than_any_frame_has_is_named_and_nothing_of_it_is_read() {
+    let (folder, a, mut b) = opened_pair().await;
+    let key = std::fs::read(folder.path().join("a")).unwrap();
+    let keypair = Keypair::ed25519_from_bytes(key).unwrap();
+    for (kind, header_bytes, payload_bytes) in
+        [(FrameKind::Sync as u8, 8u32, (4u32 << 20) + 1), (FrameKind::Sync as u8, 1 << 20, 0), (9, 0, 0)]
+    {
+        let stream = TcpStream::connect(("127.0.0.1", b.handle.bulk_port())).await.unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let mut stream = TlsConnector::from(Arc::new(client(&keypair))).connect(name, stream).await.unwrap();
+        let mut head = vec![kind];
+        head.extend(header_bytes.to_le_bytes());
+        head.extend(payload_bytes.to_le_bytes());
+        stream.write_all(&head).await.unwrap();
+        stream.flush().await.unwrap();
+        let named = b.data(|event| match event {
+            DataEvent::Violated { from } => Some(from),
+            _ => None,
+        });
+        assert_eq!(named.await, a.id());
+    }
+    assert_eq!(b.handle.counters().data_violations, 3);
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ async fn a_cap_holds_bulk_bytes_back_and_nothing_else() {
     a.handle.set_upload_bytes_per_second_max(None);
     let bytes = b.data(|event| match event {
         DataEvent::Frame { payload, .. } => Some(payload.len()),
-        DataEvent::PathOpened { .. } => None,
+        DataEvent::PathOpened { .. } | DataEvent::Violated { .. } => None,
     });
     assert_eq!(bytes.await, 1 << 20);
     assert_eq!(a.handle.counters().upload_bytes_per_second_max, 0);

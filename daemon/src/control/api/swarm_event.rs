@@ -68,6 +68,8 @@ pub enum EventKind {
     ChunkDamaged,
     /// A damaged chunk was got again from another node.
     ChunkReplaced,
+    /// A member of a job sent what no honest one does.
+    NodeMisbehaved,
     /// A job was tested on the held-out samples.
     Evaluated,
     /// A micro-batch of a job gave no usable gradient; another node tries it.
@@ -116,6 +118,7 @@ impl EventKind {
             Self::ChunkRefused => "chunk refused",
             Self::ChunkDamaged => "chunk damaged",
             Self::ChunkReplaced => "chunk replaced",
+            Self::NodeMisbehaved => "node misbehaved",
             Self::Evaluated => "evaluated",
             Self::MicrobatchFailed => "micro-batch failed",
             Self::JobPausing => "job pausing",

@@ -48,6 +48,7 @@ pub(super) fn kind_of(message: &ControlMessage) -> &'static str {
             ReportEvent::Evaluated { .. } => "Evaluated",
             ReportEvent::Waiting(_) => "Waiting",
             ReportEvent::Outside { .. } => "Outside",
+            ReportEvent::Misbehaved(_) => "Misbehaved",
         },
         ControlMessage::Progress(_) => "Progress",
         ControlMessage::JobChecked(_) => "Checked",

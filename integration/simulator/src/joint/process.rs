@@ -131,6 +131,7 @@ fn kind_of(event: &ReportEvent) -> u8 {
         ReportEvent::Halted { .. } => HALTED,
         ReportEvent::Finished { .. } => 6,
         ReportEvent::Waiting(_) | ReportEvent::Outside { .. } => 7,
+        ReportEvent::Misbehaved(_) => 8,
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use traind_protocol::ids::{Chain, Digest, Epoch, Life, ManifestId, NodeId};
+use traind_protocol::index_set::IndexSet;
 use traind_protocol::ledger::{CheckpointEntry, JobStatus, LedgerCommand};
 use traind_protocol::numbers::Numbers;
 use traind_protocol::replicas::choose_writers;
@@ -145,12 +146,7 @@ impl JointWorld {
             SyncOutput::ReleaseState => session.chunks.clear(),
             SyncOutput::Compute { step, base, microbatches } => {
                 let round = session.round;
-                let factor = if self.nodes[index].device == Device::Slow { SLOW_FACTOR } else { 1 };
-                for microbatch in microbatches.iter() {
-                    let took_ms = (COMPUTE_MS + self.random.below(COMPUTE_MS)) as u64 * factor;
-                    let event = Event::Computed { at: me, round, step, base, microbatch, took_ms };
-                    self.after(took_ms, event);
-                }
+                self.begin(me, (round, step, base), &microbatches);
             }
             SyncOutput::CancelCompute => session.round += 1,
             SyncOutput::Apply { step, chain, results } => self.apply_joint(index, step, chain, &results),
@@ -188,10 +184,24 @@ impl JointWorld {
                 let with = node_index(with);
                 self.fail("B1", format!("alarm {kind:?} at node {index} with {with} in step {step}"));
             }
+            SyncOutput::Accuse(accusation) => {
+                let of = node_index(accusation.of.node);
+                self.fail("A2", format!("node {index} accuses {of}, which is honest, of {accusation:?}"));
+            }
             SyncOutput::Refused { from, reason } => {
                 let from = node_index(from);
                 self.fail("V2", format!("node {index} refuses an honest message of {from}: {reason}"));
             }
+        }
+    }
+
+    /// A trainer begins these.
+    fn begin(&mut self, at: Life, (round, step, base): (u64, u64, Chain), microbatches: &IndexSet) {
+        let factor = if self.nodes[node_index(at.node)].device == Device::Slow { SLOW_FACTOR } else { 1 };
+        for microbatch in microbatches.iter() {
+            let took_ms = (COMPUTE_MS + self.random.below(COMPUTE_MS)) as u64 * factor;
+            let event = Event::Computed { at, round, step, base, microbatch, took_ms };
+            self.after(took_ms, event);
         }
     }
 

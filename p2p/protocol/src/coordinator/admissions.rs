@@ -33,8 +33,18 @@ struct Refusal {
     since: Millis,
     until: Millis,
     why: String,
-    /// Only its setbacks speak against it: it is taken all the same where nobody else could go on.
-    is_for_setbacks: bool,
+    kind: RefusalKind,
+}
+
+/// What speaks against a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RefusalKind {
+    /// A state that differed, or that did not come in time.
+    State,
+    /// Its setbacks alone: it is taken all the same where nobody else could go on.
+    Setbacks,
+    /// What it sent.
+    Misdeeds,
 }
 
 /// A node that is here and may not take part, why, and until when if a timer ends that.
@@ -43,15 +53,26 @@ pub(super) type KeptOutNode = (NodeId, String, Option<Millis>);
 impl Admissions {
     pub(super) fn refuse(&mut self, node: NodeId, now: Millis, delay_ms: u64, why: &str) {
         let until = now.plus(delay_ms);
-        let refusal = Refusal { since: now, until, why: why.to_owned(), is_for_setbacks: false };
+        let refusal = Refusal { since: now, until, why: why.to_owned(), kind: RefusalKind::State };
         self.refused.insert(node, refusal);
+    }
+
+    /// Because of what it sent.
+    pub(super) fn refuse_misbehaved(&mut self, node: NodeId, now: Millis, delay_ms: u64, why: String) {
+        let until = now.plus(delay_ms);
+        self.refused.insert(node, Refusal { since: now, until, why, kind: RefusalKind::Misdeeds });
+    }
+
+    /// What was said of `node` counts no more.
+    pub(super) fn forgive(&mut self, node: NodeId) {
+        self.refused.retain(|refused, refusal| *refused != node || refusal.kind != RefusalKind::Misdeeds);
     }
 
     /// A longer wait stays.
     pub(super) fn refuse_setback(&mut self, node: NodeId, now: Millis, delay_ms: u64, why: String) {
         let until = now.plus(delay_ms);
         if self.refused.get(&node).is_none_or(|known| known.until <= until) {
-            self.refused.insert(node, Refusal { since: now, until, why, is_for_setbacks: true });
+            self.refused.insert(node, Refusal { since: now, until, why, kind: RefusalKind::Setbacks });
         }
     }
 
@@ -151,10 +172,10 @@ impl Coordinator {
         let now = pass.now;
         self.admissions
             .refused
-            .retain(|_, refusal| now < refusal.until && !(is_last && refusal.is_for_setbacks));
-        for (node, Refusal { since, until, why, is_for_setbacks }) in self.admissions.refused.clone() {
+            .retain(|_, refusal| now < refusal.until && !(is_last && refusal.kind == RefusalKind::Setbacks));
+        for (node, Refusal { since, until, why, kind }) in self.admissions.refused.clone() {
             let what = format!("{} {why} and may not join yet", node.friendly_name());
-            let then = if is_for_setbacks { "it is taken back" } else { "it may join again" };
+            let then = if kind == RefusalKind::Setbacks { "it is taken back" } else { "it may join again" };
             self.wait(pass, what, since, Some((until, then)));
         }
         let usable = self.liveness.usable(pass.ledger);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::limits::{DIVERGED_RETRY_MS, DIVERGED_RETRY_MS_MAX, SAMPLED_STEPS_MAX};
 use super::machine::Coordinator;
 use super::reports::JobReports;
-use crate::ids::{Life, Millis, NodeId};
+use crate::ids::{Chain, Life, Millis, NodeId};
 use crate::ledger::limits::cut;
 use crate::view::{Member, View};
 use crate::wire::state_sample::{SAMPLE_PIECES_MAX, StateSample, TENSOR_NAME_BYTES_MAX};
@@ -18,6 +18,9 @@ pub(super) struct StateSamples {
     heard: BTreeMap<u64, StepSamples>,
     /// Members that the majority contradicts.
     diverged: BTreeMap<Life, Verdict>,
+    /// Chains that members of the newest view had after steps of which not all have the same, at most
+    /// [`SAMPLED_STEPS_MAX`].
+    chains: BTreeMap<u64, BTreeMap<NodeId, Chain>>,
 }
 
 /// What members said of the state after one step.
@@ -51,6 +54,8 @@ impl StateSamples {
     pub(super) fn retain(&mut self, is_kept: impl Fn(Life) -> bool) {
         self.heard.values_mut().for_each(|samples| samples.by_member.retain(|life, _| is_kept(*life)));
         self.diverged.retain(|life, _| is_kept(*life));
+        // Members say it again in each view.
+        self.chains.clear();
     }
 }
 
@@ -115,6 +120,53 @@ impl JobReports {
         }
     }
 
+    /// Whether members have told of different chains after `step`, as one does now if it `contradicts`.
+    pub(super) fn is_disputed(&self, step: u64, contradicts: bool) -> bool {
+        contradicts || self.samples.chains.contains_key(&step)
+    }
+
+    /// Members that applied the same step have the same chain, or an owner gave them different results. Who is alone with
+    /// its own gets the state of the others, as one does whose memory is bad.
+    pub(super) fn compare_chains(&mut self, view: &View, node: NodeId, step: u64, chain: Chain) {
+        let recorded = self.members.iter().filter_map(|(other, known)| Some((*other, known.chain(step)?)));
+        let recorded: Vec<(NodeId, Chain)> = recorded.collect();
+        let words = self.samples.chains.entry(step).or_default();
+        words.extend(recorded);
+        words.insert(node, chain);
+        let words = words.clone();
+        while self.samples.chains.len() > SAMPLED_STEPS_MAX {
+            self.samples.chains.pop_first();
+        }
+        let is_synced = |member: &&Member| self.synced.contains(&(member.life(), member.tenure));
+        let with_state = view.members.iter().filter(is_synced).count();
+        let agreeing = |chain: &Chain| words.values().filter(|other| *other == chain).count();
+        let stable = self.stable_chain(step);
+        let right = stable.or(words.values().copied().find(|chain| 2 * agreeing(chain) > with_state));
+        let names = |is_right: &dyn Fn(&Chain) -> bool| {
+            let named = words.iter().filter(|(_, chain)| is_right(chain));
+            named.map(|(node, _)| node.friendly_name()).collect::<Vec<_>>().join(", ")
+        };
+        if let Some(right) = right {
+            let wrong: Vec<NodeId> =
+                words.iter().filter(|(_, chain)| **chain != right).map(|(node, _)| *node).collect();
+            let others = names(&|chain| *chain == right);
+            for member in view.members.iter().filter(|member| wrong.contains(&member.node)) {
+                self.disbelieve(member.node);
+                let words = format!(
+                    "{} is at another state than {others} after step {step}",
+                    member.node.friendly_name()
+                );
+                self.samples.diverged.entry(member.life()).or_insert(Verdict { words, is_counted: false });
+            }
+        } else if words.len() >= with_state {
+            let told: Vec<String> = words
+                .iter()
+                .map(|(node, chain)| format!("{} has chain {}", node.friendly_name(), chain.short()))
+                .collect();
+            self.divergence.get_or_insert(format!("members diverged after step {step}: {}", told.join(", ")));
+        }
+    }
+
     /// What such a node has written is no checkpoint of the job.
     fn disbelieve(&mut self, node: NodeId) {
         self.checkpoints.retain(|_, pending| pending.lose_holder(node));
@@ -122,10 +174,14 @@ impl JobReports {
 }
 
 impl Coordinator {
-    /// In words why a member that lives cannot stay. A node to which that happens again is kept out for longer and longer:
+    /// In words why a member that lives cannot stay: what it sent, or its state. A node to which the latter that happens again is kept out for longer and longer:
     /// its memory is bad.
     pub(super) fn convict(&mut self, now: Millis, life: Life) -> Option<String> {
-        let verdict = self.reports.as_mut()?.samples.diverged.get_mut(&life)?;
+        let reports = self.reports.as_mut()?;
+        if let Some(words) = reports.accusations.verdict_on(life) {
+            return Some(words);
+        }
+        let verdict = reports.samples.diverged.get_mut(&life)?;
         if !std::mem::replace(&mut verdict.is_counted, true) {
             let before = self.relapses.entry(life.node).or_insert(0);
             if let Some(doublings) = before.checked_sub(1) {

@@ -128,6 +128,22 @@ pub const DIVERGED_RETRY_MS: u64 = 60_000;
 /// It stays outside for so long at most, ms: an hour.
 pub const DIVERGED_RETRY_MS_MAX: u64 = 3_600_000;
 
+/// One member's word against another is acted on after this time, ms, in which others may say the same: what was sent to all
+/// is reported by all within a few round trips.
+pub const ACCUSATION_BATCH_MS: u64 = 100;
+
+/// A node that was put out because of what it sent stays outside for so long, ms; then twice as long each time.
+pub const MISBEHAVED_RETRY_MS: u64 = 60_000;
+
+/// It stays outside for so long at most, ms: an hour.
+pub const MISBEHAVED_RETRY_MS_MAX: u64 = 3_600_000;
+
+/// A node that was believed without another's word is so about no other node for so long, ms: an hour.
+pub const QUARREL_MS: u64 = 3_600_000;
+
+/// Verdicts that wait to be recorded: as many as the ledger remembers.
+pub const VERDICTS_DUE_MAX: usize = crate::ledger::limits::VERDICTS_MAX;
+
 /// Chains of stable steps remembered, to compare checkpoints with: writing one may take so many steps.
 pub const STABLE_CHAINS_MAX: usize = 4096;
 

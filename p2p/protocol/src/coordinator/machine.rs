@@ -7,6 +7,7 @@ use super::data_checks::DataChecks;
 use super::divergence::Relapses;
 use super::input_output::{CoordinatorInput, CoordinatorOptions, CoordinatorOutput};
 use super::liveness::{Liveness, Loss};
+use super::misbehaviour::Quarrels;
 use super::progress::ProgressState;
 use super::proposals::{ProposalKey, Proposals};
 use super::replicas::Replicas;
@@ -40,6 +41,8 @@ pub struct Coordinator {
     pub(super) crashes: Setbacks,
     /// Members that held up a step.
     pub(super) straggled: Setbacks,
+    /// Whom nodes accused, and what came of it.
+    pub(super) quarrels: Quarrels,
     /// What nodes found where the data of the jobs should be.
     pub(super) checks: DataChecks,
     /// Jobs that are about to leave the queue.
@@ -99,6 +102,7 @@ impl Coordinator {
             relapses: Relapses::new(),
             crashes: Setbacks::new(CRASHES),
             straggled: Setbacks::new(STRAGGLERS),
+            quarrels: Quarrels::default(),
             checks: DataChecks::default(),
             starts: Starts::default(),
             replicas: Replicas::default(),
@@ -187,6 +191,7 @@ impl Coordinator {
         self.relapses.clear();
         self.crashes.clear();
         self.straggled.clear();
+        self.quarrels = Quarrels::default();
         self.checks = DataChecks::default();
         self.starts = Starts::default();
         self.replicas = Replicas::default();

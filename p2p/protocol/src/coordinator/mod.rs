@@ -23,6 +23,7 @@ pub mod limits;
 mod liveness;
 mod machine;
 mod member_reports;
+mod misbehaviour;
 mod plan_seats;
 mod plan_view;
 mod progress;

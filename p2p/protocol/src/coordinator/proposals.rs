@@ -25,6 +25,8 @@ pub(super) enum ProposalKey {
     Evaluation(JobId, u64),
     /// The step that was due before.
     Save(JobId, u64),
+    /// Whom it is about, and whose word it is.
+    Verdict(NodeId, NodeId),
     Seats,
     Transfer(SeatId),
 }

@@ -9,6 +9,7 @@ use super::failures::PendingFailure;
 use super::halts::HaltedState;
 use super::limits::{EVALUATIONS_PENDING_MAX, STABLE_CHAINS_MAX, WORK_ENTRIES_MAX};
 use super::member_reports::{AppliedStep, MemberReports};
+use super::misbehaviour::Accusations;
 use super::saves::SaveClock;
 use super::speeds::Speeds;
 use super::stall::Stall;
@@ -70,8 +71,11 @@ pub(super) struct JobReports {
     pub(super) failures: BTreeMap<(u64, u32), PendingFailure>,
     /// The view in which micro-batches failed, and since when.
     pub(super) failed_since: Option<(Epoch, Millis)>,
-    /// Two members with different chains after the same step: a broken node. Nothing is stable any more.
+    /// Members with different chains after the same step, and no majority among them: a broken node. Nothing is stable any
+    /// more.
     pub(super) divergence: Option<String>,
+    /// What members say of each other.
+    pub(super) accusations: Accusations,
     /// What members' states look like.
     pub(super) samples: StateSamples,
     /// How long members take.
@@ -109,6 +113,7 @@ impl JobReports {
             failures: BTreeMap::new(),
             failed_since: None,
             divergence: None,
+            accusations: Accusations::default(),
             samples: StateSamples::default(),
             speeds: Speeds::default(),
             stall: Stall::default(),
@@ -141,6 +146,7 @@ impl JobReports {
         self.members.retain(|node, known| is_member(Life { node: *node, boot: known.boot }, known.tenure));
         let members = &self.members;
         self.speeds.enter(now, |life| view.member(life).is_some());
+        self.accusations.retain(view);
         self.samples.retain(|life| members.get(&life.node).is_some_and(|known| known.boot == life.boot));
         for member in &view.members {
             let fresh = || MemberReports::new(now, member.boot, member.tenure);
@@ -220,6 +226,7 @@ impl JobReports {
             ReportEvent::Waiting(wait) => self.waits(now, from, epoch, wait),
             // Members are in a view; what others say is read before.
             ReportEvent::Outside { .. } => {}
+            ReportEvent::Misbehaved(accusation) => self.accused(now, view, from, accusation),
         }
     }
 
@@ -227,18 +234,12 @@ impl JobReports {
         if step > self.steps {
             return;
         }
-        let contradicts = self.members.iter().find_map(|(other, known)| {
-            let chain = known.chain(step)?;
-            (chain != applied.chain).then_some((*other, chain))
-        });
-        if let Some((other, chain)) = contradicts {
-            self.divergence.get_or_insert(format!(
-                "members diverged after step {step}: {} has chain {}, {} has {}",
-                node.friendly_name(),
-                applied.chain.short(),
-                other.friendly_name(),
-                chain.short(),
-            ));
+        let differs = |known: &MemberReports| known.chain(step).is_some_and(|chain| chain != applied.chain);
+        let contradicts = self.members.values().any(differs);
+        if self.is_disputed(step, contradicts) {
+            self.compare_chains(view, node, step, applied.chain);
+        }
+        if contradicts {
             return;
         }
         if let Some(member) = self.members.get_mut(&node)
@@ -304,6 +305,11 @@ impl JobReports {
                         .is_some_and(|member| member.chain(stable) == Some(stable_chain))
             }
         }
+    }
+
+    /// The chain after a stable step, if it is remembered.
+    pub(super) fn stable_chain(&self, step: u64) -> Option<Chain> {
+        self.chains.get(&step).copied()
     }
 
     /// Stable steps as they are told.

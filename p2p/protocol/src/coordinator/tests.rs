@@ -6,6 +6,7 @@ mod divergence;
 mod drains;
 mod founding;
 mod jobs;
+mod misbehaviour;
 mod pauses;
 mod plans;
 mod random;

@@ -184,6 +184,7 @@ impl Coordinator {
 
     /// Members of `view` that stay, and in words why each of the others does not.
     fn staying(&mut self, pass: &mut Pass<'_>, job: &JobRecord, view: &View) -> (Vec<Member>, Vec<String>) {
+        self.judge(pass, job, view);
         let members: BTreeSet<_> = view.members.iter().map(|member| (member.life(), member.tenure)).collect();
         self.admissions.unsynced.retain(|member, _| members.contains(member) && !job.synced.contains(member));
         let unseen_until = self.elected_at.unwrap_or_default().plus(UNSEEN_GRACE_MS);

@@ -205,7 +205,7 @@ pub enum LedgerCommand {
         /// The nodes.
         nodes: BTreeSet<NodeId>,
     },
-    /// A node found something wrong with a chunk. The same again changes nothing.
+    /// A node found something wrong with a chunk, or with what another one sent. The same again changes nothing.
     RecordVerdict {
         /// Its word.
         verdict: Verdict,

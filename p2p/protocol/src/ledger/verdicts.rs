@@ -1,4 +1,5 @@
-//! What nodes found wrong with others, or with their own disks: kept for people, decides nothing.
+//! What nodes found wrong with others, or with their own disks: kept for people. Whom a view is without because of it is
+//! decided by the coordinator, and stands in the view's reason.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,16 @@ pub enum Finding {
     Damaged,
     /// That chunk was got anew from another node.
     Replaced,
+    /// It sent what is no message, no sum or no result of the job.
+    Malformed,
+    /// It sent two different sums or results where there is one.
+    Contradictory,
+    /// It spoke of a view that does not exist.
+    NoSuchView,
+    /// It sent many times more messages than a member has reason to.
+    Flood,
+    /// It accused one member after another, and nobody else accuses those.
+    FalseAccusations,
 }
 
 /// One node's word on another, or on itself.
@@ -30,7 +41,7 @@ pub struct Verdict {
     pub by: NodeId,
     /// What was found.
     pub finding: Finding,
-    /// The chunk that shows it, or the manifest's id.
+    /// The chunk that shows it, the manifest's id, or the BLAKE3 of the message.
     pub object: ChunkId,
 }
 

@@ -44,6 +44,8 @@ impl<N: Numbers> SyncMachine<N> {
         self.step += 1;
         self.numbers.advance(&results);
         self.last = results.clone();
+        self.sources.applied();
+        self.allowances.renew();
         self.received.remove_before(self.step);
         self.peers.forget_before(self.step);
         out.push(SyncOutput::Apply { step, chain: self.chain, results });

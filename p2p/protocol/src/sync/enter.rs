@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::accusing::Accused;
 use super::fold::FoldDue;
 use super::handover::Handover;
 use super::io::{AlarmKind, SyncOutput};
@@ -32,6 +33,8 @@ impl<N: Numbers> SyncMachine<N> {
         self.peers = Peers::default();
         self.fold_due = FoldDue::All;
         self.handover = Handover::default();
+        self.accused = Accused::default();
+        self.allowances.renew();
         self.work.enter_view();
         let Some(member) = member else {
             if self.tenure.take().is_some() || first {
@@ -75,6 +78,7 @@ impl<N: Numbers> SyncMachine<N> {
 
     /// Forgets all but the state itself, which is a prefetch from now on.
     fn wipe(&mut self, out: &mut Vec<SyncOutput>) {
+        self.sources.lose((self.step, self.previous_chain), &self.last);
         self.synced = false;
         self.loads_origin = false;
         self.results.fill(None);

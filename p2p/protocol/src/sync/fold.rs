@@ -10,6 +10,7 @@ use super::message::{Standing, SyncBody};
 use super::peers::Question;
 use crate::ids::NodeId;
 use crate::index_set::IndexSet;
+use crate::misdeed::Misdeed;
 use crate::numbers::Numbers;
 
 /// Which parts to look at: a job may have thousands, and most events concern one.
@@ -75,11 +76,6 @@ impl<N: Numbers> SyncMachine<N> {
         if let Some(holder) = self.holder(part, membership) {
             self.ask_result(holder, part, out);
             return false;
-        }
-        let numbers = &self.numbers;
-        let well_formed = |bytes: &[u8]| numbers.is_contribution(part, bytes);
-        for from in self.received.check(self.step, part, self.chain, well_formed) {
-            out.push(SyncOutput::Refused { from, reason: "malformed contribution" });
         }
         let (mut sums, mut covered) = self.received.cover(self.step, part, self.chain);
         let all = IndexSet::full(self.options.microbatches);
@@ -165,15 +161,21 @@ impl<N: Numbers> SyncMachine<N> {
     pub(super) fn set_result(&mut self, part: u32, result: Bytes, source: NodeId, out: &mut Vec<SyncOutput>) {
         let Some(membership) = self.membership.clone() else { return };
         let (me, step) = (self.options.me.node, self.step);
-        let slot = &mut self.results[part as usize];
-        if let Some(old) = slot {
-            if *old != result {
+        let epoch = membership.view.epoch;
+        if let Some(old) = &self.results[part as usize] {
+            if *old != result && self.sources.is_from(part, source, epoch) {
+                let evidence = *blake3::hash(&result).as_bytes();
+                self.accuse(source, Misdeed::TwoResults { step, part }, evidence, out);
+            } else if *old != result {
                 let kind = AlarmKind::TwoResults;
                 out.push(SyncOutput::Alarm { kind, with: source, step });
             }
             return;
         }
-        *slot = Some(result);
+        self.results[part as usize] = Some(result);
+        if source != me {
+            self.sources.set(part, source, epoch);
+        }
         self.received.remove(step, part);
         for waiting in self.take_needs_of(part).into_iter().filter(|waiting| *waiting != source) {
             if self.peers.give(waiting, step, part) {

@@ -148,6 +148,7 @@ impl<N: Numbers> SyncMachine<N> {
         self.last = last;
         out.push(SyncOutput::InstallState { step, chain, state });
         self.become_synced(out);
+        self.accuse_of_results(out);
     }
 
     fn is_consistent(&self, chain: Chain, previous_chain: Chain, last: &[Bytes]) -> bool {

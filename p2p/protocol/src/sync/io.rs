@@ -6,6 +6,7 @@ use super::message::{SnapshotHead, SyncMessage};
 use super::state_offer::StateOffer;
 use crate::ids::{Chain, Epoch, JobId, Life, NodeId, StateId};
 use crate::index_set::IndexSet;
+use crate::misdeed::Accusation;
 use crate::view::{Origin, View};
 
 /// What does not change while a process works on a job.
@@ -36,6 +37,13 @@ pub enum SyncInput {
         from: NodeId,
         /// What.
         message: SyncMessage,
+    },
+    /// A peer sent a frame of this job that is no message ([`SyncMessage::decode`]).
+    Malformed {
+        /// Who, as the connection proves.
+        from: NodeId,
+        /// BLAKE3 of the frame.
+        evidence: [u8; 32],
     },
     /// A connection to this node works (again): whatever was under way before may be lost.
     PathOpened(NodeId),
@@ -197,6 +205,9 @@ pub enum SyncOutput {
         /// At which step.
         step: u64,
     },
+    /// A member sent what no honest one does: tell the coordinator, which decides whom to believe. Nothing of the message
+    /// is used. Said once of each member and kind of misdeed in a view.
+    Accuse(Accusation),
     /// Verdict on a message: its sender breaks the protocol.
     Refused {
         /// The sender.
@@ -211,7 +222,7 @@ pub enum SyncOutput {
 pub enum AlarmKind {
     /// B1: another chain at the same step.
     ChainsDiffer,
-    /// Two results of one part of one step.
+    /// Two results of one part of one step, from two members: one of them is wrong.
     TwoResults,
     /// A result for this step that builds on another state.
     ResultOnOtherChain,

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::accusing::Accused;
+use super::allowance::Allowances;
 use super::fold::FoldDue;
 use super::handover::Handover;
 use super::held::HeldMessages;
@@ -11,9 +13,11 @@ use super::io::{SyncInput, SyncOptions, SyncOutput};
 use super::message::{Standing, SyncBody, SyncMessage};
 use super::peers::Peers;
 use super::received::ReceivedSums;
+use super::sources::Sources;
 use super::work::Work;
 use crate::ids::{Chain, Epoch, Millis, NodeId};
 use crate::index_set::IndexSet;
+use crate::misdeed::Misdeed;
 use crate::numbers::Numbers;
 use crate::view::View;
 
@@ -54,6 +58,12 @@ pub struct SyncMachine<N> {
     pub(super) received: ReceivedSums,
     pub(super) peers: Peers,
     pub(super) held: HeldMessages,
+    /// Who gave us results.
+    pub(super) sources: Sources,
+    /// How much members have sent.
+    pub(super) allowances: Allowances,
+    /// Whom we have accused in this view.
+    pub(super) accused: Accused,
     /// Own parts that may have become ready.
     pub(super) fold_due: FoldDue,
     /// What [`Standing::halt_step`] says of us.
@@ -86,6 +96,9 @@ impl<N: Numbers> SyncMachine<N> {
             received: ReceivedSums::default(),
             peers: Peers::default(),
             held: HeldMessages::default(),
+            sources: Sources::default(),
+            allowances: Allowances::new(options.parts, options.microbatches),
+            accused: Accused::default(),
             fold_due: FoldDue::All,
             halt_step: 0,
             halted: false,
@@ -95,13 +108,20 @@ impl<N: Numbers> SyncMachine<N> {
         }
     }
 
-    /// Takes one input and says what to do, in order. `now` is only kept for [`Self::status`]: no wait of this machine
-    /// ends by time.
+    /// Takes one input and says what to do, in order. No wait of this machine ends by time: `now` is kept for
+    /// [`Self::status`], and tells how many messages are a flood.
     pub fn step(&mut self, now: Millis, input: SyncInput, out: &mut Vec<SyncOutput>) {
         let before = self.mark();
         match input {
             SyncInput::EnterView(view) => self.enter(view, out),
-            SyncInput::Message { from, message } => self.receive(from, message, out),
+            SyncInput::Message { from, message } => {
+                self.count_message(now, from, out);
+                self.receive(from, message, out);
+            }
+            SyncInput::Malformed { from, evidence } => {
+                self.count_message(now, from, out);
+                self.accuse(from, Misdeed::Frame, evidence, out);
+            }
             SyncInput::PathOpened(node) => self.path_opened(node, out),
             SyncInput::Computed { step, base, microbatch, contributions } => {
                 self.computed(step, base, microbatch, contributions, out);

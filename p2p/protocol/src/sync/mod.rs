@@ -21,6 +21,8 @@
 //! | `message`, `state_offer`, `codec` | what travels |
 //! | `status` | what is waited for |
 
+mod accusing;
+mod allowance;
 mod apply;
 mod certifying;
 mod codec;
@@ -35,6 +37,7 @@ mod message;
 mod peers;
 mod receive;
 mod received;
+mod sources;
 mod state_offer;
 mod status;
 mod work;

@@ -3,12 +3,14 @@
 use bytes::Bytes;
 
 use super::fold::FoldDue;
+use super::held::is_far_ahead;
 use super::io::{AlarmKind, SyncOutput};
 use super::machine::SyncMachine;
 use super::message::{Standing, SyncBody, SyncMessage};
-use super::received::ReceivedSum;
+use super::received::{Kept, ReceivedSum};
 use crate::ids::{Chain, Epoch, Life, NodeId};
 use crate::index_set::IndexSet;
+use crate::misdeed::Misdeed;
 use crate::numbers::Numbers;
 
 impl<N: Numbers> SyncMachine<N> {
@@ -22,6 +24,11 @@ impl<N: Numbers> SyncMachine<N> {
             return self.hold(from, message);
         };
         let view = &membership.view;
+        if message.incarnation == view.incarnation && is_far_ahead(view.epoch, message.epoch) {
+            let (sender, misdeed) =
+                (Life { node: from, boot: message.boot }, Misdeed::Epoch { epoch: message.epoch });
+            return self.accuse_of_epoch(sender, misdeed, out);
+        }
         if message.epoch > view.epoch {
             self.hear_of(message.epoch, out);
             // Another lineage is never "later": its messages are not held, its view makes a new start.
@@ -47,7 +54,8 @@ impl<N: Numbers> SyncMachine<N> {
         match body {
             SyncBody::State { standing, fresh } => self.take_state(from, &standing, fresh, out),
             SyncBody::Contribution { step, base, part, microbatches, sum } if part < self.options.parts => {
-                let sum = ReceivedSum { from, microbatches, base, sum, checked: false };
+                let epoch = self.membership.as_ref().map_or(Epoch(0), |membership| membership.view.epoch);
+                let sum = ReceivedSum { from, epoch, microbatches, base, sum };
                 self.take_contribution(step, part, sum, out);
             }
             SyncBody::Result { step, base, part, result } if part < self.options.parts => {
@@ -60,7 +68,7 @@ impl<N: Numbers> SyncMachine<N> {
             SyncBody::NeedSnapshot => self.handover.asked(from),
             SyncBody::Offer { offer } => self.take_offer(from, offer, out),
             SyncBody::Contribution { .. } | SyncBody::Result { .. } | SyncBody::NeedContribution { .. } => {
-                out.push(SyncOutput::Refused { from, reason: "names a part that does not exist" });
+                self.accuse(from, Misdeed::Frame, [0; 32], out);
             }
         }
     }
@@ -106,6 +114,7 @@ impl<N: Numbers> SyncMachine<N> {
         let is_other = self.membership.as_ref().is_some_and(|membership| membership.others.contains(&node));
         if self.tenure.is_some() && is_other {
             self.forget_exchange(node);
+            self.allowances.renew_of(node);
             self.fold_due = FoldDue::All;
             self.send_state(node, true, out);
             self.supply(node, out);
@@ -158,17 +167,32 @@ impl<N: Numbers> SyncMachine<N> {
             let kind = AlarmKind::StepFromTheFuture;
             return out.push(SyncOutput::Alarm { kind, with: sum.from, step });
         }
-        if self.peers.merge_contribution(sum.from, step, sum.base, part) {
-            self.fold_due = FoldDue::All;
-        }
-        self.fold_due.add(part);
         let current = (self.synced && step == self.step).then_some(self.chain);
         let is_over = self.synced && step < self.step;
         let is_done = current.is_some() && self.results[part as usize].is_some();
         let is_strange = current.is_some_and(|chain| sum.base != chain);
-        if !(sum.microbatches.is_empty() || is_over || is_done || is_strange) {
-            self.received.insert(step, part, sum, self.options.microbatches, current);
+        let is_doubtful = self.accused.contradicts_itself(sum.from);
+        let is_wanted = !(sum.microbatches.is_empty() || is_over || is_done || is_strange || is_doubtful);
+        // Before anything is kept: what is kept has the length that sums of this part have.
+        if is_wanted && !self.numbers.is_contribution(part, &sum.sum) {
+            let evidence = *blake3::hash(&sum.sum).as_bytes();
+            return self.accuse(sum.from, Misdeed::Contribution { step, part }, evidence, out);
         }
+        let (from, base) = (sum.from, sum.base);
+        if is_wanted {
+            let evidence = sum.sum.clone();
+            if self.received.insert(step, part, sum, self.options.microbatches, current) == Kept::Contradicts
+            {
+                // Which of the two is right, and which of its others, nobody knows: a view without it computes them again.
+                self.received.remove_of(from);
+                let evidence = *blake3::hash(&evidence).as_bytes();
+                return self.accuse(from, Misdeed::TwoContributions { step, part }, evidence, out);
+            }
+        }
+        if self.peers.merge_contribution(from, step, base, part) {
+            self.fold_due = FoldDue::All;
+        }
+        self.fold_due.add(part);
     }
 
     fn take_result(
@@ -192,7 +216,8 @@ impl<N: Numbers> SyncMachine<N> {
             return out.push(SyncOutput::Alarm { kind, with: from, step });
         }
         if !self.numbers.is_result(part, &result) {
-            return out.push(SyncOutput::Refused { from, reason: "malformed result" });
+            let evidence = *blake3::hash(&result).as_bytes();
+            return self.accuse(from, Misdeed::Result { step, part }, evidence, out);
         }
         self.set_result(part, result, from, out);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::ids::{Chain, NodeId};
+use crate::ids::{Chain, Epoch, NodeId};
 use crate::index_set::IndexSet;
 
 /// Steps with sums kept at most: the step in progress, the next, and for a joiner, which does not know where it will
@@ -19,11 +19,21 @@ const SUMS_EXTRA_MAX: usize = 16;
 #[derive(Clone, Debug)]
 pub(super) struct ReceivedSum {
     pub(super) from: NodeId,
+    /// The epoch in which it came.
+    pub(super) epoch: Epoch,
     pub(super) microbatches: IndexSet,
     pub(super) base: Chain,
+    /// Well formed.
     pub(super) sum: Bytes,
-    /// Whether it was found well-formed; decided when it is first used, as the state tells.
-    pub(super) checked: bool,
+}
+
+/// What became of a sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// It is kept, or another one over the same micro-batches is, or there is no room.
+    Well,
+    /// It is not kept: its sender has sent another one over the same micro-batches in the same epoch.
+    Contradicts,
 }
 
 /// All received sums by step and part.
@@ -33,7 +43,8 @@ pub(super) struct ReceivedSums {
 }
 
 impl ReceivedSums {
-    /// Keeps `sum`. The same set on the same state is the same value, so a second one is dropped. At the
+    /// Keeps `sum`. One value for a set on a state is enough, so a second one is dropped: unlike processors compute different
+    /// ones, and so does a member that had lost its work and computes it again in a later epoch. At the
     /// bound, sums outside the cover for `current`, the chain of the step in progress, make room; in a step that has
     /// not begun a sum is dropped and will be asked for.
     pub(super) fn insert(
@@ -43,14 +54,15 @@ impl ReceivedSums {
         sum: ReceivedSum,
         microbatches: u32,
         current: Option<Chain>,
-    ) {
+    ) -> Kept {
         let sums = self.sums.entry((step, part)).or_default();
-        let known = |old: &ReceivedSum| old.microbatches == sum.microbatches && old.base == sum.base;
-        if sums.iter().any(known) {
-            return;
+        let known = |old: &&ReceivedSum| old.microbatches == sum.microbatches && old.base == sum.base;
+        if let Some(old) = sums.iter().find(known) {
+            let is_of_one = (old.from, old.epoch) == (sum.from, sum.epoch);
+            return if is_of_one && old.sum != sum.sum { Kept::Contradicts } else { Kept::Well };
         }
         if sums.len() >= 2 * microbatches as usize + SUMS_EXTRA_MAX {
-            let Some(chain) = current else { return };
+            let Some(chain) = current else { return Kept::Well };
             let cover = cover_indices(sums, chain);
             let mut position = 0;
             sums.retain(|_| {
@@ -65,30 +77,7 @@ impl ReceivedSums {
         {
             self.sums.retain(|(step, _), _| step != lowest);
         }
-    }
-
-    /// Removes sums for `base` that are not `well_formed` and returns their senders.
-    pub(super) fn check(
-        &mut self,
-        step: u64,
-        part: u32,
-        base: Chain,
-        well_formed: impl Fn(&[u8]) -> bool,
-    ) -> Vec<NodeId> {
-        let mut refused = Vec::new();
-        if let Some(sums) = self.sums.get_mut(&(step, part)) {
-            sums.retain_mut(|sum| {
-                if sum.base != base || sum.checked {
-                    return true;
-                }
-                sum.checked = well_formed(&sum.sum);
-                if !sum.checked {
-                    refused.push(sum.from);
-                }
-                sum.checked
-            });
-        }
-        refused
+        Kept::Well
     }
 
     /// Disjoint sums for `base`, the largest first, and the union of their sets. Adding a sum that is
@@ -115,6 +104,11 @@ impl ReceivedSums {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.sums.values().map(Vec::len).sum()
+    }
+
+    /// Nothing that `node` sent is kept any more.
+    pub(super) fn remove_of(&mut self, node: NodeId) {
+        self.sums.values_mut().for_each(|sums| sums.retain(|sum| sum.from != node));
     }
 
     /// The part has its result.

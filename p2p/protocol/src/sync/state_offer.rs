@@ -32,7 +32,7 @@ impl StateOffer {
     /// What `head` goes with: a state of these chunks, and the results of the step before of those.
     ///
     /// # Panics
-    /// Never: a result is below 4 GiB, as the payload of a frame is 1 GiB at most.
+    /// Never: a result is below 4 GiB, as a frame has 4 MiB at most.
     #[must_use]
     pub fn new(head: &SnapshotHead, state: Vec<Chunk>, last: Vec<Chunk>) -> Self {
         let length = |result: &Bytes| u32::try_from(result.len()).expect("a result fits a frame");

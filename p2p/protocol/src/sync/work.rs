@@ -16,6 +16,9 @@ use crate::numbers::Numbers;
 /// micro-batch, so honest members of a small swarm stay far below.
 const NEEDS_PENDING_MAX: usize = 65_536;
 
+/// Of these, questions of one member: four for each part of the largest job. One that floods leaves room for the others.
+const NEEDS_OF_ONE_MAX: usize = NEEDS_PENDING_MAX / 4;
+
 /// Computations that are asked of the trainer at a time: one in hand, and one behind it so that the trainer never waits for an
 /// answer. What is not asked for yet is not begun, and goes to somebody else when a lease moves.
 const COMPUTING_MAX: u32 = 2;
@@ -162,7 +165,8 @@ impl<N: Numbers> SyncMachine<N> {
     ) {
         self.compute(&microbatches, out);
         let need = Need { from, part, microbatches };
-        if self.work.needs.len() >= NEEDS_PENDING_MAX {
+        let of_one = self.work.needs.iter().filter(|need| need.from == from).count();
+        if self.work.needs.len() >= NEEDS_PENDING_MAX || of_one >= NEEDS_OF_ONE_MAX {
             return out.push(SyncOutput::Refused { from, reason: "asks for too many sums" });
         }
         if !self.work.needs.contains(&need) {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::state_sample::StateSample;
 use super::step_wait::StepWait;
 use crate::ids::{Boot, Chain, CouncilId, Digest, Epoch, Incarnation, JobId, ManifestId, NodeId, SeatId};
+use crate::misdeed::Accusation;
 
 /// Longest encoded control message, bytes. The largest are the council's snapshots of the ledger; a ledger of 64
 /// nodes, 1,000 jobs and their views stays below 8 MiB.
@@ -284,6 +285,8 @@ pub enum ReportEvent {
         /// Whether its trainer has worked off all that it was told while this process was a member.
         is_idle: bool,
     },
+    /// Another member sent what no honest one does.
+    Misbehaved(Accusation),
 }
 
 /// Counters of one process for one job, since its start.

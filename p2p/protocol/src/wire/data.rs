@@ -5,8 +5,9 @@ use bytes::Bytes;
 /// Longest header, bytes: sets of micro-batches and parts are bitsets, so even 65,536 parts take 8 KiB.
 pub const DATA_HEADER_BYTES_MAX: usize = 64 << 10;
 
-/// Longest payload, bytes: far above a part of a gradient, the longest there is.
-pub const DATA_PAYLOAD_BYTES_MAX: usize = 1 << 30;
+/// Longest payload of a frame of kind [`FrameKind::Sync`], bytes: thirty times the longest sum of a part (131 KiB), and
+/// above the list of the chunks of the longest state. A peer that lies about a length costs no more than this.
+pub const SYNC_PAYLOAD_BYTES_MAX: usize = 4 << 20;
 
 /// Longest payload of a frame of kind [`FrameKind::Transfer`], bytes: the text of the longest manifest.
 pub const TRANSFER_PAYLOAD_BYTES_MAX: usize = 64 << 20;
@@ -32,7 +33,7 @@ impl FrameKind {
     #[must_use]
     pub fn payload_bytes_max(self) -> usize {
         match self {
-            Self::Sync => DATA_PAYLOAD_BYTES_MAX,
+            Self::Sync => SYNC_PAYLOAD_BYTES_MAX,
             Self::Transfer => TRANSFER_PAYLOAD_BYTES_MAX,
         }
     }

@@ -1,10 +1,11 @@
-//! Seeded random runs: nodes die, return, drain and fall silent, data is missing, jobs are paused and resumed,
-//! coordinators change, proposals are late or lost, and after every command the ledger is checked. At the end faults
+//! Seeded random runs: nodes die, return, drain, fall silent and accuse each other, data is missing, jobs are paused and
+//! resumed, coordinators change, proposals are late or lost, and after every command the ledger is checked. At the end faults
 //! stop and every job must end.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::cluster::{applied, failed, finished, fresh_coordinator, written};
+use super::misbehaviour::any_accusation;
 use crate::coordinator::{Coordinator, CoordinatorInput, CoordinatorOutput};
 use crate::ids::{Boot, Epoch, Incarnation, JobId, Life, Millis};
 use crate::ledger::testing::{DATA, chain, digest, job_id, node, plan, registration, submit};
@@ -42,6 +43,7 @@ struct Seen {
     refused: u64,
     halts: u64,
     drained: u64,
+    put_out: u64,
 }
 
 struct World {
@@ -254,6 +256,8 @@ impl World {
             return;
         }
         self.seen.views += 1;
+        let reason = job.view_changes.last().map_or("", |change| change.reason.as_str());
+        self.seen.put_out += u64::from(reason.contains("by the word of"));
         let epoch_before = before.map_or(0, |before| before.epochs);
         assert_eq!(view.epoch.0, epoch_before + 1, "seed {seed}: epochs only grow");
         let working = view.members.iter().filter(|member| self.ledger.takes_work(member.node)).count();
@@ -357,7 +361,16 @@ impl World {
             self.report(&member, &view, finished(step));
         } else if self.random.below(400) == 0 {
             self.report(&member, &view, failed(step, (step % 8) as u32));
+        } else if self.seed >= SEEDS && self.log.len().is_multiple_of(4) && self.up.len() < usize::from(NODES)
+        {
+            self.accuse(&member, &view);
         }
+    }
+
+    fn accuse(&mut self, member: &Member, view: &View) {
+        let mut random = Random(self.now.0);
+        let accusation = any_accusation(|bound| random.below(bound), view);
+        self.report(member, view, ReportEvent::Misbehaved(accusation));
     }
 
     fn act(&mut self) {
@@ -438,7 +451,8 @@ impl World {
 #[test]
 fn no_fault_breaks_a_rule_of_views_and_every_job_ends() {
     let mut total = Seen::default();
-    for seed in 0..SEEDS {
+    // The last of them with words of members on each other.
+    for seed in 0..SEEDS + SEEDS / 2 {
         let mut world = World::new(seed);
         for _ in 0..ACTIONS {
             world.act();
@@ -473,12 +487,14 @@ fn no_fault_breaks_a_rule_of_views_and_every_job_ends() {
         total.rejections += world.seen.rejections;
         total.halts += world.seen.halts;
         total.drained += world.seen.drained;
+        total.put_out += world.seen.put_out;
     }
-    let Seen { views, joins, lineages, rejections, done, failed, refused, halts, drained } = total;
+    let Seen { views, joins, lineages, rejections, done, failed, refused, halts, drained, put_out } = total;
     println!(
-        "{views} views, {joins} joins, {lineages} lineages, {rejections} rejections, {done} done, {failed} failed, {refused} refused, {halts} halts, {drained} drained"
+        "{views} views, {joins} joins, {lineages} lineages, {rejections} rejections, {done} done, {failed} failed, {refused} refused, {halts} halts, {drained} drained, {put_out} put out"
     );
     assert!(views > 10 * SEEDS && joins > 3 * SEEDS && done > SEEDS, "{views} {joins} {done}");
     assert!(halts > SEEDS / 5 && drained > SEEDS / 5 && refused > 5, "{halts} {drained} {refused}");
+    assert!(put_out > SEEDS / 10, "{put_out}");
     assert!(lineages > SEEDS / 5 && rejections > SEEDS / 5, "{lineages} {rejections}");
 }

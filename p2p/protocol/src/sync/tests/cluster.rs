@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 
 use crate::ids::{Boot, Chain, ChunkId, Epoch, Incarnation, JobId, Life, Millis, NodeId, StateId};
+use crate::misdeed::Accusation;
 use crate::numbers::Numbers;
 use crate::sync::{SnapshotHead, StateOffer, SyncInput, SyncMachine, SyncMessage, SyncOptions, SyncOutput};
 use crate::transfer::Chunk;
@@ -31,8 +32,9 @@ impl Numbers for Bits {
         bits(bytes).is_some_and(|bits| bits != 0 && bits < 1 << MICROBATCHES)
     }
 
+    /// The bit beyond all micro-batches makes another result that is as well formed.
     fn is_result(&self, _: u32, bytes: &[u8]) -> bool {
-        bits(bytes) == Some((1 << MICROBATCHES) - 1)
+        bits(bytes).is_some_and(|bits| bits & !(1 << 40) == (1 << MICROBATCHES) - 1)
     }
 
     fn sum(&self, _: u32, contributions: &[Bytes]) -> Bytes {
@@ -130,6 +132,8 @@ pub(super) struct Cluster {
     pub(super) released: Vec<u8>,
     /// Who has stopped: node, epoch, step.
     pub(super) halted: Vec<(u8, u64, u64)>,
+    /// Who accused whom. Never anybody, where nobody lies.
+    pub(super) accused: Vec<(u8, Accusation)>,
 }
 
 impl Cluster {
@@ -150,6 +154,7 @@ impl Cluster {
             starved: false,
             released: Vec::new(),
             halted: Vec::new(),
+            accused: Vec::new(),
         }
     }
 
@@ -209,6 +214,7 @@ impl Cluster {
                         }
                     }
                     SyncOutput::Halted { epoch, step, .. } => self.halted.push((index, epoch.0, step)),
+                    SyncOutput::Accuse(accusation) => self.accused.push((index, accusation)),
                     SyncOutput::Alarm { .. } | SyncOutput::Refused { .. } => panic!("{output:?}"),
                     _ => {}
                 }
@@ -247,6 +253,7 @@ impl Cluster {
 
     pub(super) fn settle(&mut self) {
         while self.deliver() {}
+        assert_eq!(self.accused, [], "nobody lies");
     }
 
     pub(super) fn step_of(&self, index: u8) -> u64 {

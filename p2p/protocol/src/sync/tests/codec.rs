@@ -178,3 +178,48 @@ fn mutated_frames_do_no_harm() {
         }
     }
 }
+
+/// Bytes that were never a frame are no message, or one within the limits of the job: sets and lists no longer than it has parts,
+/// micro-batches and chunks, and no payload that is not theirs.
+#[test]
+fn random_bytes_are_no_messages_or_small_ones() {
+    let mut decoded = 0;
+    for seed in 0..200_000u64 {
+        let mut chance = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut below = |count: usize| {
+            chance ^= chance << 13;
+            chance ^= chance >> 7;
+            chance ^= chance << 17;
+            (chance % count.max(1) as u64) as usize
+        };
+        // Small numbers are lengths, counts and kinds: with them chance gets further.
+        let mut random = |length: usize| -> Vec<u8> {
+            (0..length).map(|_| [below(3), below(256)][usize::from(below(4) == 0)] as u8).collect()
+        };
+        let header = match seed % 3 {
+            // Job, lineage, epoch and boot, then a kind.
+            0 => [&JOB.0[..], &[1, 1, 1], &[(seed / 3 % 8) as u8], &random((seed % 80) as usize)].concat(),
+            1 => [&JOB.0[..], &random((seed % 120) as usize)].concat(),
+            _ => random((seed % 160) as usize),
+        };
+        let payload = Bytes::from(random((seed % 7 * 20) as usize));
+        let payload_bytes = payload.len();
+        let Some(message) = decode(&header, payload) else { continue };
+        decoded += 1;
+        assert!(message.payload_bytes() <= payload_bytes.max(1 << 12), "seed {seed}");
+        match message.body {
+            SyncBody::State { standing, .. } => {
+                assert!(standing.held.is_valid(PARTS) && standing.computed.is_valid(MICROBATCHES));
+                assert!(standing.computing.is_valid(MICROBATCHES));
+            }
+            SyncBody::Contribution { microbatches, part, .. }
+            | SyncBody::NeedContribution { microbatches, part, .. } => {
+                assert!(microbatches.is_valid(MICROBATCHES) && part < PARTS);
+            }
+            SyncBody::Offer { offer } => assert!(offer.is_possible(PARTS, LIMITS.state_bytes_max)),
+            SyncBody::Result { part, .. } | SyncBody::NeedResult { part, .. } => assert!(part < PARTS),
+            SyncBody::NeedSnapshot => {}
+        }
+    }
+    assert!(decoded > 100, "{decoded}: chance gets nowhere");
+}

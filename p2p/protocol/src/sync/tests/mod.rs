@@ -4,5 +4,6 @@ mod certifying;
 mod cluster;
 mod codec;
 mod hostile;
+mod misdeeds;
 mod orderly;
 mod steady;
