@@ -71,8 +71,9 @@ impl World {
         let lie = match self.random.below(4) {
             0 => Lie::Offers,
             1 => Lie::Bytes,
-            // Whoever is put out for it has its work computed again, which must not happen in these runs.
-            _ if self.plan.orderly => Lie::Bytes,
+            // Whoever is put out for it has its work computed again, which must not happen in orderly runs; and where a rule
+            // is broken on purpose, that is what is to be found.
+            _ if self.plan.orderly || self.fault.is_some() => Lie::Bytes,
             _ => Lie::TO_MEMBERS[self.random.below(Lie::TO_MEMBERS.len())],
         };
         self.tell(|| format!("LIE {index} {lie:?}"));
