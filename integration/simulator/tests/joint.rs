@@ -44,7 +44,10 @@ fn joint_runs_end_with_the_job_done_and_nothing_broken() {
 fn is_found(fault: JointFault, seeds: Range<u64>, ids: &[&str]) {
     for seed in seeds.clone() {
         let world = run_joint(seed, Some(fault), false);
-        if let Some(violation) = world.violation() {
+        // A seed that breaks something anyhow says nothing of the fault.
+        if let Some(violation) = world.violation()
+            && run_joint(seed, None, false).violation().is_none()
+        {
             println!("{fault:?} found by seed {seed}: {} {:.100}", violation.id, violation.what);
             assert!(ids.contains(&violation.id), "found as {}: {}", violation.id, violation.what);
             return;
@@ -75,7 +78,7 @@ fn a_council_that_does_not_give_way_is_found() {
 
 #[test]
 fn the_log_of_an_old_council_left_on_disk_is_found() {
-    is_found(JointFault::OldLogKept, 2_500..4000, &["S2"]);
+    is_found(JointFault::OldLogKept, 4_000..12_000, &["S2"]);
 }
 
 #[test]
