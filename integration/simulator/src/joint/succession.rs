@@ -127,11 +127,11 @@ impl JointWorld {
         }
     }
 
-    /// S2: a seat without a log promises nothing.
+    /// S2: a seat without a log promises nothing. An acknowledgement of nothing tells an old leader that there is a newer one.
     fn check_prospect(&mut self, index: usize, bytes: &[u8]) {
         let field = |number| raft_field(bytes, number).unwrap_or(0);
-        let (kind, rejects) = (field(1), field(10) != 0);
-        if !rejects && (kind == APPENDED || VOTES.contains(&kind)) {
+        let (kind, at, rejects) = (field(1), field(6), field(10) != 0);
+        if !rejects && (kind == APPENDED && at > 0 || VOTES.contains(&kind)) {
             self.fail("S2", format!("node {index} promises something in a council whose log it has not"));
         }
     }
