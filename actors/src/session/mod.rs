@@ -1,4 +1,4 @@
-//! The session actor: starts a session when the council puts this node into a view, hands it the views that follow,
+//! The session actor: builds a session before the council puts this node into a running job's view, or when it does, hands it the views,
 //! stops it when the job ends.
 //!
 //! Hears: the published ledger. Tells: the session's thread, through its bounded queue. When a session fails the
