@@ -11,7 +11,10 @@ use traind::control::Client;
 use traind::control::api::{Request, Response};
 use traind::ready::ReadyLine;
 
-use crate::hung_thread::HungThread;
+use crate::hung_thread::{HungThread, thread_named};
+
+/// In which Linux tells processor time to users, on all machines that traind runs on.
+const TICK: Duration = Duration::from_millis(10);
 
 /// How long a daemon may take to stop by itself, and to say that it is ready.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -231,6 +234,21 @@ impl Daemon {
     /// When there is not exactly one, or the system does not let us.
     pub fn hang_thread(&self, name: &str) -> anyhow::Result<HungThread> {
         HungThread::stop(self.child.id(), name)
+    }
+
+    /// Processor time that the one thread of that name has had so far.
+    ///
+    /// # Errors
+    /// When there is not exactly one, or the system does not tell.
+    pub fn thread_time(&self, name: &str) -> anyhow::Result<Duration> {
+        let (pid, thread) = (self.child.id(), thread_named(self.child.id(), name)?);
+        let path = format!("/proc/{pid}/task/{thread}/stat");
+        let told = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        // After the name, which may hold anything, come the state and ten numbers; then the ticks in user code and in the kernel.
+        let (_, numbers) = told.rsplit_once(')').with_context(|| format!("no name in {path}"))?;
+        let ticks: Vec<u64> =
+            numbers.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+        Ok(TICK * u32::try_from(ticks.iter().sum::<u64>())?)
     }
 
     /// How the process ended, if it has.

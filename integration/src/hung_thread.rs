@@ -59,7 +59,8 @@ impl Drop for HungThread {
     }
 }
 
-fn thread_named(pid: u32, name: &str) -> anyhow::Result<libc::pid_t> {
+/// The number of the one thread of that name.
+pub(crate) fn thread_named(pid: u32, name: &str) -> anyhow::Result<libc::pid_t> {
     let tasks = Path::new("/proc").join(pid.to_string()).join("task");
     let mut found = Vec::new();
     for task in std::fs::read_dir(&tasks).with_context(|| format!("reading {}", tasks.display()))? {

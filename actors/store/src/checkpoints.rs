@@ -74,6 +74,9 @@ impl Checkpoints {
         let (id, manifest) = self.manifest(job, step)?;
         let mut state = Vec::new();
         for (number, chunk) in manifest.chunks.iter().enumerate() {
+            if let Some(next) = manifest.chunks.get(number + 1) {
+                self.chunks.directory.read_ahead(next.id);
+            }
             let content = self.chunks.get_ref(*chunk)?;
             if number == 0 {
                 // Not before the first chunk shows that the manifest has one of this size.

@@ -1,11 +1,13 @@
 //! Chunks: files named by the BLAKE3 of their content.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::PathBuf;
 
 use traind_protocol::ids::ChunkId;
 
 use crate::chunk_form::{ChunkForm, Compression};
+use crate::direct_file::DirectFiles;
 use crate::{Damage, StoreError, durable_file};
 
 /// Bytes of a chunk at most. Measured on one disk: 4 MiB reach its speed, and a chunk fits the memory of anything.
@@ -21,6 +23,7 @@ pub fn chunk_id(content: &[u8]) -> ChunkId {
 pub(crate) struct ChunkDirectory {
     path: PathBuf,
     compression: Compression,
+    direct_files: DirectFiles,
 }
 
 /// What lies in the folder under the name of one chunk.
@@ -34,7 +37,7 @@ pub(crate) struct ChunkFile {
 impl ChunkDirectory {
     pub(crate) fn open(path: PathBuf, compression: Compression) -> Result<Self, StoreError> {
         durable_file::create_directory(&path)?;
-        Ok(Self { path, compression })
+        Ok(Self { path, compression, direct_files: DirectFiles::default() })
     }
 
     /// Writes a chunk unless a whole one is there; says the bytes of the file if one was written. Its name is durable
@@ -46,7 +49,7 @@ impl ChunkDirectory {
         }
         let (form, packed) = self.compression.file(content);
         let bytes = packed.as_deref().unwrap_or(content);
-        durable_file::write(&self.path, &file_name(id, form), bytes)?;
+        durable_file::write_direct(&self.direct_files, &self.path, &file_name(id, form), bytes)?;
         for other in ChunkForm::ALL {
             // A damaged one of the other form would be read in its place.
             if other != form {
@@ -104,6 +107,16 @@ impl ChunkDirectory {
             return Err(other(ChunkForm::Plain, content.len() as u64));
         }
         Ok(content)
+    }
+
+    /// Has the operating system read the file of a chunk that is wanted next. Where it cannot, it is read when it is wanted.
+    pub(crate) fn read_ahead(&self, id: ChunkId) {
+        for form in ChunkForm::ALL {
+            if let Ok(file) = File::open(self.path.join(file_name(id, form))) {
+                let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::WillNeed);
+                return;
+            }
+        }
     }
 
     /// Removes the chunk in whatever form it is; gives the bytes that were freed.

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::direct_file::DirectFiles;
 use crate::{StoreError, free_space};
 
 /// Ending of files that are being written. What is left of them is swept when the store opens.
@@ -11,13 +12,32 @@ pub(crate) const UNFINISHED: &str = ".unfinished";
 
 /// Writes `bytes` as `directory/name`. The name is durable after the next [`sync_directory`].
 pub(crate) fn write(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-    let unfinished = directory.join(format!("{name}{UNFINISHED}"));
-    let written = (|| {
-        let mut file = File::create(&unfinished)?;
+    write_by(directory, name, bytes, |path| {
+        let mut file = File::create(path)?;
         file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&unfinished, directory.join(name))
-    })();
+        file.sync_data()
+    })
+}
+
+/// Like [`write`], past the page cache: for what is large and hardly read.
+pub(crate) fn write_direct(
+    direct_files: &DirectFiles,
+    directory: &Path,
+    name: &str,
+    bytes: &[u8],
+) -> Result<(), StoreError> {
+    write_by(directory, name, bytes, |path| direct_files.write(path, bytes))
+}
+
+/// `write` makes a file with `bytes` at the path that it is given, and the bytes durable.
+fn write_by(
+    directory: &Path,
+    name: &str,
+    bytes: &[u8],
+    write: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<(), StoreError> {
+    let unfinished = directory.join(format!("{name}{UNFINISHED}"));
+    let written = write(&unfinished).and_then(|()| fs::rename(&unfinished, directory.join(name)));
     if written.is_err() {
         // For want of space, most likely: give back what was taken. The sweep does it if this fails too.
         let _ = fs::remove_file(&unfinished);

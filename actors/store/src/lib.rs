@@ -20,6 +20,7 @@ mod chunks_manifests;
 mod council_log;
 mod cut_chunks;
 mod data_dir;
+mod direct_file;
 mod durable_file;
 mod free_space;
 mod idle_store;
