@@ -38,6 +38,10 @@ impl SessionDriver {
             self.command(TrainerCommand::Capture { purpose });
         }
         self.count(|work| work.steps_applied += 1);
+    }
+
+    /// Tells the coordinator that a step was applied by a member with the state.
+    pub(super) fn report_applied(&mut self, step: u64, chain: Chain) {
         // Said when the machine applies, not when the trainer has: whoever takes this node out of a view must know the
         // last step that it can have begun.
         let (point, sample, work) = (self.point, self.sample.take(), self.work());

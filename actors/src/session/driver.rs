@@ -353,6 +353,7 @@ impl SessionDriver {
     fn execute(&mut self, output: SyncOutput) -> Result<(), SessionError> {
         match output {
             SyncOutput::Send { to, message } => self.send(to, &message),
+            SyncOutput::KeepState { snapshot } => self.keep_state(snapshot),
             SyncOutput::OfferState { to, snapshot } => self.offer_state(to, snapshot),
             SyncOutput::FetchState { offer, from, is_anew } => self.fetch_state(offer, from, is_anew),
             SyncOutput::ReleaseState => self.release_state(),
@@ -368,7 +369,7 @@ impl SessionDriver {
             }
             SyncOutput::LoadOrigin(origin) => self.load_origin(origin)?,
             SyncOutput::Synced { step, chain, .. } => self.report(ReportEvent::Synced { step, chain }),
-            SyncOutput::Applied { .. } => {}
+            SyncOutput::Applied { step, chain, .. } => self.report_applied(step, chain),
             SyncOutput::Finished { step, chain } => {
                 self.finished = Some((step, chain));
                 self.writing.finished();

@@ -46,28 +46,31 @@ struct Fetching {
 }
 
 impl SessionDriver {
-    /// Offers the state to a joiner. All that ask at the same step are offered the same.
+    /// Offers the state that is kept to a joiner: all are offered the same.
     pub(super) fn offer_state(&mut self, to: NodeId, head: SnapshotHead) {
         let of = (head.incarnation, head.epoch);
-        if let Some(offered) = &mut self.handover.offered
-            && (offered.step, offered.chain) == (head.step, head.chain)
-        {
-            match &offered.offer {
-                Some((_, offer)) => {
-                    let offer = offer.clone();
-                    self.send_offer(to, of, offer);
-                }
-                None => {
-                    offered.waiting.retain(|(node, _)| *node != to);
-                    offered.waiting.push((to, of));
-                }
-            }
+        let Some(offered) = &mut self.handover.offered else { return };
+        if (offered.step, offered.chain) != (head.step, head.chain) {
             return;
         }
+        match &offered.offer {
+            Some((_, offer)) => {
+                let offer = offer.clone();
+                self.send_offer(to, of, offer);
+            }
+            None => {
+                offered.waiting.retain(|(node, _)| *node != to);
+                offered.waiting.push((to, of));
+            }
+        }
+    }
+
+    /// Captures the state for joiners, and cuts it.
+    pub(super) fn keep_state(&mut self, head: SnapshotHead) {
         self.withdraw_offer();
         let request = self.next_request();
         let (step, chain) = (head.step, head.chain);
-        let waiting = vec![(to, of)];
+        let waiting = Vec::new();
         self.handover.offered =
             Some(Offered { step, chain, request, head: Some(head), offer: None, waiting });
         match self.present.hold(self.restored, step) {

@@ -111,6 +111,10 @@ fn words(wait: &SyncWait) -> (String, &'static str) {
             "a view without those that are wrong, or without this node",
         ),
         SyncWait::Chunks(nodes) => (format!("the chunks of the state, from {}", names(nodes)), SENT),
+        SyncWait::Following { step, latest } => (
+            format!("the results of the steps {} to {latest}, which the others have made meanwhile", step + 1),
+            SENT,
+        ),
         SyncWait::State(node) => (format!("the first word of {} in this view", node.friendly_name()), SENT),
         SyncWait::Handover(node) => (format!("{} to get the state", node.friendly_name()), SENT),
         SyncWait::Arrival(node) => (format!("{} to come to this step", node.friendly_name()), SENT),

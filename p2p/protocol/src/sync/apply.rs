@@ -16,10 +16,15 @@ impl<N: Numbers> SyncMachine<N> {
             return;
         }
         if !self.synced {
-            return self.ask_snapshot(&membership, out);
+            self.ask_snapshot(&membership, out);
+            return self.follow(&membership, out);
         }
         while self.step < self.end() {
+            self.keep_state(&membership, out);
             if self.results.iter().all(Option::is_some) {
+                if !self.may_leave_step(&membership) {
+                    break;
+                }
                 self.apply(&membership, out);
                 continue;
             }
@@ -28,6 +33,7 @@ impl<N: Numbers> SyncMachine<N> {
                 break;
             }
         }
+        self.keep_state(&membership, out);
         self.compute_lease(&membership, out);
         self.compute_next(out);
         self.push_lease(out);
@@ -36,9 +42,26 @@ impl<N: Numbers> SyncMachine<N> {
     }
 
     fn apply(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
+        self.apply_results(out);
+        let (epoch, step, chain) = (membership.view.epoch, self.step, self.chain);
+        out.push(SyncOutput::Applied { epoch, step, chain });
+        if self.step >= self.end() {
+            return out.push(SyncOutput::Finished { step, chain });
+        }
+        self.fold_due = FoldDue::All;
+        self.work.push_due = true;
+        self.compute_lease(membership, out);
+        self.push_lease(out);
+    }
+
+    /// The results of the step in progress, all of them, lead to the next.
+    pub(super) fn apply_results(&mut self, out: &mut Vec<SyncOutput>) {
         let results: Vec<Bytes> = self.results.iter_mut().filter_map(Option::take).collect();
         self.drop_work(out);
         let step = self.step;
+        if let Some(kept) = &mut self.kept {
+            kept.push(self.chain, &results);
+        }
         self.previous_chain = self.chain;
         self.chain = next_chain(self.chain, &results);
         self.step += 1;
@@ -49,15 +72,6 @@ impl<N: Numbers> SyncMachine<N> {
         self.received.remove_before(self.step);
         self.peers.forget_before(self.step);
         out.push(SyncOutput::Apply { step, chain: self.chain, results });
-        let (epoch, step, chain) = (membership.view.epoch, self.step, self.chain);
-        out.push(SyncOutput::Applied { epoch, step, chain });
-        if self.step >= self.end() {
-            return out.push(SyncOutput::Finished { step, chain });
-        }
-        self.fold_due = FoldDue::All;
-        self.work.push_due = true;
-        self.compute_lease(membership, out);
-        self.push_lease(out);
     }
 
     /// Behind others: the owner of each part sends its result of itself. Only where the owner does not have the state

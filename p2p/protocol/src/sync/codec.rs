@@ -41,7 +41,7 @@ struct Header {
 
 #[derive(Serialize, Deserialize)]
 enum BodyHeader {
-    State { standing: Standing, fresh: bool },
+    State { standing: Standing, fresh: bool, awaits: bool },
     Contribution { step: u64, base: Chain, part: u32, microbatches: IndexSet },
     Result { step: u64, base: Chain, part: u32 },
     NeedContribution { step: u64, part: u32, microbatches: IndexSet },
@@ -55,8 +55,9 @@ impl SyncMessage {
     #[must_use]
     pub fn encode(&self) -> DataFrame {
         let (body, payload) = match &self.body {
-            SyncBody::State { standing, fresh } => {
-                (BodyHeader::State { standing: standing.clone(), fresh: *fresh }, Vec::new())
+            SyncBody::State { standing, fresh, awaits } => {
+                let standing = standing.clone();
+                (BodyHeader::State { standing, fresh: *fresh, awaits: *awaits }, Vec::new())
             }
             SyncBody::Contribution { step, base, part, microbatches, sum } => {
                 let microbatches = microbatches.clone();
@@ -100,7 +101,7 @@ impl SyncMessage {
         check(&header.body, payload.len(), limits)?;
         let Header { job, incarnation, epoch, boot, body } = header;
         let body = match body {
-            BodyHeader::State { standing, fresh } => SyncBody::State { standing, fresh },
+            BodyHeader::State { standing, fresh, awaits } => SyncBody::State { standing, fresh, awaits },
             BodyHeader::Contribution { step, base, part, microbatches } => {
                 SyncBody::Contribution { step, base, part, microbatches, sum: payload }
             }

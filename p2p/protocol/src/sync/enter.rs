@@ -50,7 +50,10 @@ impl<N: Numbers> SyncMachine<N> {
         if !(same_lineage && same_tenure) {
             self.begin_tenure(member, &membership, out);
         }
-        self.fix_halt_step();
+        if let Some(following) = &mut self.following {
+            following.enter_view();
+        }
+        self.fix_entry(false);
         for &other in &membership.others {
             self.send_state(other, true, out);
         }
@@ -83,6 +86,8 @@ impl<N: Numbers> SyncMachine<N> {
         self.loads_origin = false;
         self.results.fill(None);
         self.last.clear();
+        self.kept = None;
+        self.following = None;
         self.received.clear();
         self.drop_work(out);
     }
@@ -103,6 +108,15 @@ impl<N: Numbers> SyncMachine<N> {
         let lease = if is_member { view.lease(me) } else { IndexSet::new() };
         let nodes = view.members.iter().map(|member| member.node);
         let others: Vec<NodeId> = nodes.filter(|node| is_member && *node != me).collect();
-        Membership { view, lease, others }
+        let joiners = others.iter().copied().filter(|node| may_lack_state(&view, *node)).collect();
+        Membership { view, lease, others, joiners }
     }
+}
+
+/// Whether a member may be one that fetches the state while the others go on: members get work once they have it, and founders
+/// have their origin.
+fn may_lack_state(view: &View, node: NodeId) -> bool {
+    let Some(position) = view.members.iter().position(|member| member.node == node) else { return false };
+    let has_work = view.leases.iter().chain(&view.owners).any(|worker| usize::from(*worker) == position);
+    !has_work && view.members[position].tenure > view.founding_epoch
 }

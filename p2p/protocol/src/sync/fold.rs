@@ -54,12 +54,16 @@ impl<N: Numbers> SyncMachine<N> {
     }
 
     /// Whether all others have told in this epoch that they are synced and in this step or ahead, on our chain: flush
-    /// and barrier in one.
+    /// and barrier in one. A joiner that is still to get the state holds nothing.
     fn is_flushed(&self, membership: &Membership, out: &mut Vec<SyncOutput>) -> bool {
         for &other in &membership.others {
-            let Some(standing) = self.peers.standing(other).filter(|standing| standing.synced) else {
+            let Some(standing) = self.peers.standing(other) else { return false };
+            if !standing.synced {
+                if self.goes_on_without(other, membership) {
+                    continue;
+                }
                 return false;
-            };
+            }
             if standing.step < self.step {
                 return false;
             }

@@ -1,18 +1,22 @@
-//! Where a view that halts ends.
+//! What is fixed on entering a view, and where a view that halts ends.
 
 use super::io::SyncOutput;
 use super::machine::{Membership, SyncMachine};
+use super::message::Entry;
 use crate::numbers::Numbers;
 
 impl<N: Numbers> SyncMachine<N> {
-    /// On entering a view, and on getting the state within it: what is begun by now is what a halt must not waste.
-    /// Nothing that happens later in the epoch changes it, so that all members find the same end whenever they hear.
-    pub(super) fn fix_halt_step(&mut self) {
+    /// On entering a view, or with the origin that is loaded in it: what is begun by now is what a halt must not waste, and what
+    /// is kept for joiners stays. Nothing that happens later in the epoch changes it, so that all members find the same
+    /// end and the same state whenever they hear.
+    pub(super) fn fix_entry(&mut self, is_loaded: bool) {
         self.halted = false;
         let has_begun = !self.work.computing.is_empty()
             || !self.work.computed.is_empty()
             || self.results.iter().any(Option::is_some);
-        self.halt_step = self.step + u64::from(has_begun);
+        let halt_step = self.step + u64::from(has_begun);
+        let kept_step = self.kept.as_ref().map(|kept| kept.head.step);
+        self.entry = self.synced.then_some(Entry { halt_step, kept_step, is_loaded });
     }
 
     /// Steps after which this view ends: all of the job, or in a view that halts those that some member had begun.
@@ -22,12 +26,10 @@ impl<N: Numbers> SyncMachine<N> {
         if !membership.view.halt {
             return Some(self.end());
         }
-        let mut end = self.halt_step;
+        let mut end = self.entry.map_or(0, |entry| entry.halt_step);
         for &other in &membership.others {
-            let standing = self.peers.standing(other)?;
-            if standing.synced {
-                end = end.max(standing.halt_step);
-            }
+            let entry = self.peers.standing(other)?.entry;
+            end = end.max(entry.map_or(0, |entry| entry.halt_step));
         }
         Some(end.min(self.end()))
     }

@@ -52,29 +52,24 @@ impl<N: Numbers> SyncMachine<N> {
         self.decide_state(membership, out);
     }
 
-    /// Offers the state as it is after the outputs so far to everybody who asked and was not offered this one, with what
-    /// those a step behind it may need. Once nobody can need it any more it is let go.
+    /// Offers the state that is kept to everybody who asked and was not offered it. Once nobody can need it any more it is let
+    /// go.
     pub(super) fn offer_state(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
-        let view = &membership.view;
         let peers = &self.peers;
         self.handover.asked_by.retain(|node, _| !peers.is_synced(*node));
-        let step = self.step;
-        let due = self.handover.asked_by.iter_mut().filter(|(_, offered)| **offered != Some(step));
-        for (to, offered) in due {
-            *offered = Some(step);
-            let snapshot = SnapshotHead {
-                incarnation: view.incarnation,
-                epoch: view.epoch,
-                step,
-                chain: self.chain,
-                previous_chain: self.previous_chain,
-                last: self.last.clone(),
-            };
-            self.holds_chunks = true;
-            out.push(SyncOutput::OfferState { to: *to, snapshot });
+        if let Some(kept) = &self.kept {
+            let step = kept.head.step;
+            let due = self.handover.asked_by.iter_mut().filter(|(_, offered)| **offered != Some(step));
+            for (to, offered) in due {
+                *offered = Some(step);
+                let (incarnation, epoch) = (membership.view.incarnation, membership.view.epoch);
+                let snapshot = SnapshotHead { incarnation, epoch, ..kept.head.clone() };
+                out.push(SyncOutput::OfferState { to: *to, snapshot });
+            }
         }
         let all_have_it = membership.others.iter().all(|other| self.peers.is_synced(*other));
         if all_have_it {
+            self.kept = None;
             self.release_state(out);
         }
     }
@@ -94,6 +89,9 @@ impl<N: Numbers> SyncMachine<N> {
         if !offer.is_possible(self.options.parts, u64::MAX) || offer.step > self.options.steps {
             self.handover.offers.refuse(from);
             return out.push(SyncOutput::Refused { from, reason: "malformed offer of a state" });
+        }
+        if self.following.is_some() && offer.step <= self.step {
+            return;
         }
         if self.handover.offers.hear(from, offer) == Heard::Contradicts {
             out.push(SyncOutput::Refused { from, reason: STATES_CONTRADICT });
@@ -133,7 +131,9 @@ impl<N: Numbers> SyncMachine<N> {
         else {
             return;
         };
-        if self.synced || self.loads_origin || self.tenure.is_none() {
+        let Some(membership) = self.membership.clone() else { return };
+        let is_late = self.following.is_some() && step <= self.step;
+        if self.synced || self.loads_origin || self.tenure.is_none() || is_late {
             return;
         }
         if !self.is_consistent(chain, previous_chain, &last) || !self.numbers.restore(&state) {
@@ -147,8 +147,8 @@ impl<N: Numbers> SyncMachine<N> {
         self.previous_chain = previous_chain;
         self.last = last;
         out.push(SyncOutput::InstallState { step, chain, state });
-        self.become_synced(out);
         self.accuse_of_results(out);
+        self.begin_to_follow(&membership, out);
     }
 
     fn is_consistent(&self, chain: Chain, previous_chain: Chain, last: &[Bytes]) -> bool {
@@ -174,10 +174,14 @@ impl<N: Numbers> SyncMachine<N> {
         }
     }
 
-    fn become_synced(&mut self, out: &mut Vec<SyncOutput>) {
+    /// The state is that of all: from the origin, or by what others gave.
+    pub(super) fn become_synced(&mut self, out: &mut Vec<SyncOutput>) {
         let Some(membership) = self.membership.clone() else { return };
+        let followed = self.following.take().is_some();
         self.synced = true;
-        self.fix_halt_step();
+        if !followed {
+            self.fix_entry(true);
+        }
         self.handover.offers = Offers::default();
         self.fold_due = FoldDue::All;
         self.received.remove_before(self.step);

@@ -24,6 +24,8 @@ pub struct SyncOptions {
     pub steps: u64,
     /// Chain of the state at step 0.
     pub genesis: Chain,
+    /// Bytes of results that are kept while joiners fetch a state; beyond these the others wait for them.
+    pub kept_bytes_max: u64,
 }
 
 /// Something happened.
@@ -97,12 +99,16 @@ pub enum SyncOutput {
         message: SyncMessage,
     },
     /// Capture the state exactly as it is after the outputs before this one, cut it and the results of this head in
-    /// chunks, keep these for whoever asks until [`Self::ReleaseState`] or a later one of these, and send the list
-    /// ([`SyncMessage::offer`]).
+    /// chunks, and keep these for whoever asks until [`Self::ReleaseState`] or a later one of these.
+    KeepState {
+        /// What goes with the state.
+        snapshot: SnapshotHead,
+    },
+    /// Send the list of the state that is kept, or was fetched, as soon as it is cut ([`SyncMessage::offer`]).
     OfferState {
         /// To whom.
         to: NodeId,
-        /// What goes with the state.
+        /// What goes with that state, and the view in which it was asked for.
         snapshot: SnapshotHead,
     },
     /// Get these chunks from these members, then say [`SyncInput::StateFetched`]. Said again for members to be added, and

@@ -7,10 +7,12 @@ use bytes::Bytes;
 use super::accusing::Accused;
 use super::allowance::Allowances;
 use super::fold::FoldDue;
+use super::following::Following;
 use super::handover::Handover;
 use super::held::HeldMessages;
 use super::io::{SyncInput, SyncOptions, SyncOutput};
-use super::message::{Standing, SyncBody, SyncMessage};
+use super::kept_state::KeptState;
+use super::message::{Entry, Standing, SyncBody, SyncMessage};
 use super::peers::Peers;
 use super::received::ReceivedSums;
 use super::sources::Sources;
@@ -29,6 +31,8 @@ pub(super) struct Membership {
     pub(super) lease: IndexSet,
     /// The other members.
     pub(super) others: Vec<NodeId>,
+    /// Those of them that may be without the state and are not waited for: no work is theirs, and they are no founders.
+    pub(super) joiners: Vec<NodeId>,
 }
 
 /// One life's part in the steps of one job.
@@ -66,8 +70,12 @@ pub struct SyncMachine<N> {
     pub(super) accused: Accused,
     /// Own parts that may have become ready.
     pub(super) fold_due: FoldDue,
-    /// What [`Standing::halt_step`] says of us.
-    pub(super) halt_step: u64,
+    /// What [`Standing::entry`] says of us.
+    pub(super) entry: Option<Entry>,
+    /// The state that is kept for joiners.
+    pub(super) kept: Option<KeptState>,
+    /// What leads from a state that we were given to the step of the others.
+    pub(super) following: Option<Following>,
     /// Whether we have said that we stopped in this view.
     pub(super) halted: bool,
     /// Latest epoch heard of.
@@ -100,7 +108,9 @@ impl<N: Numbers> SyncMachine<N> {
             allowances: Allowances::new(options.parts, options.microbatches),
             accused: Accused::default(),
             fold_due: FoldDue::All,
-            halt_step: 0,
+            entry: None,
+            kept: None,
+            following: None,
             halted: false,
             epoch_heard: Epoch::default(),
             since: Millis::default(),
@@ -164,8 +174,9 @@ impl<N: Numbers> SyncMachine<N> {
         let held = self.held_parts();
         let (computed, computing) = (self.work.computed.clone(), self.work.computing.clone());
         let (synced, step, chain) = (self.synced, self.step, self.chain);
-        let halt_step = self.halt_step;
-        Standing { synced, step, chain, held, computed, computing, halt_step }
+        let arriving = self.following.as_ref().is_some_and(|following| following.is_arriving);
+        let entry = self.entry;
+        Standing { synced, arriving, step, chain, held, computed, computing, entry }
     }
 
     /// Parts of the step in progress whose result is held.
@@ -187,8 +198,11 @@ impl<N: Numbers> SyncMachine<N> {
     }
 
     /// Tells `to` where we stand.
-    pub(super) fn send_state(&self, to: NodeId, fresh: bool, out: &mut Vec<SyncOutput>) {
-        self.send(to, SyncBody::State { standing: self.standing(), fresh }, out);
+    pub(super) fn send_state(&mut self, to: NodeId, fresh: bool, out: &mut Vec<SyncOutput>) {
+        let standing = self.standing();
+        let awaits = self.synced && self.peers.standing(to).is_some_and(|told| told.arriving);
+        self.peers.tell_step(to, standing.step);
+        self.send(to, SyncBody::State { standing, fresh, awaits }, out);
     }
 
     fn mark(&self) -> (Option<Epoch>, Option<Epoch>, bool, u64) {

@@ -10,8 +10,11 @@ use crate::index_set::IndexSet;
 /// Where a member stands. Within an epoch it only grows, by (synced, step), then by what is held and computed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
-    /// Whether it has the state. If not, the rest says nothing.
+    /// Whether it has the state. If not, the rest says nothing but for `arriving`.
     pub synced: bool,
+    /// It has been given the state and followed the others to the step they are in: whoever hears this goes no further
+    /// before it is synced, says so ([`SyncBody::State`]), and what it lacks by then it gets.
+    pub arriving: bool,
     /// Steps applied.
     pub step: u64,
     /// Chain of its state.
@@ -22,9 +25,21 @@ pub struct Standing {
     pub computed: IndexSet,
     /// Those that it is computing: they are its to deliver, whoever has their lease now.
     pub computing: IndexSet,
-    /// In a view that halts, the steps to be applied before its sender may stop: those that it had applied on entering
-    /// the view, and one more if it had begun anything of the next. The same in every state of an epoch.
+    /// How it entered the view; `None` of one that had nothing then and got the state of other members. The same in every
+    /// state of an epoch.
+    pub entry: Option<Entry>,
+}
+
+/// How a member entered a view, or what it had once its origin was loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The steps that it had applied, and one more if it had begun anything of the next. In a view that halts all come to
+    /// the latest of these steps and stop.
     pub halt_step: u64,
+    /// The step of the state that it keeps for joiners, with all results since.
+    pub kept_step: Option<u64>,
+    /// It had nothing on entering, and loaded its origin in this view.
+    pub is_loaded: bool,
 }
 
 /// One message of the sync step, fenced by incarnation and epoch.
@@ -52,6 +67,8 @@ pub enum SyncBody {
         /// What was under way between the two may be lost, as the sender has just entered the view or noticed a new
         /// connection. The receiver answers with its own.
         fresh: bool,
+        /// The sender has heard that the receiver arrives, and goes no further without it.
+        awaits: bool,
     },
     /// The sum of contributions of a set of micro-batches to a part, to its owner. An empty set says only that the
     /// sender is in this step.

@@ -15,9 +15,11 @@
 //! | `received` | sums from others and the cover of a part |
 //! | `fold` | when and from what a part is folded |
 //! | `apply` | progress: pull, fold, apply |
-//! | `handover` | how a joiner becomes synced |
+//! | `handover` | how a joiner gets the state |
+//! | `kept_state` | which state that is, and the results since |
+//! | `following` | how it comes to the step of the others |
 //! | `certifying` | which of the states that are offered counts |
-//! | `halt` | where a view that halts ends |
+//! | `halt` | what is fixed on entering a view, and where one that halts ends |
 //! | `message`, `state_offer`, `codec` | what travels |
 //! | `status` | what is waited for |
 
@@ -28,10 +30,12 @@ mod certifying;
 mod codec;
 mod enter;
 mod fold;
+mod following;
 mod halt;
 mod handover;
 mod held;
 mod io;
+mod kept_state;
 mod machine;
 mod message;
 mod peers;
@@ -49,7 +53,7 @@ pub use codec::SyncLimits;
 pub use handover::STATES_CONTRADICT;
 pub use io::{AlarmKind, SyncInput, SyncOptions, SyncOutput};
 pub use machine::SyncMachine;
-pub use message::{SnapshotHead, Standing, SyncBody, SyncMessage};
+pub use message::{Entry, SnapshotHead, Standing, SyncBody, SyncMessage};
 pub use state_offer::{OFFER_CHUNKS_MAX, StateOffer};
 pub use status::{SyncStatus, SyncWait};
 

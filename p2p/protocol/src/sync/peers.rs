@@ -33,6 +33,10 @@ pub(super) struct Peer {
     stated: bool,
     /// Parts for which a contribution of its step has come.
     announced: IndexSet,
+    /// It goes no further without us.
+    awaits_us: bool,
+    /// The latest of our steps that a state has told it.
+    told_step: Option<u64>,
     /// The step of contributions that came before any state (rule R2).
     early: Option<(u64, Chain, IndexSet)>,
 }
@@ -59,9 +63,10 @@ impl Peers {
 
     /// Takes a state of this epoch. Only growth counts: states arrive in any order.
     /// Returns whether the peer has become synced by it.
-    pub(super) fn merge_state(&mut self, node: NodeId, standing: &Standing) -> bool {
+    pub(super) fn merge_state(&mut self, node: NodeId, standing: &Standing, awaits: bool) -> bool {
         let was_synced = self.is_synced(node);
         let peer = self.known.entry(node).or_default();
+        peer.awaits_us |= awaits;
         let step = standing.step;
         peer.merge(standing);
         if peer.standing.as_ref().is_some_and(|now| now.step == step && now.synced == standing.synced) {
@@ -89,6 +94,21 @@ impl Peers {
             slot => *slot = Some((step, base, parts)),
         }
         false
+    }
+
+    /// Whether `node` goes no further without us.
+    pub(super) fn is_awaited_by(&self, node: NodeId) -> bool {
+        self.known.get(&node).is_some_and(|peer| peer.awaits_us)
+    }
+
+    /// `node` is told that we are in this step.
+    pub(super) fn tell_step(&mut self, node: NodeId, step: u64) {
+        self.known.entry(node).or_default().told_step = Some(step);
+    }
+
+    /// The step of ours that `node` was told last.
+    pub(super) fn told_step(&self, node: NodeId) -> Option<u64> {
+        self.known.get(&node)?.told_step
     }
 
     /// Whether a contribution of `node` to `part` may be asked for: it told its step in a state, or its push for this
@@ -146,14 +166,15 @@ impl Peers {
 
 impl Peer {
     fn merge(&mut self, standing: &Standing) {
-        let halt_step = self.standing.as_ref().filter(|old| old.synced).map_or(0, |old| old.halt_step);
+        let entry = self.standing.as_ref().and_then(|old| old.entry);
+        let rank = |standing: &Standing| (standing.synced, standing.arriving, standing.step);
         match &mut self.standing {
-            Some(old) if (old.synced, old.step) == (standing.synced, standing.step) => {
+            Some(old) if rank(old) == rank(standing) => {
                 old.held.extend_from(&standing.held);
                 old.computed.extend_from(&standing.computed);
                 old.computing.extend_from(&standing.computing);
             }
-            Some(old) if (old.synced, old.step) > (standing.synced, standing.step) => {}
+            Some(old) if rank(old) > rank(standing) => {}
             slot => {
                 *slot = Some(standing.clone());
                 self.stated = false;
@@ -161,16 +182,16 @@ impl Peer {
             }
         }
         if let Some(now) = &mut self.standing {
-            now.halt_step = now.halt_step.max(halt_step);
+            now.entry = entry.or(standing.entry);
         }
     }
 
     fn merge_contribution(&mut self, step: u64, base: Chain, parts: &IndexSet) {
         let none = IndexSet::new;
         let (held, computed, computing) = (none(), none(), none());
-        // It says nothing of a halt; what a state said of it stays.
-        let halt_step = 0;
-        self.merge(&Standing { synced: true, step, chain: base, held, computed, computing, halt_step });
+        // It says nothing of the entry; what a state said of it stays.
+        let (synced, arriving, chain, entry) = (true, false, base, None);
+        self.merge(&Standing { synced, arriving, step, chain, held, computed, computing, entry });
         if self.standing.as_ref().is_some_and(|standing| standing.step == step) {
             self.announced.extend_from(parts);
         }

@@ -52,7 +52,9 @@ impl<N: Numbers> SyncMachine<N> {
 
     fn take(&mut self, from: NodeId, body: SyncBody, out: &mut Vec<SyncOutput>) {
         match body {
-            SyncBody::State { standing, fresh } => self.take_state(from, &standing, fresh, out),
+            SyncBody::State { standing, fresh, awaits } => {
+                self.take_state(from, &standing, (fresh, awaits), out);
+            }
             SyncBody::Contribution { step, base, part, microbatches, sum } if part < self.options.parts => {
                 let epoch = self.membership.as_ref().map_or(Epoch(0), |membership| membership.view.epoch);
                 let sum = ReceivedSum { from, epoch, microbatches, base, sum };
@@ -64,7 +66,10 @@ impl<N: Numbers> SyncMachine<N> {
             SyncBody::NeedContribution { step, part, microbatches } if part < self.options.parts => {
                 self.take_need(from, step, part, microbatches, out);
             }
-            SyncBody::NeedResult { step, part } => self.give_result(from, step, part, out),
+            SyncBody::NeedResult { step, part } => {
+                self.give_result(from, step, part, out);
+                self.tell_follower(from, out);
+            }
             SyncBody::NeedSnapshot => self.handover.asked(from),
             SyncBody::Offer { offer } => self.take_offer(from, offer, out),
             SyncBody::Contribution { .. } | SyncBody::Result { .. } | SyncBody::NeedContribution { .. } => {
@@ -94,15 +99,26 @@ impl<N: Numbers> SyncMachine<N> {
         self.held.hold(from, message);
     }
 
-    fn take_state(&mut self, from: NodeId, standing: &Standing, fresh: bool, out: &mut Vec<SyncOutput>) {
+    fn take_state(
+        &mut self,
+        from: NodeId,
+        standing: &Standing,
+        (fresh, awaits): (bool, bool),
+        out: &mut Vec<SyncOutput>,
+    ) {
         // Rule R1: what we sent before the peer entered this view, or before its end of the path noticed that it
         // is new, may be lost. So say and ask it again.
         if fresh {
             self.forget_exchange(from);
+        }
+        if self.peers.merge_state(from, standing, awaits) {
+            self.peers.forget_given(from);
+        }
+        if fresh {
             self.send_state(from, false, out);
         }
-        if self.peers.merge_state(from, standing) {
-            self.peers.forget_given(from);
+        if let Some(following) = self.following.as_mut().filter(|_| standing.synced) {
+            following.is_told = true;
         }
         self.fold_due = FoldDue::All;
         self.supply(from, out);
@@ -123,6 +139,9 @@ impl<N: Numbers> SyncMachine<N> {
 
     fn forget_exchange(&mut self, node: NodeId) {
         self.peers.forget_exchange(node);
+        if let Some(following) = &mut self.following {
+            following.forget_asked(node);
+        }
     }
 
     /// As owner, gives `node` the results that it lacks, as far as it has told.
@@ -146,13 +165,16 @@ impl<N: Numbers> SyncMachine<N> {
         }
     }
 
-    /// The result of `part` in the step in progress or the one before, with the chain it applies to.
+    /// The result of `part` in the step in progress, the one before or one since the state that is kept, with the chain it
+    /// applies to.
     fn result_of(&self, step: u64, part: u32) -> Option<(Chain, &Bytes)> {
         if step == self.step {
             return Some((self.chain, self.results.get(part as usize)?.as_ref()?));
         }
-        let is_last = step.checked_add(1) == Some(self.step);
-        if is_last { Some((self.previous_chain, self.last.get(part as usize)?)) } else { None }
+        if step.checked_add(1) == Some(self.step) {
+            return Some((self.previous_chain, self.last.get(part as usize)?));
+        }
+        self.kept.as_ref()?.result(step, part)
     }
 
     /// Sends a result if it is held.
@@ -204,6 +226,9 @@ impl<N: Numbers> SyncMachine<N> {
         result: Bytes,
         out: &mut Vec<SyncOutput>,
     ) {
+        if self.following.is_some() {
+            return self.take_followed(from, (step, base, part), result, out);
+        }
         if !self.synced || step < self.step {
             return;
         }

@@ -35,9 +35,16 @@ pub enum SyncWait {
     Agreement,
     /// The chunks of the state, from these members.
     Chunks(Vec<NodeId>),
+    /// The results that lead from the state that was fetched to the step of the others, and then a word of each of these.
+    Following {
+        /// Steps applied here.
+        step: u64,
+        /// Steps applied by the furthest, as far as it has told.
+        latest: u64,
+    },
     /// The first word of this member in this epoch.
     State(NodeId),
-    /// This member to get the state.
+    /// This member to get the state, or to come to our step with it.
     Handover(NodeId),
     /// This member to come to our step: it computes or transmits.
     Arrival(NodeId),
@@ -142,7 +149,11 @@ impl<N: Numbers> SyncMachine<N> {
         for &other in &membership.others {
             match self.peers.standing(other) {
                 None => waits.push(SyncWait::State(other)),
-                Some(standing) if !standing.synced => waits.push(SyncWait::Handover(other)),
+                Some(standing) if !standing.synced => {
+                    if !self.goes_on_without(other, membership) {
+                        waits.push(SyncWait::Handover(other));
+                    }
+                }
                 Some(standing) if standing.step < self.step => waits.push(SyncWait::Arrival(other)),
                 Some(_) => {}
             }
@@ -173,6 +184,9 @@ impl<N: Numbers> SyncMachine<N> {
         let offers = &self.handover.offers;
         if self.loads_origin {
             return SyncWait::Origin;
+        }
+        if self.following.is_some() {
+            return SyncWait::Following { step: self.step, latest: self.latest_step(membership) };
         }
         if offers.certified().is_some() {
             return SyncWait::Chunks(offers.sources());

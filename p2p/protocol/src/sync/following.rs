@@ -1,0 +1,182 @@
+//! How a joiner comes from the state that was kept for it to the step that the others are in: first it follows, while they go
+//! on, then it arrives, and they wait for it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::io::{AlarmKind, SyncOutput};
+use super::kept_state::KeptState;
+use super::machine::{Membership, SyncMachine};
+use super::message::SyncBody;
+use crate::ids::{Chain, NodeId};
+use crate::misdeed::Misdeed;
+use crate::numbers::Numbers;
+
+/// Steps whose results are asked for at a time: enough to be quicker than members for which a step takes two ways of a long
+/// path, as an answer takes.
+const STEPS_ASKED_MAX: u64 = 4;
+
+/// A result that came before the step it is for.
+#[derive(Debug)]
+struct EarlyResult {
+    from: NodeId,
+    base: Chain,
+    result: Bytes,
+}
+
+/// A joiner that has a state, and is not synced.
+#[derive(Debug, Default)]
+pub(super) struct Following {
+    /// By step and part; of [`STEPS_ASKED_MAX`] steps at most.
+    early: BTreeMap<(u64, u32), EarlyResult>,
+    /// Who was asked for what has not come, by step and part.
+    asked: BTreeMap<(u64, u32), NodeId>,
+    /// A member has answered in this epoch, so where the others stand is known well enough.
+    pub(super) is_told: bool,
+    /// The others know that we are about to be synced.
+    pub(super) is_arriving: bool,
+}
+
+impl Following {
+    /// What others said in an epoch that is over counts no more; the results that came do.
+    pub(super) fn enter_view(&mut self) {
+        self.asked.clear();
+        self.is_told = false;
+        self.is_arriving = false;
+    }
+
+    /// What was on its way from `node` may be lost.
+    pub(super) fn forget_asked(&mut self, node: NodeId) {
+        self.asked.retain(|_, of| *of != node);
+    }
+}
+
+impl<N: Numbers> SyncMachine<N> {
+    /// A state is here that is not yet that of the others, who are asked where they stand.
+    pub(super) fn begin_to_follow(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
+        self.results.fill(None);
+        self.following = Some(Following::default());
+        // For joiners that are not as far yet.
+        self.kept = Some(KeptState::new(self.head(membership)));
+        for &other in &membership.others {
+            self.send_state(other, true, out);
+        }
+    }
+
+    /// Goes as far as it can.
+    pub(super) fn follow(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
+        while self.following.is_some() {
+            self.take_early(out);
+            if self.step >= self.end() || !self.results.iter().all(Option::is_some) {
+                break;
+            }
+            self.apply_results(out);
+        }
+        let Some(following) = &self.following else { return };
+        let (is_told, is_arriving) = (following.is_told, following.is_arriving);
+        if is_arriving && self.has_arrived(membership) {
+            return self.become_synced(out);
+        }
+        let ahead = self.latest_step(membership).saturating_sub(self.step);
+        if is_told && ahead <= 1 && !is_arriving {
+            self.announce_arrival(membership, out);
+        }
+        self.ask_results(membership, out);
+    }
+
+    /// The latest step that a member is known to be in.
+    pub(super) fn latest_step(&self, membership: &Membership) -> u64 {
+        let standings = membership.others.iter().filter_map(|other| self.peers.standing(*other));
+        standings.filter(|standing| standing.synced).map(|standing| standing.step).max().unwrap_or(0)
+    }
+
+    /// Tells all that we are about to be synced. What was asked of them before is asked again.
+    fn announce_arrival(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
+        if let Some(following) = &mut self.following {
+            following.is_arriving = true;
+        }
+        for &other in &membership.others {
+            self.send_state(other, true, out);
+        }
+    }
+
+    /// Whether nobody goes further without us, and nobody is further.
+    fn has_arrived(&self, membership: &Membership) -> bool {
+        let awaits = |other: &NodeId| {
+            self.peers.standing(*other).is_some_and(|told| {
+                !told.synced || told.step <= self.step && self.peers.is_awaited_by(*other)
+            })
+        };
+        let mut others = membership.others.iter();
+        others.clone().all(awaits) && others.any(|other| self.peers.is_synced(*other))
+    }
+
+    /// Asks those that are known to be ahead for what led there, each for some of the parts.
+    fn ask_results(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
+        for step in self.step..self.step + STEPS_ASKED_MAX {
+            let is_ahead = |other: &NodeId| {
+                self.peers.standing(*other).is_some_and(|told| told.synced && told.step > step)
+            };
+            let ahead: Vec<NodeId> = membership.others.iter().copied().filter(is_ahead).collect();
+            if ahead.is_empty() {
+                break;
+            }
+            for part in 0..self.options.parts {
+                let Some(following) = &mut self.following else { return };
+                let is_here = step == self.step && self.results[part as usize].is_some()
+                    || following.early.contains_key(&(step, part));
+                if !is_here && !following.asked.contains_key(&(step, part)) {
+                    let of = ahead[part as usize % ahead.len()];
+                    following.asked.insert((step, part), of);
+                    self.send(of, SyncBody::NeedResult { step, part }, out);
+                }
+            }
+        }
+    }
+
+    /// Takes a result of a step that we follow to.
+    pub(super) fn take_followed(
+        &mut self,
+        from: NodeId,
+        (step, base, part): (u64, Chain, u32),
+        result: Bytes,
+        out: &mut Vec<SyncOutput>,
+    ) {
+        let Some(following) = &mut self.following else { return };
+        if step < self.step || step >= self.step.saturating_add(STEPS_ASKED_MAX) {
+            return;
+        }
+        if !self.numbers.is_result(part, &result) {
+            let evidence = *blake3::hash(&result).as_bytes();
+            return self.accuse(from, Misdeed::Result { step, part }, evidence, out);
+        }
+        following.asked.remove(&(step, part));
+        following.early.entry((step, part)).or_insert(EarlyResult { from, base, result });
+    }
+
+    /// The results of the step in progress that are here are used.
+    fn take_early(&mut self, out: &mut Vec<SyncOutput>) {
+        let (step, chain) = (self.step, self.chain);
+        let Some(following) = &mut self.following else { return };
+        let later = following.early.split_off(&(step.saturating_add(1), 0));
+        let now = std::mem::replace(&mut following.early, later);
+        following.asked.retain(|(of, _), _| *of >= step);
+        for ((of, part), early) in now.into_iter().filter(|((of, _), _)| *of == step) {
+            if early.base == chain {
+                self.set_result(part, early.result, early.from, out);
+            } else {
+                let (kind, with) = (AlarmKind::ResultOnOtherChain, early.from);
+                out.push(SyncOutput::Alarm { kind, with, step: of });
+            }
+        }
+    }
+
+    /// A joiner that asks for a result is to know where we are by now.
+    pub(super) fn tell_follower(&mut self, from: NodeId, out: &mut Vec<SyncOutput>) {
+        let is_news = self.peers.told_step(from).is_none_or(|told| told < self.step);
+        if self.synced && !self.peers.is_synced(from) && is_news {
+            self.send_state(from, false, out);
+        }
+    }
+}
