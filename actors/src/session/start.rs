@@ -18,6 +18,10 @@ use super::present_state::PresentState;
 use super::trainer::{Pace, Trainer, chain_of, panic_message};
 use super::{SessionParts, SharedWork};
 
+/// Bytes of results that a member keeps for joiners while these fetch the state, in bytes of that state. With a path no
+/// slower than that of the others a state is here before three steps are made, which with AdamW have as many bytes as it.
+const KEPT_STATES_MAX: u64 = 2;
+
 /// Who waits for a session to be built before this node is a member: whether it was, or why not.
 pub(super) type WhenBuilt = oneshot::Sender<Result<(), String>>;
 
@@ -47,6 +51,7 @@ pub(super) fn session(
             parts: job.plan.parts,
             steps: job.plan.steps,
             genesis: job.plan.genesis,
+            kept_bytes_max: job.plan.state_bytes.saturating_mul(KEPT_STATES_MAX),
         },
         checkpoint_every: job.plan.checkpoint_every,
         checkpoint_replicas: job.plan.checkpoint_replicas,

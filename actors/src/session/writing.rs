@@ -132,6 +132,7 @@ mod tests {
             parts: 1,
             steps: 95,
             genesis: Chain::default(),
+            kept_bytes_max: 0,
         };
         SessionPlan { sync, checkpoint_every: 10, checkpoint_replicas: 2, work: Default::default() }
     }

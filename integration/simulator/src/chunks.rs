@@ -21,6 +21,8 @@ const CHUNK_BYTES: usize = 256;
 /// What a node keeps of states, gives and gets.
 #[derive(Debug, Default)]
 pub(crate) struct Chunks {
+    /// The state that is kept for joiners, with what goes with it.
+    kept: Option<(SnapshotHead, Bytes)>,
     pub(crate) held: BTreeMap<ChunkId, Bytes>,
     donor: Donor,
     /// Chunks to be sent.
@@ -50,20 +52,45 @@ pub(crate) fn offer_of(head: &SnapshotHead, state: &Bytes) -> (StateOffer, BTree
 }
 
 impl World {
-    /// A member offers its state, or what it says is its state.
+    /// A member keeps its state for joiners.
+    pub(crate) fn keep_state(&mut self, index: usize, snapshot: SnapshotHead) {
+        let node = &mut self.nodes[index];
+        if (node.step, node.chain) != (snapshot.step, snapshot.chain) {
+            return self.fail("S1", format!("node {index} keeps another state than it says"));
+        }
+        node.chunks.kept = Some((snapshot, node.model.to_bytes()));
+        node.chunks.held.clear();
+        self.report.snapshots += 1;
+    }
+
+    /// A member offers the state that it keeps, or what it says is that state.
     pub(crate) fn offer(&mut self, index: usize, to: NodeId, snapshot: SnapshotHead) {
         let node = &self.nodes[index];
-        if (node.step, node.chain) != (snapshot.step, snapshot.chain) {
-            return self.fail("S1", format!("node {index} offers another state than it says"));
-        }
-        self.report.snapshots += 1;
-        let of = (snapshot.incarnation, snapshot.epoch);
         let boot = node.life.boot;
-        let state = node.model.to_bytes();
+        let kept = node.chunks.kept.as_ref();
+        let Some((_, state)) = kept.filter(|(of, _)| (of.step, of.chain) == (snapshot.step, snapshot.chain))
+        else {
+            return self.fail("S1", format!("node {index} offers another state than it keeps"));
+        };
+        let state = state.clone();
+        let of = (snapshot.incarnation, snapshot.epoch);
         let state = if self.makes_up_states(index, snapshot.epoch) { made_up(&state) } else { state };
         let (offer, held) = offer_of(&snapshot, &state);
-        self.nodes[index].chunks.held = held;
+        self.nodes[index].chunks.held.extend(held);
         self.send(index, node_index(to), SyncMessage::offer(JOB, boot, of, offer));
+    }
+
+    /// The state that was fetched is installed: it is kept for others.
+    pub(crate) fn keep_fetched(&mut self, index: usize, state: &[u8]) {
+        let node = &mut self.nodes[index];
+        let Some((offer, _)) = &node.chunks.fetch else { return };
+        let (incarnation, epoch) =
+            node.machine.as_ref().and_then(|machine| machine.place().view).unwrap_or_default();
+        let last =
+            offer.assemble(|id| node.chunks.held.get(&id).cloned()).map(|whole| whole.1).unwrap_or_default();
+        let StateOffer { step, chain, previous_chain, .. } = *offer;
+        let head = SnapshotHead { incarnation, epoch, step, chain, previous_chain, last };
+        node.chunks.kept = Some((head, Bytes::copy_from_slice(state)));
     }
 
     /// A joiner is to get a state from these.
@@ -105,6 +132,7 @@ impl World {
     pub(crate) fn release(&mut self, index: usize) {
         let chunks = &mut self.nodes[index].chunks;
         chunks.held.clear();
+        chunks.kept = None;
         chunks.fetch = None;
     }
 
@@ -200,7 +228,8 @@ impl World {
     pub(crate) fn serve(&mut self, index: usize, position: usize) {
         let (to, chunk) = self.nodes[index].chunks.serving.remove(position);
         let content = self.nodes[index].chunks.held.get(&chunk.id).cloned();
-        let is_sent = content.is_some();
+        // There is no connection to a process that is gone.
+        let is_sent = content.is_some() && self.nodes[node_index(to)].is_up();
         let message = match content {
             Some(bytes) => {
                 self.report.chunks_sent += 1;

@@ -118,6 +118,7 @@ impl SimNode {
             me: self.life,
             microbatches: plan.microbatches,
             parts: plan.parts,
+            kept_bytes_max: plan.kept_bytes_max(),
             steps: plan.steps,
             genesis,
         };

@@ -129,6 +129,12 @@ impl Plan {
         }
     }
 
+    /// Bytes of results that members keep for joiners: from none to far more than a run makes.
+    #[must_use]
+    pub fn kept_bytes_max(&self) -> u64 {
+        [0, 400, 4_000, u64::MAX][(self.seed % 4) as usize]
+    }
+
     /// The same with no process that dies and nobody put out, and with much coming and going. Messages are lost as
     /// ever: that makes nobody compute anything again.
     fn in_order(self, scale: u64) -> Self {

@@ -293,6 +293,7 @@ impl World {
     fn carry_out(&mut self, index: usize, output: SyncOutput) {
         match output {
             SyncOutput::Send { to, message } => self.send(index, node_index(to), message),
+            SyncOutput::KeepState { snapshot } => self.keep_state(index, snapshot),
             SyncOutput::OfferState { to, snapshot } => self.offer(index, to, snapshot),
             SyncOutput::FetchState { offer, from, is_anew } => self.fetch(index, offer, &from, is_anew),
             SyncOutput::ReleaseState => self.release(index),
@@ -308,7 +309,10 @@ impl World {
             }
             SyncOutput::CancelCompute => self.nodes[index].tasks.clear(),
             SyncOutput::Apply { step, chain, results } => self.apply(index, step, chain, &results),
-            SyncOutput::InstallState { step, chain, state } => self.install(index, step, chain, &state),
+            SyncOutput::InstallState { step, chain, state } => {
+                self.keep_fetched(index, &state);
+                self.install(index, step, chain, &state);
+            }
             SyncOutput::LoadOrigin(origin) => self.nodes[index].loading = Some(origin),
             SyncOutput::Synced { tenure, .. } => self.say(index, Word::Synced { tenure }),
             SyncOutput::Applied { step, chain, .. } => {

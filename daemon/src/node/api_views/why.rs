@@ -112,7 +112,10 @@ fn words(wait: &SyncWait) -> (String, &'static str) {
         ),
         SyncWait::Chunks(nodes) => (format!("the chunks of the state, from {}", names(nodes)), SENT),
         SyncWait::Following { step, latest } => (
-            format!("the results of the steps {} to {latest}, which the others have made meanwhile", step + 1),
+            format!(
+                "the results of the steps {} to {latest}, which the others have made meanwhile",
+                step + 1
+            ),
             SENT,
         ),
         SyncWait::State(node) => (format!("the first word of {} in this view", node.friendly_name()), SENT),

@@ -11,7 +11,7 @@ use traind_protocol::ids::{
 };
 use traind_protocol::ledger::Ledger;
 use traind_protocol::succession::Succession;
-use traind_protocol::sync::{SyncMachine, SyncOptions};
+use traind_protocol::sync::{StateOffer, SyncMachine, SyncOptions};
 use traind_protocol::view::View;
 use traind_protocol::wire::control::{Registration, Report, ReportEvent, WorkCounters};
 
@@ -36,6 +36,8 @@ pub(super) struct Session {
     pub(super) loading: u64,
     /// Of states that are offered or fetched.
     pub(super) chunks: BTreeMap<ChunkId, Bytes>,
+    /// What joiners are offered.
+    pub(super) kept: Option<StateOffer>,
     pub(super) work: WorkCounters,
     /// In no view, and whether what it computed as a member is worked off.
     pub(super) outside: Option<bool>,
@@ -57,6 +59,7 @@ impl Session {
             round: 0,
             loading: 0,
             chunks: BTreeMap::new(),
+            kept: None,
             work: WorkCounters::default(),
             outside: None,
             entered,

@@ -34,8 +34,11 @@ const SLOW_FACTOR: u64 = 50;
 /// Writing a checkpoint takes so long, milliseconds, and as much again by chance.
 const WRITE_MS: usize = 30;
 
-/// Chunks come in so long, milliseconds; what did not is asked for again.
-const FETCH_MS: u64 = 10;
+/// Chunks come in so long, milliseconds, or in the second time, which is that of some steps; what did not is asked for again.
+const FETCH_MS: [u64; 2] = [10, 600];
+
+/// Bytes of results that members keep for joiners: of some steps.
+const KEPT_BYTES_MAX: u64 = 2_000;
 
 /// One of so many computations fails while faults last.
 const FAILS_ONE_IN: usize = 400;
@@ -89,7 +92,8 @@ impl JointWorld {
         let (parts, microbatches, steps, genesis) = (self.parts, self.microbatches, self.steps, self.genesis);
         let Some(process) = self.nodes[index].process.as_mut() else { return };
         let me = process.life;
-        let options = SyncOptions { job: JOB, me, microbatches, parts, steps, genesis };
+        let options =
+            SyncOptions { job: JOB, me, microbatches, parts, steps, genesis, kept_bytes_max: KEPT_BYTES_MAX };
         let session = process.session.get_or_insert_with(|| Session::new(options));
         if session.enter(&view, me) {
             self.tell(|| {
@@ -133,17 +137,29 @@ impl JointWorld {
         let Some(session) = self.session(index) else { return };
         match output {
             SyncOutput::Send { to, message } => self.send_data(index, to, message),
-            SyncOutput::OfferState { to, snapshot } => {
+            SyncOutput::KeepState { snapshot } => {
                 let (offer, chunks) = offer_of(&snapshot, &session.model.to_bytes());
                 session.chunks = chunks;
+                session.kept = Some(offer);
+            }
+            SyncOutput::OfferState { to, snapshot } => {
+                let is_kept =
+                    |offer: &&StateOffer| (offer.step, offer.chain) == (snapshot.step, snapshot.chain);
+                let Some(offer) = session.kept.as_ref().filter(is_kept).cloned() else {
+                    return self.fail("S1", format!("node {index} offers a state that it does not keep"));
+                };
                 self.note("states offered");
                 let of = (snapshot.incarnation, snapshot.epoch);
                 self.send_data(index, to, SyncMessage::offer(JOB, me.boot, of, offer));
             }
             SyncOutput::FetchState { offer, from, .. } => {
-                self.after(FETCH_MS, Event::Fetching { at: me, offer, from });
+                let delay_ms = FETCH_MS[self.random.below(FETCH_MS.len())];
+                self.after(delay_ms, Event::Fetching { at: me, offer, from });
             }
-            SyncOutput::ReleaseState => session.chunks.clear(),
+            SyncOutput::ReleaseState => {
+                session.chunks.clear();
+                session.kept = None;
+            }
             SyncOutput::Compute { step, base, microbatches } => {
                 let round = session.round;
                 self.begin(me, (round, step, base), &microbatches);
@@ -228,10 +244,15 @@ impl JointWorld {
             session.chunks = chunks;
         }
         match whole {
-            Some((state, last)) => self.feed(index, SyncInput::StateFetched { id: offer.id(), state, last }),
+            Some((state, last)) => {
+                let id = offer.id();
+                // Its machine says whether it is the one.
+                self.fetched(index, offer);
+                self.feed(index, SyncInput::StateFetched { id, state, last });
+            }
             // Another view, or another offer, may have made it useless.
             None if peers.keys().any(|node| from.contains(node)) => {
-                self.after(FETCH_MS, Event::Fetching { at, offer, from });
+                self.after(FETCH_MS[0], Event::Fetching { at, offer, from });
             }
             None => {}
         }
@@ -245,6 +266,12 @@ impl JointWorld {
         view.is_some_and(|view| {
             choose_writers(view, &[], step, CHECKPOINT_REPLICAS).contains(&process.life.node)
         })
+    }
+
+    fn fetched(&mut self, index: usize, offer: StateOffer) {
+        if let Some(session) = self.session(index) {
+            session.kept = Some(offer);
+        }
     }
 
     fn tell_fact(&mut self, index: usize, event: ReportEvent) {

@@ -105,7 +105,7 @@ impl Adapter {
                 if message.epoch == view.epoch && !self.told.contains_key(&from) =>
             {
                 let standing = Self::standing_at(*step, *base);
-                before.extend(self.heard(from, SyncBody::State { standing, fresh: false }));
+                before.extend(self.heard(from, SyncBody::State { standing, fresh: false, awaits: false }));
             }
             _ => {}
         }
@@ -174,7 +174,9 @@ impl Adapter {
         self.made_up = None;
         let told = std::mem::take(&mut self.told);
         if self.rule == Rule::PeersKept && same_lineage && place.tenure.is_some() {
-            let state = |(from, standing)| self.heard(from, SyncBody::State { standing, fresh: false });
+            let state = |(from, standing)| {
+                self.heard(from, SyncBody::State { standing, fresh: false, awaits: false })
+            };
             return told.into_iter().filter_map(state).collect();
         }
         let trusts = self.rule == Rule::JoinerStateTrusted && place.tenure.is_some();
@@ -240,7 +242,7 @@ impl Adapter {
             if self.rule == Rule::FlushSkipped || behind {
                 let standing = Self::standing_at(step, chain);
                 self.told.insert(node, standing.clone());
-                inputs.extend(self.heard(node, SyncBody::State { standing, fresh: false }));
+                inputs.extend(self.heard(node, SyncBody::State { standing, fresh: false, awaits: false }));
             }
         }
         inputs

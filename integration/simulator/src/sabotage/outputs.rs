@@ -1,7 +1,7 @@
 //! Outputs altered, held back or made up.
 
 use traind_protocol::index_set::IndexSet;
-use traind_protocol::sync::{SyncBody, SyncMachine, SyncMessage, SyncOutput};
+use traind_protocol::sync::{SnapshotHead, Standing, SyncBody, SyncMachine, SyncMessage, SyncOutput};
 
 use super::PlantedFault as Rule;
 use super::rig::Adapter;
@@ -19,11 +19,11 @@ impl Adapter {
         for output in produced {
             match output {
                 SyncOutput::Send { to, message } => self.alter_sent(place.step, to, message, out),
-                SyncOutput::OfferState { to, mut snapshot } => {
-                    if matches!(self.rule, Rule::SnapshotWithoutResults | Rule::LastResultsDropped) {
-                        snapshot.last.clear();
-                    }
-                    out.push(SyncOutput::OfferState { to, snapshot });
+                SyncOutput::KeepState { snapshot } => {
+                    out.push(SyncOutput::KeepState { snapshot: self.without_results(snapshot) });
+                }
+                SyncOutput::OfferState { to, snapshot } => {
+                    out.push(SyncOutput::OfferState { to, snapshot: self.without_results(snapshot) });
                 }
                 SyncOutput::Compute { step, base, microbatches } => {
                     out.extend(self.compute(step, base, microbatches));
@@ -48,6 +48,13 @@ impl Adapter {
                 other => out.push(other),
             }
         }
+    }
+
+    fn without_results(&self, mut snapshot: SnapshotHead) -> SnapshotHead {
+        if matches!(self.rule, Rule::SnapshotWithoutResults | Rule::LastResultsDropped) {
+            snapshot.last.clear();
+        }
+        snapshot
     }
 
     fn lease(&self) -> IndexSet {
@@ -81,12 +88,20 @@ impl Adapter {
         match (self.rule, &mut message.body) {
             (Rule::HeldForgotten, SyncBody::State { standing, .. }) => standing.held = IndexSet::new(),
             (Rule::ComputingUntold, SyncBody::State { standing, .. }) => standing.computing = IndexSet::new(),
-            (Rule::HaltStepMoves, SyncBody::State { standing, .. }) => standing.halt_step = standing.step + 1,
-            (Rule::BegunForgotten, SyncBody::State { standing, .. }) if halts => {
+            (
+                Rule::HaltStepMoves,
+                SyncBody::State { standing: Standing { step, entry: Some(entry), .. }, .. },
+            ) => {
+                entry.halt_step = *step + 1;
+            }
+            (
+                Rule::BegunForgotten,
+                SyncBody::State { standing: Standing { step, entry: Some(entry), .. }, .. },
+            ) if halts => {
                 if self.entered.0 != Some(message.epoch) {
-                    self.entered = (Some(message.epoch), standing.step);
+                    self.entered = (Some(message.epoch), *step);
                 }
-                standing.halt_step = self.entered.1;
+                entry.halt_step = self.entered.1;
             }
             (Rule::LastResultsDropped, SyncBody::Result { step, .. }) if *step + 1 == current_step => return,
             (Rule::EmptyLeasesNotAwaited, SyncBody::Contribution { microbatches, .. })

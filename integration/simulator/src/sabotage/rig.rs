@@ -132,6 +132,7 @@ impl Adapter {
     pub(super) fn standing_at(step: u64, chain: Chain) -> Standing {
         let none = IndexSet::new;
         let (held, computed, computing) = (none(), none(), none());
-        Standing { synced: true, step, chain, held, computed, computing, halt_step: 0 }
+        let (synced, arriving, entry) = (true, false, None);
+        Standing { synced, arriving, step, chain, held, computed, computing, entry }
     }
 }

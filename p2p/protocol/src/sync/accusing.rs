@@ -5,7 +5,7 @@ use std::mem::{Discriminant, discriminant};
 
 use super::io::SyncOutput;
 use super::machine::SyncMachine;
-use crate::ids::{Life, Millis, NodeId};
+use crate::ids::{Epoch, Life, Millis, NodeId};
 use crate::misdeed::{Accusation, Misdeed};
 use crate::numbers::Numbers;
 use crate::view::Member;
@@ -37,6 +37,14 @@ fn stands_for(member: &Member, what: u64) -> [u8; 32] {
     hasher.update(&member.node.0).update(&member.boot.0.to_le_bytes());
     hasher.update(&member.tenure.0.to_le_bytes()).update(&what.to_le_bytes());
     *hasher.finalize().as_bytes()
+}
+
+/// Results of one step that were given to us and are not those that all have.
+#[derive(Debug)]
+pub(super) struct DifferingResults {
+    step: u64,
+    /// Part, giver, epoch, and the hash of what it gave.
+    results: Vec<(u32, NodeId, Epoch, [u8; 32])>,
 }
 
 impl<N: Numbers> SyncMachine<N> {
@@ -78,15 +86,20 @@ impl<N: Numbers> SyncMachine<N> {
         }
     }
 
-    /// The state that the others certified, now ours, shows who gave us another result than all have: whoever has been a
-    /// member without a break since then holds what it gave, if it is honest, and what a member holds is canonical. One
-    /// that was put out meanwhile may have given what was folded again without it.
-    pub(super) fn accuse_of_results(&mut self, out: &mut Vec<SyncOutput>) {
+    /// The results that led to the state that all have show who gave us others before, in the step before this one.
+    pub(super) fn differing_results(&mut self) -> Option<DifferingResults> {
+        let step = self.step.checked_sub(1)?;
+        let results = self.sources.differing((self.step, self.previous_chain), &self.last);
+        (!results.is_empty()).then_some(DifferingResults { step, results })
+    }
+
+    /// Whoever has been a member without a break since it gave a result that differs holds what it gave, if it is honest, and
+    /// what a member holds is canonical. One that was put out meanwhile may have given what was folded again without it.
+    pub(super) fn accuse_of_results(&mut self, found: DifferingResults, out: &mut Vec<SyncOutput>) {
         let Some(membership) = self.membership.clone() else { return };
-        let differing = self.sources.differing((self.step, self.previous_chain), &self.last);
-        let Some(step) = self.step.checked_sub(1) else { return };
+        let DifferingResults { step, results } = found;
         let mut named = BTreeSet::new();
-        for (part, giver, epoch, evidence) in differing {
+        for (part, giver, epoch, evidence) in results {
             let stayed = |member: &Member| member.tenure <= epoch;
             if membership.view.member_on(giver).is_some_and(stayed) && named.insert(giver) {
                 self.accuse(giver, Misdeed::TwoResults { step, part }, evidence, out);

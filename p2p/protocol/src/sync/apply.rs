@@ -17,7 +17,10 @@ impl<N: Numbers> SyncMachine<N> {
         }
         if !self.synced {
             self.ask_snapshot(&membership, out);
-            return self.follow(&membership, out);
+            self.follow(&membership, out);
+        }
+        if !self.synced {
+            return;
         }
         while self.step < self.end() {
             self.keep_state(&membership, out);

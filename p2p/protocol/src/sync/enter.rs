@@ -1,12 +1,13 @@
 //! What a new view changes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::accusing::Accused;
 use super::fold::FoldDue;
 use super::handover::Handover;
 use super::io::{AlarmKind, SyncOutput};
-use super::machine::{Membership, SyncMachine};
+use super::machine::{Joiner, Membership, SyncMachine};
 use super::peers::Peers;
 use crate::ids::NodeId;
 use crate::index_set::IndexSet;
@@ -108,15 +109,17 @@ impl<N: Numbers> SyncMachine<N> {
         let lease = if is_member { view.lease(me) } else { IndexSet::new() };
         let nodes = view.members.iter().map(|member| member.node);
         let others: Vec<NodeId> = nodes.filter(|node| is_member && *node != me).collect();
-        let joiners = others.iter().copied().filter(|node| may_lack_state(&view, *node)).collect();
+        let joiners = joiners(&view, &others);
         Membership { view, lease, others, joiners }
     }
 }
 
-/// Whether a member may be one that fetches the state while the others go on: members get work once they have it, and founders
-/// have their origin.
-fn may_lack_state(view: &View, node: NodeId) -> bool {
-    let Some(position) = view.members.iter().position(|member| member.node == node) else { return false };
-    let has_work = view.leases.iter().chain(&view.owners).any(|worker| usize::from(*worker) == position);
-    !has_work && view.members[position].tenure > view.founding_epoch
+/// Which of `others` came later than the founders.
+fn joiners(view: &View, others: &[NodeId]) -> Vec<Joiner> {
+    let workers: BTreeSet<u16> = view.leases.iter().chain(&view.owners).copied().collect();
+    let members = (0u16..).zip(&view.members);
+    let late = members.filter(|(_, member)| member.tenure > view.founding_epoch);
+    late.filter(|(_, member)| others.contains(&member.node))
+        .map(|(position, member)| Joiner { node: member.node, has_work: workers.contains(&position) })
+        .collect()
 }

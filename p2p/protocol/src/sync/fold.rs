@@ -181,6 +181,10 @@ impl<N: Numbers> SyncMachine<N> {
             self.sources.set(part, source, epoch);
         }
         self.received.remove(step, part);
+        if !self.synced {
+            // Others are supplied once we are.
+            return;
+        }
         for waiting in self.take_needs_of(part).into_iter().filter(|waiting| *waiting != source) {
             if self.peers.give(waiting, step, part) {
                 self.give_result(waiting, step, part, out);

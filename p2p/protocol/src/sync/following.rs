@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::accusing::DifferingResults;
 use super::io::{AlarmKind, SyncOutput};
 use super::kept_state::KeptState;
 use super::machine::{Membership, SyncMachine};
@@ -13,9 +14,16 @@ use crate::ids::{Chain, NodeId};
 use crate::misdeed::Misdeed;
 use crate::numbers::Numbers;
 
-/// Steps whose results are asked for at a time: enough to be quicker than members for which a step takes two ways of a long
-/// path, as an answer takes.
-const STEPS_ASKED_MAX: u64 = 4;
+/// Steps whose results are asked for at a time, so that whoever follows on a long path is quicker than members that are near
+/// each other.
+const STEPS_ASKED_MAX: u64 = 32;
+
+/// Bytes of results that are asked for at a time, if they are more than those of one step.
+const ASKED_BYTES_MAX: u64 = 64 << 20;
+
+/// Steps followed without coming nearer before the others have to wait: where a step takes them less than an answer takes,
+/// nobody who follows comes near.
+const STEPS_WITHOUT_GAIN_MAX: u64 = 8;
 
 /// A result that came before the step it is for.
 #[derive(Debug)]
@@ -36,14 +44,27 @@ pub(super) struct Following {
     pub(super) is_told: bool,
     /// The others know that we are about to be synced.
     pub(super) is_arriving: bool,
+    /// Results that members gave us when we had a state before, and others did not get.
+    pub(super) differing: Option<DifferingResults>,
+    /// The fewest steps that the others were ahead in this epoch, and the step in which that was so first.
+    nearest: Option<(u64, u64)>,
 }
 
 impl Following {
     /// What others said in an epoch that is over counts no more; the results that came do.
     pub(super) fn enter_view(&mut self) {
         self.asked.clear();
+        self.nearest = None;
         self.is_told = false;
         self.is_arriving = false;
+    }
+
+    /// Whether it is time for the others to wait for us, who are in `step` and so many behind.
+    fn is_near_enough(&mut self, step: u64, ahead: u64) -> bool {
+        if self.nearest.is_none_or(|(nearest, _)| ahead < nearest) {
+            self.nearest = Some((ahead, step));
+        }
+        ahead <= 1 || self.nearest.is_some_and(|(_, since)| step - since >= STEPS_WITHOUT_GAIN_MAX)
     }
 
     /// What was on its way from `node` may be lost.
@@ -56,7 +77,8 @@ impl<N: Numbers> SyncMachine<N> {
     /// A state is here that is not yet that of the others, who are asked where they stand.
     pub(super) fn begin_to_follow(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
         self.results.fill(None);
-        self.following = Some(Following::default());
+        let differing = self.differing_results();
+        self.following = Some(Following { differing, ..Following::default() });
         // For joiners that are not as far yet.
         self.kept = Some(KeptState::new(self.head(membership)));
         for &other in &membership.others {
@@ -72,14 +94,18 @@ impl<N: Numbers> SyncMachine<N> {
                 break;
             }
             self.apply_results(out);
+            let differing = self.differing_results();
+            if let Some(following) = &mut self.following {
+                following.differing = differing.or(following.differing.take());
+            }
         }
-        let Some(following) = &self.following else { return };
-        let (is_told, is_arriving) = (following.is_told, following.is_arriving);
-        if is_arriving && self.has_arrived(membership) {
-            return self.become_synced(out);
-        }
-        let ahead = self.latest_step(membership).saturating_sub(self.step);
-        if is_told && ahead <= 1 && !is_arriving {
+        let (step, ahead) = (self.step, self.latest_step(membership).saturating_sub(self.step));
+        let Some(following) = &mut self.following else { return };
+        if following.is_arriving {
+            if self.has_arrived(membership) {
+                return self.become_synced(out);
+            }
+        } else if following.is_told && following.is_near_enough(step, ahead) {
             self.announce_arrival(membership, out);
         }
         self.ask_results(membership, out);
@@ -114,7 +140,7 @@ impl<N: Numbers> SyncMachine<N> {
 
     /// Asks those that are known to be ahead for what led there, each for some of the parts.
     fn ask_results(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
-        for step in self.step..self.step + STEPS_ASKED_MAX {
+        for step in self.step..self.step.saturating_add(self.steps_asked()) {
             let is_ahead = |other: &NodeId| {
                 self.peers.standing(*other).is_some_and(|told| told.synced && told.step > step)
             };
@@ -135,6 +161,12 @@ impl<N: Numbers> SyncMachine<N> {
         }
     }
 
+    /// Steps whose results are asked for at a time: those of a step have always as many bytes.
+    fn steps_asked(&self) -> u64 {
+        let bytes = self.last.iter().map(|result| result.len() as u64).sum::<u64>();
+        (ASKED_BYTES_MAX / bytes.max(1)).clamp(1, STEPS_ASKED_MAX)
+    }
+
     /// Takes a result of a step that we follow to.
     pub(super) fn take_followed(
         &mut self,
@@ -144,14 +176,14 @@ impl<N: Numbers> SyncMachine<N> {
         out: &mut Vec<SyncOutput>,
     ) {
         let Some(following) = &mut self.following else { return };
-        if step < self.step || step >= self.step.saturating_add(STEPS_ASKED_MAX) {
+        // Nobody sends what was not asked for.
+        if following.asked.remove(&(step, part)) != Some(from) {
             return;
         }
         if !self.numbers.is_result(part, &result) {
             let evidence = *blake3::hash(&result).as_bytes();
             return self.accuse(from, Misdeed::Result { step, part }, evidence, out);
         }
-        following.asked.remove(&(step, part));
         following.early.entry((step, part)).or_insert(EarlyResult { from, base, result });
     }
 

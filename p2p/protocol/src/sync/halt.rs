@@ -16,7 +16,8 @@ impl<N: Numbers> SyncMachine<N> {
             || self.results.iter().any(Option::is_some);
         let halt_step = self.step + u64::from(has_begun);
         let kept_step = self.kept.as_ref().map(|kept| kept.head.step);
-        self.entry = self.synced.then_some(Entry { halt_step, kept_step, is_loaded });
+        let step = self.step;
+        self.entry = self.synced.then_some(Entry { step, halt_step, kept_step, is_loaded });
     }
 
     /// Steps after which this view ends: all of the job, or in a view that halts those that some member had begun.

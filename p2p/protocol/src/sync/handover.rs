@@ -147,7 +147,6 @@ impl<N: Numbers> SyncMachine<N> {
         self.previous_chain = previous_chain;
         self.last = last;
         out.push(SyncOutput::InstallState { step, chain, state });
-        self.accuse_of_results(out);
         self.begin_to_follow(&membership, out);
     }
 
@@ -177,9 +176,9 @@ impl<N: Numbers> SyncMachine<N> {
     /// The state is that of all: from the origin, or by what others gave.
     pub(super) fn become_synced(&mut self, out: &mut Vec<SyncOutput>) {
         let Some(membership) = self.membership.clone() else { return };
-        let followed = self.following.take().is_some();
+        let followed = self.following.take();
         self.synced = true;
-        if !followed {
+        if followed.is_none() {
             self.fix_entry(true);
         }
         self.handover.offers = Offers::default();
@@ -192,6 +191,10 @@ impl<N: Numbers> SyncMachine<N> {
         }
         if self.step >= self.end() {
             out.push(SyncOutput::Finished { step: self.step, chain: self.chain });
+        }
+        // Not before our word counts.
+        if let Some(differing) = followed.and_then(|following| following.differing) {
+            self.accuse_of_results(differing, out);
         }
     }
 

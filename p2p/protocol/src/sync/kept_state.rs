@@ -1,8 +1,8 @@
 //! The state that members keep for joiners, and the results since: the others go on while it is fetched.
 //!
-//! All that have the state keep the same one in an epoch, so that most of them can offer it: that of the latest step which any
-//! had begun on entering, since nobody can be beyond it yet; or, where all kept one state in the view before, that one
-//! still, as joiners have a part of it. Nobody leaves a step that may be it before it knows.
+//! All that have the state keep the same one in an epoch, so that most of them can offer it: that of the latest step in which
+//! any was on entering, to which all others can come, as its results are there; or, where all kept one state in the view
+//! before, that one still, as joiners have a part of it. Nobody leaves a step that may be it before it knows.
 
 use std::collections::VecDeque;
 
@@ -54,7 +54,7 @@ impl<N: Numbers> SyncMachine<N> {
         let mut kept = entries.iter().filter(|entry| !entry.is_loaded).map(|entry| entry.kept_step);
         match kept.next() {
             Some(Some(step)) if kept.all(|other| other == Some(step)) => Some(step),
-            _ => entries.iter().map(|entry| entry.halt_step).max(),
+            _ => entries.iter().map(|entry| entry.step).max(),
         }
     }
 
@@ -67,7 +67,7 @@ impl<N: Numbers> SyncMachine<N> {
         if self.kept.as_ref().is_some_and(|kept| kept.head.step != step) {
             self.kept = None;
         }
-        let is_wanted = membership.joiners.iter().any(|joiner| !self.peers.is_synced(*joiner));
+        let is_wanted = membership.joiners.iter().any(|joiner| !self.peers.is_synced(joiner.node));
         if is_wanted && self.step == step && self.kept.is_none() {
             let snapshot = self.head(membership);
             self.kept = Some(KeptState::new(snapshot.clone()));
@@ -79,7 +79,7 @@ impl<N: Numbers> SyncMachine<N> {
     /// Whether the step in progress may be left: its state is none that may have to be kept.
     pub(super) fn may_leave_step(&self, membership: &Membership) -> bool {
         membership.joiners.is_empty()
-            || self.entry.is_none_or(|entry| self.step < entry.halt_step)
+            || self.entry.is_none_or(|entry| self.step < entry.step)
             || self.offer_step(membership).is_some()
     }
 
@@ -88,7 +88,8 @@ impl<N: Numbers> SyncMachine<N> {
     pub(super) fn goes_on_without(&self, other: NodeId, membership: &Membership) -> bool {
         let is_arriving = self.peers.standing(other).is_some_and(|standing| standing.arriving);
         let has_room = self.kept.as_ref().is_none_or(|kept| kept.bytes <= self.options.kept_bytes_max);
-        membership.joiners.contains(&other) && !is_arriving && has_room
+        let is_idle = membership.joiners.iter().any(|joiner| joiner.node == other && !joiner.has_work);
+        is_idle && !is_arriving && has_room
     }
 
     /// What goes with the present state.

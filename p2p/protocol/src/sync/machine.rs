@@ -31,8 +31,16 @@ pub(super) struct Membership {
     pub(super) lease: IndexSet,
     /// The other members.
     pub(super) others: Vec<NodeId>,
-    /// Those of them that may be without the state and are not waited for: no work is theirs, and they are no founders.
-    pub(super) joiners: Vec<NodeId>,
+    /// Those of them that are no founders: they may be without the state.
+    pub(super) joiners: Vec<Joiner>,
+}
+
+/// Another member that came later than the founders.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Joiner {
+    pub(super) node: NodeId,
+    /// It has micro-batches or parts: the others cannot go on without it.
+    pub(super) has_work: bool,
 }
 
 /// One life's part in the steps of one job.

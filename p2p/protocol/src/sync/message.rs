@@ -33,8 +33,9 @@ pub struct Standing {
 /// How a member entered a view, or what it had once its origin was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The steps that it had applied, and one more if it had begun anything of the next. In a view that halts all come to
-    /// the latest of these steps and stop.
+    /// The steps that it had applied.
+    pub step: u64,
+    /// One more if it had begun anything of the next. In a view that halts all come to the latest of these steps and stop.
     pub halt_step: u64,
     /// The step of the state that it keeps for joiners, with all results since.
     pub kept_step: Option<u64>,

@@ -71,6 +71,7 @@ pub(super) fn machine(index: u8, steps: u64) -> SyncMachine<Bits> {
         parts: PARTS,
         steps,
         genesis: Chain([9; 32]),
+        kept_bytes_max: 1 << 20,
     };
     SyncMachine::new(options, Bits::default())
 }
@@ -120,6 +121,8 @@ pub(super) struct Cluster {
     /// Nodes whose computations end when [`Cluster::finish`] says so, and those computations.
     pub(super) slow: Vec<u8>,
     pub(super) under_way: Vec<(u8, SyncInput)>,
+    /// Which states were kept: by whom, at which step.
+    pub(super) kept: Vec<(u8, u64)>,
     /// What was offered: by whom, at which step.
     pub(super) offered: Vec<(u8, u64)>,
     /// Every state that was offered, with its results.
@@ -148,6 +151,7 @@ impl Cluster {
             broken: Vec::new(),
             slow: Vec::new(),
             under_way: Vec::new(),
+            kept: Vec::new(),
             offered: Vec::new(),
             states: BTreeMap::new(),
             fetched: Vec::new(),
@@ -177,6 +181,7 @@ impl Cluster {
                         self.sent.push(message.clone());
                         self.queue.push_back((index, to.0[0], message));
                     }
+                    SyncOutput::KeepState { snapshot } => self.kept.push((index, snapshot.step)),
                     SyncOutput::OfferState { to, snapshot } => {
                         let state = Bytes::copy_from_slice(&snapshot.step.to_le_bytes());
                         let offer = offer_of(&snapshot, &state);

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::cluster::{JOB, MICROBATCHES, PARTS, life};
 use crate::ids::{Chain, ChunkId, Epoch, Incarnation};
 use crate::index_set::IndexSet;
-use crate::sync::{OFFER_CHUNKS_MAX, Standing, StateOffer, SyncBody, SyncLimits, SyncMessage};
+use crate::sync::{Entry, OFFER_CHUNKS_MAX, Standing, StateOffer, SyncBody, SyncLimits, SyncMessage};
 use crate::transfer::{CHUNK_BYTES_MAX, Chunk};
 
 const LIMITS: SyncLimits = SyncLimits {
@@ -40,11 +40,12 @@ pub(super) fn samples() -> Vec<SyncMessage> {
     let (step, base, part) = (70_000, Chain([5; 32]), 3);
     let microbatches: IndexSet = [0, 4, 5].into_iter().collect();
     let (held, computed, computing) = (IndexSet::full(2), microbatches.clone(), IndexSet::full(1));
-    let standing =
-        Standing { synced: true, step, chain: base, held, computed, computing, halt_step: step + 1 };
+    let entry = Some(Entry { step, halt_step: step + 1, kept_step: Some(step - 9), is_loaded: false });
+    let (synced, arriving) = (true, false);
+    let standing = Standing { synced, arriving, step, chain: base, held, computed, computing, entry };
     let first = StateOffer { last: Vec::new(), last_bytes: Vec::new(), ..offer() };
     [
-        SyncBody::State { standing, fresh: true },
+        SyncBody::State { standing, fresh: true, awaits: true },
         SyncBody::Contribution {
             step,
             base,
@@ -101,14 +102,15 @@ fn what_the_job_does_not_have_is_refused() {
     let sum = Bytes::from_static(b"x");
     let standing = Standing {
         synced: true,
+        arriving: false,
         step,
         chain: base,
         held: IndexSet::new(),
         computed: IndexSet::new(),
         computing: IndexSet::new(),
-        halt_step: step,
+        entry: None,
     };
-    let state = |standing: Standing| SyncBody::State { standing, fresh: false };
+    let state = |standing: Standing| SyncBody::State { standing, fresh: false, awaits: false };
     let bodies = [
         state(Standing { held: IndexSet::full(PARTS + 1), ..standing.clone() }),
         state(Standing { computed: too_far.clone(), ..standing.clone() }),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::cluster::{Bits, JOB, MICROBATCHES, PARTS, life, machine, view};
 use crate::ids::{Chain, ChunkId, Epoch, Incarnation, Millis, StateId};
 use crate::index_set::IndexSet;
-use crate::sync::{Standing, StateOffer, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOutput};
+use crate::sync::{Entry, Standing, StateOffer, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOutput};
 use crate::transfer::Chunk;
 
 fn body(below: &mut impl FnMut(usize) -> usize, genesis: Chain) -> SyncBody {
@@ -18,9 +18,18 @@ fn body(below: &mut impl FnMut(usize) -> usize, genesis: Chain) -> SyncBody {
     match below(7) {
         0 => {
             let computing = (0..MICROBATCHES).filter(|_| below(4) == 0).collect();
-            let (synced, computed, halt_step) = (below(4) > 0, microbatches, [0, 2, u64::MAX][below(3)]);
-            let standing = Standing { synced, step, chain: base, held, computed, computing, halt_step };
-            SyncBody::State { standing, fresh: below(2) == 0 }
+            let (synced, arriving, computed) = (below(4) > 0, below(3) == 0, microbatches);
+            let mut some_step = || [0, 2, u64::MAX][below(3)];
+            let (step_then, halt_step, kept) = (some_step(), some_step(), some_step());
+            let entry = Entry {
+                step: step_then,
+                halt_step,
+                kept_step: (below(2) == 0).then_some(kept),
+                is_loaded: below(2) == 0,
+            };
+            let entry = (below(4) > 0).then_some(entry);
+            let standing = Standing { synced, arriving, step, chain: base, held, computed, computing, entry };
+            SyncBody::State { standing, fresh: below(2) == 0, awaits: below(2) == 0 }
         }
         1 => SyncBody::Contribution { step, base, part, microbatches, sum: bytes },
         2 => SyncBody::Result { step, base, part, result: bytes },
@@ -118,7 +127,7 @@ fn useless_sums_are_bounded_and_do_not_hinder() {
         flood(&mut machine, 0, genesis, set);
     }
     let (standing, fresh) = (machine.standing(), true);
-    machine.step(Millis(2), from_second(1, SyncBody::State { standing, fresh }), &mut out);
+    machine.step(Millis(2), from_second(1, SyncBody::State { standing, fresh, awaits: false }), &mut out);
     assert!(machine.place().held.contains(0), "part 0 is covered, so it is folded");
     for set in 1..64 {
         (1..9).for_each(|base| flood(&mut machine, 1, Chain([base; 32]), set));

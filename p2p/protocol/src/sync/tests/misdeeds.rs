@@ -7,7 +7,7 @@ use crate::ids::{Boot, Chain, Epoch, Incarnation, Life, Millis};
 use crate::index_set::IndexSet;
 use crate::misdeed::Misdeed;
 use crate::sync::{
-    AlarmKind, SnapshotHead, Standing, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOptions,
+    AlarmKind, Entry, SnapshotHead, Standing, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOptions,
     SyncOutput, next_chain,
 };
 use crate::view::View;
@@ -83,9 +83,9 @@ impl Bench {
         for from in [2, 3] {
             let computed = set(&[u32::from(from) - 1, u32::from(from) + 2]);
             let (held, computing) = (IndexSet::new(), IndexSet::new());
-            let (synced, step, chain, halt_step) = (true, 0, self.genesis, 0);
-            let standing = Standing { synced, step, chain, held, computed, computing, halt_step };
-            let out = self.hear_in(5, from, SyncBody::State { standing, fresh: false });
+            let (synced, arriving, step, chain, entry) = (true, false, 0, self.genesis, None);
+            let standing = Standing { synced, arriving, step, chain, held, computed, computing, entry };
+            let out = self.hear_in(5, from, SyncBody::State { standing, fresh: false, awaits: false });
             assert_eq!(accused(&out), []);
         }
     }
@@ -229,7 +229,23 @@ fn deceived(tenure_of_owner: u64) -> Vec<SyncOutput> {
     for from in [2, 3] {
         bench.hear_in(6, from, SyncBody::Offer { offer: offer.clone() });
     }
-    let out = bench.feed(SyncInput::StateFetched { id: offer.id(), state, last: right.to_vec() });
+    let mut out = bench.feed(SyncInput::StateFetched { id: offer.id(), state, last: right.to_vec() });
+    assert!(!bench.machine.place().synced, "others may be further");
+    let none = IndexSet::new;
+    let standing = Standing {
+        synced: true,
+        arriving: false,
+        step: 1,
+        chain: head.chain,
+        held: none(),
+        computed: none(),
+        computing: none(),
+        entry: Some(Entry { step: 1, halt_step: 1, kept_step: None, is_loaded: false }),
+    };
+    for from in [2, 3] {
+        let standing = standing.clone();
+        out.extend(bench.hear_in(6, from, SyncBody::State { standing, fresh: false, awaits: true }));
+    }
     assert!(bench.machine.place().synced);
     out
 }
@@ -304,7 +320,15 @@ fn a_member_that_floods_is_accused_once_and_leaves_the_others_their_room() {
 fn questions_of_one_member_leave_the_others_their_room() {
     let microbatches = 15;
     let genesis = Chain([9; 32]);
-    let options = SyncOptions { job: JOB, me: life(1), microbatches, parts: PARTS, steps: 50, genesis };
+    let options = SyncOptions {
+        job: JOB,
+        me: life(1),
+        microbatches,
+        parts: PARTS,
+        steps: 50,
+        genesis,
+        kept_bytes_max: 0,
+    };
     let mut bench = Bench { machine: SyncMachine::new(options, Bits::default()), genesis, now: Millis(1) };
     let leases = vec![0; microbatches as usize];
     bench.feed(SyncInput::EnterView(View { leases, ..view(5, &[(1, 5), (2, 5), (3, 5)]) }));
