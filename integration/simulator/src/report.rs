@@ -149,7 +149,7 @@ impl fmt::Display for Report {
             ("parts folded again", self.refolds),
             ("micro-batches computed", self.computations),
             ("computations failed", self.computations_failed),
-            ("states offered", self.snapshots),
+            ("states kept", self.snapshots),
             ("chunks sent", self.chunks_sent),
             ("chunks kept over a view", self.chunks_resumed),
             ("lies", self.lies),

@@ -47,7 +47,8 @@ planted! {
     fold_without_flush_is_found: FlushSkipped within 50 as "B1" | "S1" | "P1";
     kept_knowledge_of_peers_is_found: PeersKept within 500 as "B1" | "S1" | "P1" | "H1" | "W1";
     trusted_state_of_a_joiner_is_found: JoinerStateTrusted within 50 as "B1" | "S1" | "P1";
-    snapshot_without_results_is_found: SnapshotWithoutResults within 4000 as "P1";
+    waiting_for_whoever_did_not_ask_is_found: AwaitsUnheard within 500 as "B1" | "S1" | "P1" | "V2";
+    results_not_kept_for_joiners_are_found: KeptResultsDropped within 200 as "P1";
     a_single_offer_that_is_believed_is_found: OneOfferBelieved within 2000 as "V2" | "B1" | "B2" | "S1" | "D1" | "P1";
     lease_taken_from_who_computes_is_found: ComputingIgnored within 200 as "W1";
     untold_computing_is_found: ComputingUntold within 200 as "W1";
@@ -82,7 +83,7 @@ fn views_without_continuity_are_found() {
 #[test]
 fn what_is_found_shrinks_to_a_few_faults() {
     for (planted, seed, faults_max) in
-        [(PlantedFault::OldResultAccepted, 2, 3), (PlantedFault::JoinerStateTrusted, 2, 3)]
+        [(PlantedFault::OldResultAccepted, 2, 3), (PlantedFault::JoinerStateTrusted, 4, 3)]
     {
         let sabotage = Some(Sabotage::Machine(planted));
         let whole = run(seed, sabotage, false);

@@ -36,8 +36,10 @@ pub enum PlantedFault {
     PeersKept,
     /// A joiner takes the state it has for that of the others.
     JoinerStateTrusted,
-    /// A state is offered without the results of the step before.
-    SnapshotWithoutResults,
+    /// A member says that it waits for a joiner that has not asked it to.
+    AwaitsUnheard,
+    /// Members keep no results for joiners but those of the step before.
+    KeptResultsDropped,
     /// A joiner takes the first state that it is offered.
     OneOfferBelieved,
     /// A contribution counts as a state: no rule R2.
@@ -66,7 +68,7 @@ pub enum PlantedFault {
 
 impl PlantedFault {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::LaterEpochDropped,
         Self::HeldForgotten,
         Self::OldOwnerFolds,
@@ -80,7 +82,8 @@ impl PlantedFault {
         Self::FlushSkipped,
         Self::PeersKept,
         Self::JoinerStateTrusted,
-        Self::SnapshotWithoutResults,
+        Self::AwaitsUnheard,
+        Self::KeptResultsDropped,
         Self::OneOfferBelieved,
         Self::ContributionCountsAsState,
         Self::ComputingIgnored,

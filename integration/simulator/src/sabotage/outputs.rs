@@ -1,7 +1,7 @@
 //! Outputs altered, held back or made up.
 
 use traind_protocol::index_set::IndexSet;
-use traind_protocol::sync::{SnapshotHead, Standing, SyncBody, SyncMachine, SyncMessage, SyncOutput};
+use traind_protocol::sync::{Standing, SyncBody, SyncMachine, SyncMessage, SyncOutput};
 
 use super::PlantedFault as Rule;
 use super::rig::Adapter;
@@ -19,11 +19,11 @@ impl Adapter {
         for output in produced {
             match output {
                 SyncOutput::Send { to, message } => self.alter_sent(place.step, to, message, out),
-                SyncOutput::KeepState { snapshot } => {
-                    out.push(SyncOutput::KeepState { snapshot: self.without_results(snapshot) });
-                }
-                SyncOutput::OfferState { to, snapshot } => {
-                    out.push(SyncOutput::OfferState { to, snapshot: self.without_results(snapshot) });
+                SyncOutput::OfferState { to, mut snapshot } => {
+                    if self.rule == Rule::LastResultsDropped {
+                        snapshot.last.clear();
+                    }
+                    out.push(SyncOutput::OfferState { to, snapshot });
                 }
                 SyncOutput::Compute { step, base, microbatches } => {
                     out.extend(self.compute(step, base, microbatches));
@@ -48,13 +48,6 @@ impl Adapter {
                 other => out.push(other),
             }
         }
-    }
-
-    fn without_results(&self, mut snapshot: SnapshotHead) -> SnapshotHead {
-        if matches!(self.rule, Rule::SnapshotWithoutResults | Rule::LastResultsDropped) {
-            snapshot.last.clear();
-        }
-        snapshot
     }
 
     fn lease(&self) -> IndexSet {
@@ -103,6 +96,8 @@ impl Adapter {
                 }
                 entry.halt_step = self.entered.1;
             }
+            (Rule::AwaitsUnheard, SyncBody::State { awaits, .. }) => *awaits = true,
+            (Rule::KeptResultsDropped, SyncBody::Result { step, .. }) if *step + 1 < current_step => return,
             (Rule::LastResultsDropped, SyncBody::Result { step, .. }) if *step + 1 == current_step => return,
             (Rule::EmptyLeasesNotAwaited, SyncBody::Contribution { microbatches, .. })
                 if microbatches.is_empty() =>

@@ -86,10 +86,9 @@ impl<N: Numbers> SyncMachine<N> {
     /// Whether the others go on without `other`, which has not got the state yet: nobody counts on its work, and what it will
     /// lack is kept.
     pub(super) fn goes_on_without(&self, other: NodeId, membership: &Membership) -> bool {
-        let is_arriving = self.peers.standing(other).is_some_and(|standing| standing.arriving);
         let has_room = self.kept.as_ref().is_none_or(|kept| kept.bytes <= self.options.kept_bytes_max);
         let is_idle = membership.joiners.iter().any(|joiner| joiner.node == other && !joiner.has_work);
-        is_idle && !is_arriving && has_room
+        is_idle && !self.peers.arrives(other) && has_room
     }
 
     /// What goes with the present state.

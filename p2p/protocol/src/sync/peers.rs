@@ -33,6 +33,8 @@ pub(super) struct Peer {
     stated: bool,
     /// Parts for which a contribution of its step has come.
     announced: IndexSet,
+    /// It has said that it arrives.
+    arrives: bool,
     /// It goes no further without us.
     awaits_us: bool,
     /// The latest of our steps that a state has told it.
@@ -67,6 +69,7 @@ impl Peers {
         let was_synced = self.is_synced(node);
         let peer = self.known.entry(node).or_default();
         peer.awaits_us |= awaits;
+        peer.arrives |= standing.arriving;
         let step = standing.step;
         peer.merge(standing);
         if peer.standing.as_ref().is_some_and(|now| now.step == step && now.synced == standing.synced) {
@@ -94,6 +97,11 @@ impl Peers {
             slot => *slot = Some((step, base, parts)),
         }
         false
+    }
+
+    /// Whether `node` has said that it is about to be synced.
+    pub(super) fn arrives(&self, node: NodeId) -> bool {
+        self.known.get(&node).is_some_and(|peer| peer.arrives)
     }
 
     /// Whether `node` goes no further without us.
@@ -167,7 +175,7 @@ impl Peers {
 impl Peer {
     fn merge(&mut self, standing: &Standing) {
         let entry = self.standing.as_ref().and_then(|old| old.entry);
-        let rank = |standing: &Standing| (standing.synced, standing.arriving, standing.step);
+        let rank = |standing: &Standing| (standing.synced, standing.step);
         match &mut self.standing {
             Some(old) if rank(old) == rank(standing) => {
                 old.held.extend_from(&standing.held);

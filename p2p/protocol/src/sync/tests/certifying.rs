@@ -6,9 +6,11 @@ use bytes::Bytes;
 
 use super::cluster::{Cluster, JOB, PARTS, life, offer_of, view};
 use crate::ids::{Chain, ChunkId, Epoch, Incarnation, NodeId};
+use crate::index_set::IndexSet;
 use crate::sync::certifying::{Decision, Heard, Offers};
 use crate::sync::{
-    AlarmKind, SnapshotHead, StateOffer, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOutput, SyncWait,
+    AlarmKind, Entry, SnapshotHead, Standing, StateOffer, SyncBody, SyncInput, SyncMachine, SyncMessage,
+    SyncOutput, SyncWait, next_chain,
 };
 use crate::transfer::Chunk;
 
@@ -234,6 +236,53 @@ fn a_state_that_is_none_is_refused_and_the_others_are_believed() {
     );
     let [SyncOutput::FetchState { from, is_anew: false, .. }] = &out[..] else { panic!("{out:?}") };
     assert_eq!(*from, nodes(&[3]));
+}
+
+/// Where a member stands that has the state and has heard that the joiner arrives.
+fn awaits(from: u8, step: u64, chain: Chain) -> SyncInput {
+    let none = IndexSet::new;
+    let (held, computed, computing) = (none(), none(), none());
+    let entry = Some(Entry { step: 7, halt_step: 7, kept_step: None, is_loaded: false });
+    let (synced, arriving) = (true, false);
+    let standing = Standing { synced, arriving, step, chain, held, computed, computing, entry };
+    said(from, SyncBody::State { standing, fresh: false, awaits: true })
+}
+
+/// One was a step behind all the time, and the joiner is the owner that it gets the results of that step from.
+#[test]
+fn whoever_is_a_step_behind_a_joiner_gets_the_results_that_came_with_its_state() {
+    let mut machine = joiner();
+    let whole = Bytes::copy_from_slice(&63u64.to_le_bytes());
+    let last = vec![whole; PARTS as usize];
+    let chain = next_chain(head(6).chain, &last);
+    let at_seven = SnapshotHead { chain, previous_chain: head(6).chain, last: last.clone(), ..head(7) };
+    let state = Bytes::copy_from_slice(&7u64.to_le_bytes());
+    let offer = offer_of(&at_seven, &state);
+    let mut out = Vec::new();
+    for from in 1..3 {
+        machine.step(Default::default(), said(from, SyncBody::Offer { offer: offer.clone() }), &mut out);
+    }
+    machine.step(
+        Default::default(),
+        SyncInput::StateFetched { id: offer.id(), state, last: last.clone() },
+        &mut out,
+    );
+    out.clear();
+    for (from, step, chain) in [(1, 7, chain), (2, 7, chain), (3, 6, head(6).chain)] {
+        assert!(!machine.place().synced);
+        machine.step(Default::default(), awaits(from, step, chain), &mut out);
+    }
+    assert!(machine.place().synced, "all wait for it, and nobody is further");
+    let given: Vec<&SyncBody> = out
+        .iter()
+        .filter_map(|output| match output {
+            SyncOutput::Send { to, message } if *to == node(3) => Some(&message.body),
+            _ => None,
+        })
+        .filter(|body| matches!(body, SyncBody::Result { .. }))
+        .collect();
+    let result = SyncBody::Result { step: 6, base: head(6).chain, part: 3, result: last[3].clone() };
+    assert_eq!(given, [&result]);
 }
 
 /// Results that do not lead to the state that they come with.

@@ -4,6 +4,7 @@ mod certifying;
 mod cluster;
 mod codec;
 mod hostile;
+mod joiners;
 mod misdeeds;
 mod orderly;
 mod steady;
