@@ -184,7 +184,10 @@ impl Liar {
         let part = 0;
         let sum = |sum: Vec<u8>| {
             let microbatches = IndexSet::full(1);
-            message(epoch, SyncBody::Contribution { step, base, part, microbatches, sum: sum.into() })
+            message(
+                epoch,
+                SyncBody::Contribution { step, base, part, microbatches, sum: sum.into(), more: false },
+            )
         };
         match self.lie {
             Lie::Length => vec![sum(vec![1, 2, 3])],

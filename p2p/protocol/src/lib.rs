@@ -11,6 +11,7 @@ pub mod invariants;
 pub mod ledger;
 pub mod misdeed;
 pub mod numbers;
+mod rendezvous;
 pub mod replicas;
 pub mod replicated;
 pub mod succession;

@@ -214,7 +214,10 @@ impl Adapter {
         let again = kept.into_iter().filter_map(|(_, message)| match message.body {
             SyncBody::Contribution { step, part, microbatches, sum, .. } if step == place.step => {
                 let base = place.chain;
-                self.heard(voucher, SyncBody::Contribution { step, base, part, microbatches, sum })
+                self.heard(
+                    voucher,
+                    SyncBody::Contribution { step, base, part, microbatches, sum, more: false },
+                )
             }
             _ => None,
         });

@@ -1,6 +1,4 @@
-//! Who computes which micro-batches and who reduces which parts.
-
-use std::cmp::Reverse;
+//! Who computes which micro-batches.
 
 use super::speeds::shares;
 use crate::ids::NodeId;
@@ -26,7 +24,8 @@ pub(super) fn weighted_leases(microbatches: u32, workers: &[u16], levels: &[u64]
     workers.iter().zip(shares).flat_map(|(worker, share)| vec![*worker; share]).collect()
 }
 
-/// Live members keep their ranges; those of the others are handed out in runs so that all are done at about the same time.
+/// Live members keep their ranges; those of the others are handed out in turns so that all are done at about the same time,
+/// also where the first of them need not be computed any more.
 /// `workers` are positions in `members`, `levels` how slow each of them is.
 pub(super) fn split_leases(previous: &View, members: &[Member], workers: &[u16], levels: &[u64]) -> Vec<u16> {
     let stays = |holder: NodeId| {
@@ -52,9 +51,11 @@ pub(super) fn split_leases(previous: &View, members: &[Member], workers: &[u16],
             *more += 1;
         }
     }
-    let mut runs = loads.iter().flat_map(|(worker, _, more)| vec![*worker; *more]);
+    let turns = loads.iter().map(|(_, _, more)| *more).max().unwrap_or(0);
+    let mut dealt = (0..turns)
+        .flat_map(|turn| loads.iter().filter(move |(_, _, more)| turn < *more).map(|(worker, _, _)| *worker));
     for lease in leases.iter_mut().filter(|lease| lease.is_none()) {
-        *lease = runs.next();
+        *lease = dealt.next();
     }
     leases.into_iter().flatten().collect()
 }
@@ -72,20 +73,4 @@ pub(super) fn avoid(leases: &mut [u16], members: &[Member], workers: &[u16], avo
             leases[*microbatch as usize] = other;
         }
     }
-}
-
-/// Owners by rendezvous hashing: the part goes to the member with the highest hash of (node, part), so only the parts
-/// of a member that leaves move, and a member that comes takes only its own. Thaler and Ravishankar, "A name-based
-/// mapping scheme for rendezvous", 1996.
-pub(super) fn rendezvous_owners(parts: u32, members: &[Member], workers: &[u16]) -> Vec<u16> {
-    let score = |part: u32, worker: u16| {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&members[usize::from(worker)].node.0).update(&part.to_le_bytes());
-        *hasher.finalize().as_bytes()
-    };
-    (0..parts)
-        .filter_map(|part| {
-            workers.iter().copied().max_by_key(|worker| (score(part, *worker), Reverse(*worker)))
-        })
-        .collect()
 }

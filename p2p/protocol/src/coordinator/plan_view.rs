@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::drains::has_work;
-use super::leases::{avoid, equal_leases, rendezvous_owners, split_leases, weighted_leases};
+use super::leases::{avoid, equal_leases, split_leases, weighted_leases};
 use super::speeds::{SpeedLevels, is_worth_moving, level};
 use crate::ids::{Epoch, Incarnation, JobId, Life, NodeId};
 use crate::ledger::JobPlan;
+use crate::rendezvous::rendezvous_owners;
 use crate::view::{Member, Origin, View};
 
 /// What decides about the next view of a lineage.

@@ -43,6 +43,8 @@ impl Allowances {
     pub(super) fn new(parts: u32, microbatches: u32) -> Self {
         let round =
             ROUND_MESSAGES + PART_MESSAGES * u64::from(parts) + MICROBATCH_MESSAGES * u64::from(microbatches);
+        // Once between two steps each micro-batch may come by itself, part for part.
+        let round = round + (u64::from(parts) * u64::from(microbatches)).div_ceil(ROUNDS_MAX);
         Self { round, used: BTreeMap::new() }
     }
 
@@ -81,13 +83,13 @@ mod tests {
         let (node, other) = (NodeId([2; 32]), NodeId([3; 32]));
         let mut allowances = Allowances::new(4, 6);
         let max = allowances.messages_max();
-        assert_eq!(max, 16 * (64 + 32 + 12));
+        assert_eq!(max, 16 * (64 + 32 + 12 + 2));
         assert!((0..max).all(|_| allowances.takes(Millis(5), node)));
         assert!(!allowances.takes(Millis(5), node) && allowances.takes(Millis(5), other));
         allowances.renew_of(node);
         assert!((0..max).all(|_| allowances.takes(Millis(5), node)));
         allowances.renew();
-        // 1,728 a second may come for ever, a fifth more may not.
+        // 1,760 a second may come for ever, a fifth more may not.
         assert!((0..60_000).all(|ms| {
             (0..max * ms / 1000 - max * (ms.max(1) - 1) / 1000)
                 .all(|_| allowances.takes(Millis(5 + ms), node))

@@ -42,7 +42,7 @@ struct Header {
 #[derive(Serialize, Deserialize)]
 enum BodyHeader {
     State { standing: Standing, fresh: bool, awaits: bool },
-    Contribution { step: u64, base: Chain, part: u32, microbatches: IndexSet },
+    Contribution { step: u64, base: Chain, part: u32, microbatches: IndexSet, more: bool },
     Result { step: u64, base: Chain, part: u32 },
     NeedContribution { step: u64, part: u32, microbatches: IndexSet },
     NeedResult { step: u64, part: u32 },
@@ -59,9 +59,10 @@ impl SyncMessage {
                 let standing = standing.clone();
                 (BodyHeader::State { standing, fresh: *fresh, awaits: *awaits }, Vec::new())
             }
-            SyncBody::Contribution { step, base, part, microbatches, sum } => {
-                let microbatches = microbatches.clone();
-                let header = BodyHeader::Contribution { step: *step, base: *base, part: *part, microbatches };
+            SyncBody::Contribution { step, base, part, microbatches, sum, more } => {
+                let (microbatches, more) = (microbatches.clone(), *more);
+                let header =
+                    BodyHeader::Contribution { step: *step, base: *base, part: *part, microbatches, more };
                 (header, vec![sum.clone()])
             }
             SyncBody::Result { step, base, part, result } => {
@@ -102,8 +103,8 @@ impl SyncMessage {
         let Header { job, incarnation, epoch, boot, body } = header;
         let body = match body {
             BodyHeader::State { standing, fresh, awaits } => SyncBody::State { standing, fresh, awaits },
-            BodyHeader::Contribution { step, base, part, microbatches } => {
-                SyncBody::Contribution { step, base, part, microbatches, sum: payload }
+            BodyHeader::Contribution { step, base, part, microbatches, more } => {
+                SyncBody::Contribution { step, base, part, microbatches, sum: payload, more }
             }
             BodyHeader::Result { step, base, part } => SyncBody::Result { step, base, part, result: payload },
             BodyHeader::NeedContribution { step, part, microbatches } => {
@@ -125,6 +126,7 @@ fn check(body: &BodyHeader, payload_bytes: usize, limits: &SyncLimits) -> Result
         BodyHeader::State { standing, .. } => {
             set_exists(&standing.computed)?;
             set_exists(&standing.computing)?;
+            set_exists(&standing.summed)?;
             require(standing.held.is_valid(limits.parts), "parts held")?;
             require(payload_bytes == 0, "payload of a state")
         }

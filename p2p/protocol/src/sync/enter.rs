@@ -1,7 +1,7 @@
 //! What a new view changes.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::accusing::Accused;
 use super::fold::FoldDue;
@@ -110,7 +110,8 @@ impl<N: Numbers> SyncMachine<N> {
         let nodes = view.members.iter().map(|member| member.node);
         let others: Vec<NodeId> = nodes.filter(|node| is_member && *node != me).collect();
         let joiners = joiners(&view, &others);
-        Membership { view, lease, others, joiners }
+        let heirs = OnceLock::new();
+        Membership { view, lease, others, heirs, joiners }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The state of the sync step at one life, and the dispatch of its inputs.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -31,6 +31,8 @@ pub(super) struct Membership {
     pub(super) lease: IndexSet,
     /// The other members.
     pub(super) others: Vec<NodeId>,
+    /// For each part who gets what its owner has computed. Worth its hashes only where anything is sent early.
+    pub(super) heirs: OnceLock<Vec<Option<NodeId>>>,
     /// Those of them that are no founders: they may be without the state.
     pub(super) joiners: Vec<Joiner>,
 }
@@ -89,6 +91,8 @@ pub struct SyncMachine<N> {
     /// Latest epoch heard of.
     pub(super) epoch_heard: Epoch,
     pub(super) since: Millis,
+    /// When the present input came.
+    pub(super) now: Millis,
 }
 
 impl<N: Numbers> SyncMachine<N> {
@@ -122,14 +126,16 @@ impl<N: Numbers> SyncMachine<N> {
             halted: false,
             epoch_heard: Epoch::default(),
             since: Millis::default(),
+            now: Millis::default(),
             options,
         }
     }
 
     /// Takes one input and says what to do, in order. No wait of this machine ends by time: `now` is kept for
-    /// [`Self::status`], and tells how many messages are a flood.
+    /// [`Self::status`], and tells how many messages are a flood and what may be sent before it is asked for.
     pub fn step(&mut self, now: Millis, input: SyncInput, out: &mut Vec<SyncOutput>) {
         let before = self.mark();
+        self.now = now;
         match input {
             SyncInput::EnterView(view) => self.enter(view, out),
             SyncInput::Message { from, message } => {
@@ -181,10 +187,11 @@ impl<N: Numbers> SyncMachine<N> {
     pub(super) fn standing(&self) -> Standing {
         let held = self.held_parts();
         let (computed, computing) = (self.work.computed.clone(), self.work.computing.clone());
+        let summed = self.summed();
         let (synced, step, chain) = (self.synced, self.step, self.chain);
         let arriving = self.following.as_ref().is_some_and(|following| following.is_arriving);
         let entry = self.entry;
-        Standing { synced, arriving, step, chain, held, computed, computing, entry }
+        Standing { synced, arriving, step, chain, held, computed, computing, summed, entry }
     }
 
     /// Parts of the step in progress whose result is held.

@@ -25,6 +25,9 @@ pub struct Standing {
     pub computed: IndexSet,
     /// Those that it is computing: they are its to deliver, whoever has their lease now.
     pub computing: IndexSet,
+    /// Those whose sums it has, its own or others', for every part of the step in progress that it reduces and has no result
+    /// of. What all members have so need not be computed, even if whoever did is gone.
+    pub summed: IndexSet,
     /// How it entered the view; `None` of one that had nothing then and got the state of other members. The same in every
     /// state of an epoch.
     pub entry: Option<Entry>,
@@ -71,8 +74,8 @@ pub enum SyncBody {
         /// The sender has heard that the receiver arrives, and goes no further without it.
         awaits: bool,
     },
-    /// The sum of contributions of a set of micro-batches to a part, to its owner. An empty set says only that the
-    /// sender is in this step.
+    /// The sum of contributions of a set of micro-batches to a part, to its owner, or what the owner itself has computed to who
+    /// takes its place if it dies. An empty set says only that the sender is in this step.
     Contribution {
         /// The step.
         step: u64,
@@ -84,6 +87,8 @@ pub enum SyncBody {
         microbatches: IndexSet,
         /// Their sum, encoded; empty for the empty set.
         sum: Bytes,
+        /// The sender has more to compute in this step, and sends it of itself.
+        more: bool,
     },
     /// The result of a part.
     Result {

@@ -82,10 +82,17 @@ impl Peers {
     }
 
     /// Takes notice that `node` sent a contribution of `step`. It says where the sender is, never what it holds, so it
-    /// counts only once a state of this epoch has come (rule R2). Returns whether the sender has moved by it.
-    pub(super) fn merge_contribution(&mut self, node: NodeId, step: u64, base: Chain, part: u32) -> bool {
+    /// counts only once a state of this epoch has come (rule R2). Returns whether the sender has moved by it. `part` is the
+    /// one for which all of its sums have come by now.
+    pub(super) fn merge_contribution(
+        &mut self,
+        node: NodeId,
+        step: u64,
+        base: Chain,
+        part: Option<u32>,
+    ) -> bool {
         let peer = self.known.entry(node).or_default();
-        let parts: IndexSet = [part].into_iter().collect();
+        let parts: IndexSet = part.into_iter().collect();
         if peer.standing.is_some() {
             let before = peer.standing.as_ref().map(|standing| (standing.synced, standing.step));
             peer.merge_contribution(step, base, &parts);
@@ -181,6 +188,7 @@ impl Peer {
                 old.held.extend_from(&standing.held);
                 old.computed.extend_from(&standing.computed);
                 old.computing.extend_from(&standing.computing);
+                old.summed.extend_from(&standing.summed);
             }
             Some(old) if rank(old) > rank(standing) => {}
             slot => {
@@ -196,10 +204,10 @@ impl Peer {
 
     fn merge_contribution(&mut self, step: u64, base: Chain, parts: &IndexSet) {
         let none = IndexSet::new;
-        let (held, computed, computing) = (none(), none(), none());
+        let (held, computed, computing, summed) = (none(), none(), none(), none());
         // It says nothing of the entry; what a state said of it stays.
         let (synced, arriving, chain, entry) = (true, false, base, None);
-        self.merge(&Standing { synced, arriving, step, chain, held, computed, computing, entry });
+        self.merge(&Standing { synced, arriving, step, chain, held, computed, computing, summed, entry });
         if self.standing.as_ref().is_some_and(|standing| standing.step == step) {
             self.announced.extend_from(parts);
         }

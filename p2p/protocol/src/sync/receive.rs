@@ -55,10 +55,12 @@ impl<N: Numbers> SyncMachine<N> {
             SyncBody::State { standing, fresh, awaits } => {
                 self.take_state(from, &standing, (fresh, awaits), out);
             }
-            SyncBody::Contribution { step, base, part, microbatches, sum } if part < self.options.parts => {
+            SyncBody::Contribution { step, base, part, microbatches, sum, more }
+                if part < self.options.parts =>
+            {
                 let epoch = self.membership.as_ref().map_or(Epoch(0), |membership| membership.view.epoch);
                 let sum = ReceivedSum { from, epoch, microbatches, base, sum };
-                self.take_contribution(step, part, sum, out);
+                self.take_contribution(step, part, sum, more, out);
             }
             SyncBody::Result { step, base, part, result } if part < self.options.parts => {
                 self.take_result(from, step, base, part, result, out);
@@ -139,6 +141,7 @@ impl<N: Numbers> SyncMachine<N> {
 
     fn forget_exchange(&mut self, node: NodeId) {
         self.peers.forget_exchange(node);
+        self.work.forget_sent();
         if let Some(following) = &mut self.following {
             following.forget_asked(node);
         }
@@ -184,7 +187,14 @@ impl<N: Numbers> SyncMachine<N> {
         }
     }
 
-    fn take_contribution(&mut self, step: u64, part: u32, sum: ReceivedSum, out: &mut Vec<SyncOutput>) {
+    fn take_contribution(
+        &mut self,
+        step: u64,
+        part: u32,
+        sum: ReceivedSum,
+        more: bool,
+        out: &mut Vec<SyncOutput>,
+    ) {
         if self.synced && step > self.step.saturating_add(1) {
             let kind = AlarmKind::StepFromTheFuture;
             return out.push(SyncOutput::Alarm { kind, with: sum.from, step });
@@ -211,7 +221,7 @@ impl<N: Numbers> SyncMachine<N> {
                 return self.accuse(from, Misdeed::TwoContributions { step, part }, evidence, out);
             }
         }
-        if self.peers.merge_contribution(from, step, base, part) {
+        if self.peers.merge_contribution(from, step, base, (!more).then_some(part)) {
             self.fold_due = FoldDue::All;
         }
         self.fold_due.add(part);

@@ -8,9 +8,10 @@ use super::fold::FoldDue;
 use super::io::SyncOutput;
 use super::machine::{Membership, SyncMachine};
 use super::message::SyncBody;
-use crate::ids::{Chain, NodeId};
+use crate::ids::{Chain, Millis, NodeId};
 use crate::index_set::IndexSet;
 use crate::numbers::Numbers;
+use crate::rendezvous::heirs;
 
 /// Questions of others that wait for a computation, at most. An owner asks for a part of ours at most once for each
 /// micro-batch, so honest members of a small swarm stay far below.
@@ -22,6 +23,10 @@ const NEEDS_OF_ONE_MAX: usize = NEEDS_PENDING_MAX / 4;
 /// Computations that are asked of the trainer at a time: one in hand, and one behind it so that the trainer never waits for an
 /// answer. What is not asked for yet is not begun, and goes to somebody else when a lease moves.
 const COMPUTING_MAX: u32 = 2;
+
+/// A micro-batch is sent as soon as it is computed if all of it is at most so many bytes for each millisecond it took: a
+/// tenth of a link of a gigabit a second. Else its owner gets it with the rest of the lease, as one sum.
+const EARLY_BYTES_PER_MS_MAX: u64 = 12_500;
 
 /// Another member waits for the sum over these.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,6 +48,10 @@ pub(super) struct Work {
     /// Not to be tried again in this epoch.
     pub(super) failed: IndexSet,
     needs: Vec<Need>,
+    /// Already sent to all owners of this view, each for itself.
+    sent_early: IndexSet,
+    /// When the trainer was asked for what it has in hand, or gave what it had before.
+    in_hand_since: Millis,
     /// Whether our sums are still to be pushed to the owners. Only in a step that began in this epoch: in one that a
     /// new view interrupted, owners ask for exactly what they lack.
     pub(super) push_due: bool,
@@ -59,7 +68,13 @@ impl Work {
         self.wanted = IndexSet::new();
         self.needs.clear();
         self.failed = IndexSet::new();
+        self.sent_early = IndexSet::new();
         self.push_due = false;
+    }
+
+    /// What was sent may be lost.
+    pub(super) fn forget_sent(&mut self) {
+        self.sent_early = IndexSet::new();
     }
 }
 
@@ -80,6 +95,9 @@ impl<N: Numbers> SyncMachine<N> {
         let waiting = work.wanted.minus(&work.computed).minus(&work.computing).minus(&work.failed);
         let microbatches: IndexSet = waiting.iter().take(room as usize).collect();
         if !microbatches.is_empty() {
+            if work.computing.is_empty() {
+                work.in_hand_since = self.now;
+            }
             work.computing.extend_from(&microbatches);
             out.push(SyncOutput::Compute { step: self.step, base: self.chain, microbatches });
         }
@@ -114,7 +132,43 @@ impl<N: Numbers> SyncMachine<N> {
                 due = due.minus(&standing.computing);
             }
         }
-        Some(due)
+        Some(due.minus(&self.summed_by_all(membership)))
+    }
+
+    /// Micro-batches whose sums are here, of whomever, for all parts of the step in progress that we reduce.
+    pub(super) fn summed(&self) -> IndexSet {
+        let Some(membership) = self.membership.as_ref().filter(|_| self.synced) else {
+            return IndexSet::new();
+        };
+        let all = IndexSet::full(self.options.microbatches);
+        let mut summed = all.clone();
+        for part in 0..self.options.parts {
+            let is_ours = membership.view.owner(part) == Some(self.options.me.node);
+            if is_ours && self.results[part as usize].is_none() {
+                let (_, mut covered) = self.received.cover(self.step, part, self.chain);
+                covered.extend_from(&self.work.computed);
+                summed = summed.minus(&all.minus(&covered));
+            }
+        }
+        summed
+    }
+
+    /// Micro-batches that nobody needs to compute, as every member has told on entering the view that it has their sums.
+    fn summed_by_all(&self, membership: &Membership) -> IndexSet {
+        let all = IndexSet::full(self.options.microbatches);
+        let mut summed = all.clone();
+        for &other in &membership.others {
+            let told = self.peers.standing(other);
+            match told.filter(|told| told.synced && (told.step, told.chain) == (self.step, self.chain)) {
+                Some(told) => summed = summed.minus(&all.minus(&told.summed)),
+                None if self.goes_on_without(other, membership) => {}
+                None => return IndexSet::new(),
+            }
+            if summed.is_empty() {
+                return summed;
+            }
+        }
+        summed.minus(&all.minus(&self.summed()))
     }
 
     pub(super) fn computed(
@@ -132,10 +186,16 @@ impl<N: Numbers> SyncMachine<N> {
         if contributions.len() != self.options.parts as usize {
             return self.compute_failed(step, base, microbatch, out);
         }
+        let took_ms = self.now.since(self.work.in_hand_since);
+        let bytes = contributions.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+        self.work.in_hand_since = self.now;
         self.work.computing.remove(microbatch);
         self.work.computed.insert(microbatch);
         self.work.contributions.insert(microbatch, contributions);
         self.fold_due = FoldDue::All;
+        if bytes <= took_ms.saturating_mul(EARLY_BYTES_PER_MS_MAX) {
+            self.send_early(microbatch, out);
+        }
         self.answer_needs(out);
         self.push_lease(out);
     }
@@ -180,7 +240,7 @@ impl<N: Numbers> SyncMachine<N> {
         let ready: Vec<Need> =
             self.work.needs.extract_if(.., |need| need.microbatches.is_subset(&computed)).collect();
         for Need { from, part, microbatches } in ready {
-            self.send_contribution(from, part, microbatches, out);
+            self.send_contribution(from, part, microbatches, false, out);
         }
     }
 
@@ -191,6 +251,20 @@ impl<N: Numbers> SyncMachine<N> {
         waiting.sort_unstable();
         waiting.dedup();
         waiting
+    }
+
+    /// Sends what was computed before all of the lease is: should we die now, it is not lost. What we reduce ourselves goes to
+    /// those that reduce it then.
+    fn send_early(&mut self, microbatch: u32, out: &mut Vec<SyncOutput>) {
+        let Some(membership) = self.membership.clone() else { return };
+        let me = self.options.me.node;
+        for (part, heir) in (0u32..).zip(membership.heirs.get_or_init(|| heirs(&membership.view))) {
+            let to = membership.view.owner(part).filter(|owner| *owner != me).or(*heir);
+            if let Some(to) = to.filter(|_| self.results[part as usize].is_none()) {
+                self.send_contribution(to, part, [microbatch].into_iter().collect(), true, out);
+            }
+        }
+        self.work.sent_early.insert(microbatch);
     }
 
     /// Sends our sums to the owners once all that is due of the lease is computed but what failed; an empty sum too, as
@@ -206,16 +280,24 @@ impl<N: Numbers> SyncMachine<N> {
             return;
         }
         self.work.push_due = false;
+        let rest = ready.minus(&self.work.sent_early);
         for part in 0..self.options.parts {
             if let Some(owner) = membership.view.owner(part)
                 && owner != self.options.me.node
             {
-                self.send_contribution(owner, part, ready.clone(), out);
+                self.send_contribution(owner, part, rest.clone(), false, out);
             }
         }
     }
 
-    fn send_contribution(&self, to: NodeId, part: u32, microbatches: IndexSet, out: &mut Vec<SyncOutput>) {
+    fn send_contribution(
+        &self,
+        to: NodeId,
+        part: u32,
+        microbatches: IndexSet,
+        more: bool,
+        out: &mut Vec<SyncOutput>,
+    ) {
         let mut own: Vec<Bytes> =
             microbatches.iter().filter_map(|index| self.work.contribution(index, part).cloned()).collect();
         let sum = match own.len() {
@@ -224,7 +306,7 @@ impl<N: Numbers> SyncMachine<N> {
             _ => self.numbers.sum(part, &own),
         };
         let (step, base) = (self.step, self.chain);
-        self.send(to, SyncBody::Contribution { step, base, part, microbatches, sum }, out);
+        self.send(to, SyncBody::Contribution { step, base, part, microbatches, sum, more }, out);
     }
 
     /// Drops the work of this step; what is under way is cancelled.

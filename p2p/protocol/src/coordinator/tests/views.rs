@@ -18,7 +18,7 @@ fn a_dead_member_leaves_at_once_and_its_range_is_split() {
     cluster.all_apply(1);
     cluster.lose(2, 1, true);
     assert_eq!(cluster.members(), [(1, 1, 1), (3, 1, 1)]);
-    assert_eq!(cluster.lease(1), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(cluster.lease(1), [0, 1, 2, 3, 4, 6]);
     assert_eq!(cluster.reason(), format!("{} died: connection refused", name(2)));
     assert_eq!(cluster.job().committed_to().0, 1, "stable steps are committed with a view change");
     assert_eq!(cluster.job().view_changes.last().unwrap().stable_step, 1);

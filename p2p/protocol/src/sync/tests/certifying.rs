@@ -241,10 +241,10 @@ fn a_state_that_is_none_is_refused_and_the_others_are_believed() {
 /// Where a member stands that has the state and has heard that the joiner arrives.
 fn awaits(from: u8, step: u64, chain: Chain) -> SyncInput {
     let none = IndexSet::new;
-    let (held, computed, computing) = (none(), none(), none());
+    let (held, computed, computing, summed) = (none(), none(), none(), none());
     let entry = Some(Entry { step: 7, halt_step: 7, kept_step: None, is_loaded: false });
     let (synced, arriving) = (true, false);
-    let standing = Standing { synced, arriving, step, chain, held, computed, computing, entry };
+    let standing = Standing { synced, arriving, step, chain, held, computed, computing, summed, entry };
     said(from, SyncBody::State { standing, fresh: false, awaits: true })
 }
 

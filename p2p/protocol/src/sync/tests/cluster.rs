@@ -114,6 +114,8 @@ pub(super) struct Cluster {
     queue: VecDeque<(u8, u8, SyncMessage)>,
     pub(super) sent: Vec<SyncMessage>,
     pub(super) computed: u64,
+    /// The clock of all.
+    pub(super) now: Millis,
     /// Nodes whose messages and computations stand still.
     pub(super) frozen: Vec<u8>,
     /// Nodes that cannot compute.
@@ -147,6 +149,7 @@ impl Cluster {
             queue: VecDeque::new(),
             sent: Vec::new(),
             computed: 0,
+            now: Millis(1),
             frozen: Vec::new(),
             broken: Vec::new(),
             slow: Vec::new(),
@@ -174,7 +177,7 @@ impl Cluster {
         while let Some(input) = inputs.pop_front() {
             let mut out = Vec::new();
             let Some(machine) = self.machines.get_mut(&index) else { return };
-            machine.step(Millis(1), input, &mut out);
+            machine.step(self.now, input, &mut out);
             for output in out {
                 match output {
                     SyncOutput::Send { to, message } => {
@@ -227,6 +230,11 @@ impl Cluster {
         }
     }
 
+    /// What `from` has sent to `to` and has not arrived is lost.
+    pub(super) fn lose(&mut self, from: u8, to: u8) {
+        self.queue.retain(|(sender, receiver, _)| (*sender, *receiver) != (from, to));
+    }
+
     /// Delivers the oldest message that is not to or from a frozen node. `false` if there is none.
     pub(super) fn deliver(&mut self) -> bool {
         let moves =
@@ -246,7 +254,6 @@ impl Cluster {
         said
     }
 
-    /// Ends the computations of slow nodes.
     /// Ends what is under way, and what is begun then, until nothing is.
     pub(super) fn finish(&mut self) {
         while !self.under_way.is_empty() {

@@ -39,10 +39,11 @@ fn message(body: SyncBody) -> SyncMessage {
 pub(super) fn samples() -> Vec<SyncMessage> {
     let (step, base, part) = (70_000, Chain([5; 32]), 3);
     let microbatches: IndexSet = [0, 4, 5].into_iter().collect();
-    let (held, computed, computing) = (IndexSet::full(2), microbatches.clone(), IndexSet::full(1));
+    let (held, computed, computing, summed) =
+        (IndexSet::full(2), microbatches.clone(), IndexSet::full(1), IndexSet::full(3));
     let entry = Some(Entry { step, halt_step: step + 1, kept_step: Some(step - 9), is_loaded: false });
     let (synced, arriving) = (true, false);
-    let standing = Standing { synced, arriving, step, chain: base, held, computed, computing, entry };
+    let standing = Standing { synced, arriving, step, chain: base, held, computed, computing, summed, entry };
     let first = StateOffer { last: Vec::new(), last_bytes: Vec::new(), ..offer() };
     [
         SyncBody::State { standing, fresh: true, awaits: true },
@@ -52,8 +53,16 @@ pub(super) fn samples() -> Vec<SyncMessage> {
             part,
             microbatches: microbatches.clone(),
             sum: Bytes::from_static(b"a sum"),
+            more: true,
         },
-        SyncBody::Contribution { step, base, part, microbatches: IndexSet::new(), sum: Bytes::new() },
+        SyncBody::Contribution {
+            step,
+            base,
+            part,
+            microbatches: IndexSet::new(),
+            sum: Bytes::new(),
+            more: false,
+        },
         SyncBody::Result { step, base, part, result: Bytes::from_static(b"a result") },
         SyncBody::NeedContribution { step, part, microbatches },
         SyncBody::NeedResult { step, part },
@@ -108,21 +117,30 @@ fn what_the_job_does_not_have_is_refused() {
         held: IndexSet::new(),
         computed: IndexSet::new(),
         computing: IndexSet::new(),
+        summed: IndexSet::new(),
         entry: None,
     };
     let state = |standing: Standing| SyncBody::State { standing, fresh: false, awaits: false };
     let bodies = [
         state(Standing { held: IndexSet::full(PARTS + 1), ..standing.clone() }),
         state(Standing { computed: too_far.clone(), ..standing.clone() }),
-        state(Standing { computing: too_far.clone(), ..standing }),
+        state(Standing { computing: too_far.clone(), ..standing.clone() }),
+        state(Standing { summed: too_far.clone(), ..standing }),
         SyncBody::NeedResult { step, part: PARTS },
         SyncBody::Result { step, base, part: PARTS, result: sum.clone() },
         SyncBody::NeedContribution { step, part: 0, microbatches: too_far.clone() },
         SyncBody::NeedContribution { step, part: 0, microbatches: IndexSet::new() },
-        SyncBody::Contribution { step, base, part: 0, microbatches: too_far, sum: sum.clone() },
-        SyncBody::Contribution { step, base, part: PARTS, microbatches: some.clone(), sum: sum.clone() },
-        SyncBody::Contribution { step, base, part: 0, microbatches: some, sum: Bytes::new() },
-        SyncBody::Contribution { step, base, part: 0, microbatches: IndexSet::new(), sum },
+        SyncBody::Contribution { step, base, part: 0, microbatches: too_far, sum: sum.clone(), more: false },
+        SyncBody::Contribution {
+            step,
+            base,
+            part: PARTS,
+            microbatches: some.clone(),
+            sum: sum.clone(),
+            more: false,
+        },
+        SyncBody::Contribution { step, base, part: 0, microbatches: some, sum: Bytes::new(), more: false },
+        SyncBody::Contribution { step, base, part: 0, microbatches: IndexSet::new(), sum, more: false },
     ];
     let too_many = vec![chunk(1); OFFER_CHUNKS_MAX];
     let offers = [

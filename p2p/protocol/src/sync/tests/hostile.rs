@@ -18,6 +18,7 @@ fn body(below: &mut impl FnMut(usize) -> usize, genesis: Chain) -> SyncBody {
     match below(7) {
         0 => {
             let computing = (0..MICROBATCHES).filter(|_| below(4) == 0).collect();
+            let summed = (0..MICROBATCHES).filter(|_| below(2) == 0).collect();
             let (synced, arriving, computed) = (below(4) > 0, below(3) == 0, microbatches);
             let mut some_step = || [0, 2, u64::MAX][below(3)];
             let (step_then, halt_step, kept) = (some_step(), some_step(), some_step());
@@ -28,10 +29,11 @@ fn body(below: &mut impl FnMut(usize) -> usize, genesis: Chain) -> SyncBody {
                 is_loaded: below(2) == 0,
             };
             let entry = (below(4) > 0).then_some(entry);
-            let standing = Standing { synced, arriving, step, chain: base, held, computed, computing, entry };
+            let standing =
+                Standing { synced, arriving, step, chain: base, held, computed, computing, summed, entry };
             SyncBody::State { standing, fresh: below(2) == 0, awaits: below(2) == 0 }
         }
-        1 => SyncBody::Contribution { step, base, part, microbatches, sum: bytes },
+        1 => SyncBody::Contribution { step, base, part, microbatches, sum: bytes, more: below(2) == 0 },
         2 => SyncBody::Result { step, base, part, result: bytes },
         3 => SyncBody::NeedContribution { step, part, microbatches },
         4 => SyncBody::NeedResult { step, part },
@@ -114,7 +116,7 @@ fn useless_sums_are_bounded_and_do_not_hinder() {
         let mut out = Vec::new();
         let microbatches: IndexSet = (0..MICROBATCHES).filter(|index| set >> index & 1 == 1).collect();
         let sum = Bytes::copy_from_slice(&set.to_le_bytes());
-        let body = SyncBody::Contribution { step, base, part: 0, microbatches, sum };
+        let body = SyncBody::Contribution { step, base, part: 0, microbatches, sum, more: false };
         machine.step(Millis(1), from_second(1, body), &mut out);
     };
     let bound = 2 * MICROBATCHES as usize + 16;

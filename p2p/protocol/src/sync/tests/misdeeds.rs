@@ -70,7 +70,7 @@ impl Bench {
 
     fn sum(&mut self, from: u8, part: u32, microbatches: &[u32], sum: Bytes) -> Vec<SyncOutput> {
         let (step, base, microbatches) = (self.machine.place().step, self.genesis, set(microbatches));
-        self.hear_in(5, from, SyncBody::Contribution { step, base, part, microbatches, sum })
+        self.hear_in(5, from, SyncBody::Contribution { step, base, part, microbatches, sum, more: false })
     }
 
     fn result(&mut self, from: u8, part: u32, result: Bytes) -> Vec<SyncOutput> {
@@ -82,9 +82,10 @@ impl Bench {
     fn hear_states(&mut self) {
         for from in [2, 3] {
             let computed = set(&[u32::from(from) - 1, u32::from(from) + 2]);
-            let (held, computing) = (IndexSet::new(), IndexSet::new());
+            let (held, computing, summed) = (IndexSet::new(), IndexSet::new(), IndexSet::new());
             let (synced, arriving, step, chain, entry) = (true, false, 0, self.genesis, None);
-            let standing = Standing { synced, arriving, step, chain, held, computed, computing, entry };
+            let standing =
+                Standing { synced, arriving, step, chain, held, computed, computing, summed, entry };
             let out = self.hear_in(5, from, SyncBody::State { standing, fresh: false, awaits: false });
             assert_eq!(accused(&out), []);
         }
@@ -138,6 +139,7 @@ fn a_sum_of_another_length_is_not_kept_and_its_sender_is_accused_once_in_a_view(
             part: 3,
             microbatches: set(&[1]),
             sum: bytes(0),
+            more: false,
         },
     );
     assert_eq!(accused(&out), [(2, Misdeed::Contribution { step: 0, part: 3 })], "a new view, a new word");
@@ -182,7 +184,7 @@ fn two_sums_over_one_set_are_a_misdeed_of_one_member_in_one_view_alone() {
     bench.enter(6, &[(1, 1), (2, 6), (3, 6)]);
     for (from, of, sum) in [(3, &[2, 5][..], 0b00_1000), (2, &[1, 4], 0b00_0001)] {
         let (step, base, part, microbatches) = (0, bench.genesis, 0, set(of));
-        let body = SyncBody::Contribution { step, base, part, microbatches, sum: bytes(sum) };
+        let body = SyncBody::Contribution { step, base, part, microbatches, sum: bytes(sum), more: false };
         assert_eq!(accused(&bench.hear_in(6, from, body)), [], "{from}");
     }
 }
@@ -240,6 +242,7 @@ fn deceived(tenure_of_owner: u64) -> Vec<SyncOutput> {
         held: none(),
         computed: none(),
         computing: none(),
+        summed: none(),
         entry: Some(Entry { step: 1, halt_step: 1, kept_step: None, is_loaded: false }),
     };
     for from in [2, 3] {
