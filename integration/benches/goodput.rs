@@ -155,7 +155,8 @@ async fn main() -> anyhow::Result<()> {
         cluster.settle(&job, NODES, 3).await?;
         let mean = mtbf.map(|steps| Duration::from_millis(step_ms).mul_f64(steps));
         let done = stretch(&mut cluster, time, mean, &mut seed).await?;
-        cluster.settle(&job, NODES, 1).await?;
+        // What is known of the step may be a moment old.
+        cluster.settle(&job, NODES, 2).await?;
         let applied = first_applied(&cluster.daemons)?;
         let steps = progress(&applied, done.end)? - progress(&applied, done.begin)?;
         let (alive, takes_part) = (done.process_seconds(), done.member_seconds(&cluster.daemons)?);

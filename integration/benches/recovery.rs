@@ -1,7 +1,7 @@
 //! What a death costs a job: from SIGKILL to the next finished step, and how much later the step in flight ends.
 //!
 //! `cargo bench -p traind-integration --bench recovery [-- ROUNDS]`. Three daemons on loopback train a perceptron of 0.27
-//! million parameters in 12 micro-batches, each of which takes at least 25 ms (`limits.micro_batch_time`): a step of
+//! million parameters in 24 micro-batches, each of which takes at least 12.5 ms (`limits.micro_batch_time`): a step of
 //! three nodes takes 100 ms, and what a survivor computes for the dead takes its time too. In each round a worker, then
 //! the coordinator is killed, at an instant that is uniform over the step, and a new daemon takes its place. Times are those of
 //! the survivors' logs; a step is finished when all survivors have applied it.
@@ -17,8 +17,11 @@ const ROUNDS: usize = 9;
 /// Nodes in peace.
 const NODES: usize = 3;
 
-/// Least time of a micro-batch: a third of 12 of them take 100 ms.
-const MICRO_BATCH_TIME: &str = "25 ms";
+/// Micro-batches of a step.
+const MICRO_BATCHES: u32 = 24;
+
+/// Least time of a micro-batch: a third of them take 100 ms.
+const MICRO_BATCH_TIME: &str = "12500 us";
 
 /// A step in peace.
 const STEP: Duration = Duration::from_millis(100);
@@ -80,6 +83,7 @@ async fn main() -> anyhow::Result<()> {
     let job = JobFile {
         model: Model::Mlp { hidden: 256 },
         nodes_min: 3,
+        micro_batches: MICRO_BATCHES,
         checkpoint_every: 1000,
         ..JobFile::mlp("recovery", 1_000_000)
     };

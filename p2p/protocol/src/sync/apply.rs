@@ -52,7 +52,7 @@ impl<N: Numbers> SyncMachine<N> {
             return out.push(SyncOutput::Finished { step, chain });
         }
         self.fold_due = FoldDue::All;
-        self.work.push_due = true;
+        self.work.begin(self.now);
         self.compute_lease(membership, out);
         self.push_lease(out);
     }
@@ -60,6 +60,7 @@ impl<N: Numbers> SyncMachine<N> {
     /// The results of the step in progress, all of them, lead to the next.
     pub(super) fn apply_results(&mut self, out: &mut Vec<SyncOutput>) {
         let results: Vec<Bytes> = self.results.iter_mut().filter_map(Option::take).collect();
+        self.step_times = self.work.times(self.now).or(self.step_times);
         self.drop_work(out);
         let step = self.step;
         if let Some(kept) = &mut self.kept {

@@ -16,7 +16,7 @@ use super::message::{Entry, Standing, SyncBody, SyncMessage};
 use super::peers::Peers;
 use super::received::ReceivedSums;
 use super::sources::Sources;
-use super::work::Work;
+use super::work::{StepTimes, Work};
 use crate::ids::{Chain, Epoch, Millis, NodeId};
 use crate::index_set::IndexSet;
 use crate::misdeed::Misdeed;
@@ -69,6 +69,8 @@ pub struct SyncMachine<N> {
     /// next apply: only that proves that all of the view have applied them.
     pub(super) last: Vec<Bytes>,
     pub(super) work: Work,
+    /// What the latest step took that no view interrupted.
+    pub(super) step_times: Option<StepTimes>,
     pub(super) received: ReceivedSums,
     pub(super) peers: Peers,
     pub(super) held: HeldMessages,
@@ -113,6 +115,7 @@ impl<N: Numbers> SyncMachine<N> {
             results: vec![None; options.parts as usize],
             last: Vec::new(),
             work: Work::default(),
+            step_times: None,
             received: ReceivedSums::default(),
             peers: Peers::default(),
             held: HeldMessages::default(),

@@ -24,9 +24,23 @@ const NEEDS_OF_ONE_MAX: usize = NEEDS_PENDING_MAX / 4;
 /// answer. What is not asked for yet is not begun, and goes to somebody else when a lease moves.
 const COMPUTING_MAX: u32 = 2;
 
-/// A micro-batch is sent as soon as it is computed if all of it is at most so many bytes for each millisecond it took: a
-/// tenth of a link of a gigabit a second. Else its owner gets it with the rest of the lease, as one sum.
-const EARLY_BYTES_PER_MS_MAX: u64 = 12_500;
+/// What a step of ours took that no view interrupted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StepTimes {
+    microbatches: u64,
+    computing_ms: u64,
+    /// From our last sum to the results, the waiting for slower members included.
+    exchange_ms: u64,
+}
+
+impl StepTimes {
+    /// Whether the network is quick enough for sums as they are computed: an exchange for each of them, of which a sum is about
+    /// a half, would take no longer than to compute them. Else owners get all of a lease at its end, as one sum.
+    fn leaves_room(self) -> bool {
+        // An exchange that the clock does not show takes a part of a millisecond.
+        self.exchange_ms.max(1).saturating_mul(self.microbatches) <= self.computing_ms
+    }
+}
 
 /// Another member waits for the sum over these.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,8 +64,10 @@ pub(super) struct Work {
     needs: Vec<Need>,
     /// Already sent to all owners of this view, each for itself.
     sent_early: IndexSet,
-    /// When the trainer was asked for what it has in hand, or gave what it had before.
-    in_hand_since: Millis,
+    /// When the step began here, in this epoch.
+    begun_at: Option<Millis>,
+    /// When the last of our sums was sent, and how many micro-batches they are of.
+    sent_at: Option<(Millis, u64)>,
     /// Whether our sums are still to be pushed to the owners. Only in a step that began in this epoch: in one that a
     /// new view interrupted, owners ask for exactly what they lack.
     pub(super) push_due: bool,
@@ -70,6 +86,20 @@ impl Work {
         self.failed = IndexSet::new();
         self.sent_early = IndexSet::new();
         self.push_due = false;
+        self.begun_at = None;
+    }
+
+    /// A step begins.
+    pub(super) fn begin(&mut self, now: Millis) {
+        self.push_due = true;
+        self.begun_at = Some(now);
+    }
+
+    /// What the step took that ends now; `None` where a view interrupted it.
+    pub(super) fn times(&self, now: Millis) -> Option<StepTimes> {
+        let (begun_at, (sent_at, microbatches)) = (self.begun_at?, self.sent_at?);
+        let (computing_ms, exchange_ms) = (sent_at.since(begun_at), now.since(sent_at));
+        Some(StepTimes { microbatches, computing_ms, exchange_ms })
     }
 
     /// What was sent may be lost.
@@ -95,9 +125,6 @@ impl<N: Numbers> SyncMachine<N> {
         let waiting = work.wanted.minus(&work.computed).minus(&work.computing).minus(&work.failed);
         let microbatches: IndexSet = waiting.iter().take(room as usize).collect();
         if !microbatches.is_empty() {
-            if work.computing.is_empty() {
-                work.in_hand_since = self.now;
-            }
             work.computing.extend_from(&microbatches);
             out.push(SyncOutput::Compute { step: self.step, base: self.chain, microbatches });
         }
@@ -186,14 +213,11 @@ impl<N: Numbers> SyncMachine<N> {
         if contributions.len() != self.options.parts as usize {
             return self.compute_failed(step, base, microbatch, out);
         }
-        let took_ms = self.now.since(self.work.in_hand_since);
-        let bytes = contributions.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
-        self.work.in_hand_since = self.now;
         self.work.computing.remove(microbatch);
         self.work.computed.insert(microbatch);
         self.work.contributions.insert(microbatch, contributions);
         self.fold_due = FoldDue::All;
-        if bytes <= took_ms.saturating_mul(EARLY_BYTES_PER_MS_MAX) {
+        if self.step_times.is_some_and(StepTimes::leaves_room) {
             self.send_early(microbatch, out);
         }
         self.answer_needs(out);
@@ -280,6 +304,7 @@ impl<N: Numbers> SyncMachine<N> {
             return;
         }
         self.work.push_due = false;
+        self.work.sent_at = Some((self.now, u64::from(ready.len())));
         let rest = ready.minus(&self.work.sent_early);
         for part in 0..self.options.parts {
             if let Some(owner) = membership.view.owner(part)

@@ -7,16 +7,27 @@ use crate::rendezvous::heirs;
 use crate::sync::{SyncBody, SyncInput};
 use crate::view::View;
 
-/// More than the bytes of a micro-batch may take to be sent early.
+/// A micro-batch takes so long, far longer than an exchange among machines that answer at once.
 const LONG_MS: u64 = 10;
 
-/// Three nodes in their first step, each with its lease begun and nothing done.
-fn begun() -> Cluster {
-    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+/// Three nodes in their third step, each with its lease begun and nothing done. What micro-batches took before decides how sums
+/// are sent: in the first step nobody has a step behind it, nor in the second one that no view interrupted.
+fn begun(took_ms: u64) -> Cluster {
+    let mut cluster = Cluster::new(&[1, 2, 3], 4);
     cluster.slow = vec![1, 2, 3];
     cluster.enter(&view(1, &[(1, 1), (2, 1), (3, 1)]));
     cluster.settle();
+    // Two steps of two micro-batches each, at the same time everywhere.
+    for _ in 0..4 {
+        cluster.now = Millis(cluster.now.0 + took_ms);
+        for node in [1, 2, 3] {
+            finish_one(&mut cluster, node, 0);
+        }
+    }
+    assert!([1, 2, 3].iter().all(|node| cluster.step_of(*node) == 2));
     assert_eq!(cluster.under_way.len(), MICROBATCHES as usize);
+    cluster.sent.clear();
+    cluster.computed = u64::from(MICROBATCHES);
     cluster
 }
 
@@ -52,42 +63,59 @@ fn without_third() -> View {
 
 #[test]
 fn what_was_computed_before_a_death_is_not_computed_again() {
-    for (took_ms, expected) in [(LONG_MS, MICROBATCHES + 1), (0, MICROBATCHES + 2)] {
-        let mut cluster = begun();
-        finish_one(&mut cluster, 3, took_ms);
+    let all = MICROBATCHES;
+    for (took_ms, done, expected) in
+        [(LONG_MS, 1, all + 1), (LONG_MS, 2, all), (0, 1, all + 2), (0, 2, all + 2)]
+    {
+        let mut cluster = begun(took_ms);
+        (0..done).for_each(|_| finish_one(&mut cluster, 3, took_ms));
         let early = sent_early(&cluster);
-        assert_eq!(early.len(), if took_ms == 0 { 0 } else { PARTS as usize }, "{early:?}");
+        assert_eq!(early.len(), if took_ms == 0 { 0 } else { done * PARTS as usize }, "{early:?}");
         cluster.machines.remove(&3);
         cluster.under_way.retain(|(of, _)| *of != 3);
         cluster.enter(&without_third());
         cluster.settle();
-        while let Some(position) = cluster.under_way.iter().position(|(of, _)| cluster.step_of(*of) == 0) {
+        while let Some(position) = cluster.under_way.iter().position(|(of, _)| cluster.step_of(*of) == 2) {
             let (node, done) = cluster.under_way.remove(position);
             cluster.feed(node, done);
             cluster.settle();
         }
-        assert_eq!((cluster.step_of(1), cluster.step_of(2)), (1, 1));
+        assert_eq!((cluster.step_of(1), cluster.step_of(2)), (3, 3));
         let of_next_step = cluster.under_way.len() as u64;
-        assert_eq!(cluster.computed - of_next_step, u64::from(expected), "took {took_ms} ms");
+        assert_eq!(cluster.computed - of_next_step, u64::from(expected), "took {took_ms} ms, {done} done");
     }
+}
+
+/// The same where all have computed all, and only the results of the one that dies are missing.
+#[test]
+fn whoever_dies_when_all_is_computed_costs_an_exchange() {
+    let mut cluster = begun(LONG_MS);
+    for _ in 0..2 {
+        finish_one(&mut cluster, 3, LONG_MS);
+    }
+    cluster.frozen = vec![3];
+    for node in [1, 2, 1, 2] {
+        finish_one(&mut cluster, node, LONG_MS);
+    }
+    assert!(cluster.step_of(1) == 2 && cluster.under_way.is_empty());
+    cluster.machines.remove(&3);
+    cluster.enter(&without_third());
+    cluster.settle();
+    assert_eq!((cluster.step_of(1), cluster.step_of(2)), (3, 3));
+    let of_next_step = cluster.under_way.len() as u64;
+    assert_eq!(cluster.computed - of_next_step, u64::from(MICROBATCHES));
 }
 
 /// A lease that was sent piece by piece is not sent again as a whole, and an owner does not ask for what is to come.
 #[test]
 fn nothing_is_sent_twice() {
-    let mut cluster = begun();
-    let round = |cluster: &mut Cluster| {
-        for node in [1, 2, 3, 1, 2, 3] {
-            finish_one(cluster, node, LONG_MS);
-        }
-    };
-    // In the first step owners ask, as what was sent before they entered the view might be lost.
-    round(&mut cluster);
-    cluster.sent.clear();
-    round(&mut cluster);
-    assert!([1, 2, 3].iter().all(|node| cluster.step_of(*node) == 2));
+    let mut cluster = begun(LONG_MS);
+    for node in [1, 2, 3, 1, 2, 3] {
+        finish_one(&mut cluster, node, LONG_MS);
+    }
+    assert!([1, 2, 3].iter().all(|node| cluster.step_of(*node) == 3));
     let in_step = |body: &&SyncBody| match body {
-        SyncBody::Contribution { step, microbatches, .. } => *step == 1 && !microbatches.is_empty(),
+        SyncBody::Contribution { step, microbatches, .. } => *step == 2 && !microbatches.is_empty(),
         SyncBody::NeedContribution { .. } => panic!("nobody asks: {body:?}"),
         _ => false,
     };
@@ -99,7 +127,7 @@ fn nothing_is_sent_twice() {
 /// A path breaks: what was sent early on it may be lost, and comes again.
 #[test]
 fn what_was_sent_early_on_a_path_that_broke_is_not_counted_on() {
-    let mut cluster = begun();
+    let mut cluster = begun(LONG_MS);
     cluster.frozen = vec![2];
     let position = cluster.under_way.iter().position(|(of, _)| *of == 3).expect("it computes");
     let (_, done) = cluster.under_way.remove(position);
@@ -111,5 +139,5 @@ fn what_was_sent_early_on_a_path_that_broke_is_not_counted_on() {
     cluster.feed(2, SyncInput::PathOpened(life(3).node));
     cluster.finish();
     cluster.settle();
-    assert!(cluster.step_of(1) > 0 && cluster.step_of(2) > 0 && cluster.step_of(3) > 0);
+    assert!([1, 2, 3].iter().all(|node| cluster.step_of(*node) > 2));
 }
