@@ -53,6 +53,8 @@ pub struct Parts {
     pub data_set_bytes_max: Option<u64>,
     /// Least time that a micro-batch takes on this node; zero is no rest.
     pub microbatch_time_min: Duration,
+    /// No byte is sent that only saves time: what is sent costs.
+    pub spares_upload: bool,
     /// How the daemon learns that it cannot go on.
     pub fatal: Fatal,
 }
@@ -119,6 +121,7 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
         me: parts.me,
         device: parts.registration.device,
         microbatch_time_min: parts.microbatch_time_min,
+        spares_upload: parts.spares_upload,
         clock,
         network: parts.network,
         council: inbox.clone(),

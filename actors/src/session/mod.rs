@@ -66,6 +66,8 @@ pub struct SessionParts {
     pub device: String,
     /// Least time that a micro-batch takes; zero is no rest.
     pub microbatch_time_min: Duration,
+    /// No byte is sent that only saves time: what is sent costs.
+    pub spares_upload: bool,
     /// The daemon's clock.
     pub clock: Clock,
     /// The network.

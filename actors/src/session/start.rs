@@ -51,6 +51,7 @@ pub(super) fn session(
             parts: job.plan.parts,
             steps: job.plan.steps,
             genesis: job.plan.genesis,
+            sends_early: !parts.spares_upload,
             kept_bytes_max: job.plan.state_bytes.saturating_mul(KEPT_STATES_MAX),
         },
         checkpoint_every: job.plan.checkpoint_every,

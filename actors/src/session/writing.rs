@@ -133,6 +133,7 @@ mod tests {
             steps: 95,
             genesis: Chain::default(),
             kept_bytes_max: 0,
+            sends_early: true,
         };
         SessionPlan { sync, checkpoint_every: 10, checkpoint_replicas: 2, work: Default::default() }
     }

@@ -31,6 +31,7 @@ pub(super) struct Opened {
     memory_bytes_max: Option<u64>,
     data_set_bytes_max: Option<u64>,
     microbatch_time_min: Duration,
+    spares_upload: bool,
     on_quorum_loss: QuorumLossPolicy,
     found: Option<SwarmId>,
     events: mpsc::Receiver<Event>,
@@ -99,6 +100,7 @@ impl Opened {
             memory_bytes_max,
             data_set_bytes_max: settings.limits.data_set_bytes_max,
             microbatch_time_min,
+            spares_upload: settings.limits.upload_bytes_per_second_max.is_some(),
             on_quorum_loss: settings.on_quorum_loss,
             found,
             events,
@@ -125,6 +127,7 @@ impl Opened {
             memory_bytes_max: self.memory_bytes_max,
             data_set_bytes_max: self.data_set_bytes_max,
             microbatch_time_min: self.microbatch_time_min,
+            spares_upload: self.spares_upload,
             on_quorum_loss: self.on_quorum_loss,
             fatal,
         }

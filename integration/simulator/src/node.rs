@@ -119,6 +119,7 @@ impl SimNode {
             microbatches: plan.microbatches,
             parts: plan.parts,
             kept_bytes_max: plan.kept_bytes_max(),
+            sends_early: !plan.seed.is_multiple_of(8),
             steps: plan.steps,
             genesis,
         };

@@ -11,10 +11,11 @@ use traind_protocol::ids::{
 };
 use traind_protocol::ledger::Ledger;
 use traind_protocol::succession::Succession;
-use traind_protocol::sync::{StateOffer, SyncMachine, SyncOptions};
+use traind_protocol::sync::{SnapshotHead, StateOffer, SyncMachine, SyncOptions};
 use traind_protocol::view::View;
 use traind_protocol::wire::control::{Registration, Report, ReportEvent, WorkCounters};
 
+use crate::chunks::offer_of;
 use crate::toy::ToyModel;
 
 /// The next input of a machine of the council.
@@ -46,6 +47,13 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// Cuts the state as it is, for joiners.
+    pub(super) fn keep_state(&mut self, snapshot: &SnapshotHead) {
+        let (offer, chunks) = offer_of(snapshot, &self.model.to_bytes());
+        self.chunks = chunks;
+        self.kept = Some(offer);
+    }
+
     /// A session that knows no view.
     pub(super) fn new(options: SyncOptions) -> Self {
         let (parts, chain) = (options.parts, options.genesis);

@@ -8,14 +8,13 @@ use traind_protocol::index_set::IndexSet;
 use traind_protocol::ledger::{CheckpointEntry, JobStatus, LedgerCommand};
 use traind_protocol::numbers::Numbers;
 use traind_protocol::replicas::choose_writers;
-use traind_protocol::sync::{StateOffer, SyncInput, SyncMessage, SyncOptions, SyncOutput};
+use traind_protocol::sync::{SnapshotHead, StateOffer, SyncInput, SyncMessage, SyncOptions, SyncOutput};
 use traind_protocol::view::{Origin, View};
 use traind_protocol::wire::control::{ControlMessage, ReportEvent};
 
 use super::disk::Written;
 use super::process::Session;
 use super::world::{Device, Event, JOB, JointWorld};
-use crate::chunks::offer_of;
 use crate::node::node_index;
 use crate::toy::ToyModel;
 
@@ -92,8 +91,16 @@ impl JointWorld {
         let (parts, microbatches, steps, genesis) = (self.parts, self.microbatches, self.steps, self.genesis);
         let Some(process) = self.nodes[index].process.as_mut() else { return };
         let me = process.life;
-        let options =
-            SyncOptions { job: JOB, me, microbatches, parts, steps, genesis, kept_bytes_max: KEPT_BYTES_MAX };
+        let options = SyncOptions {
+            job: JOB,
+            me,
+            microbatches,
+            parts,
+            steps,
+            genesis,
+            kept_bytes_max: KEPT_BYTES_MAX,
+            sends_early: true,
+        };
         let session = process.session.get_or_insert_with(|| Session::new(options));
         if session.enter(&view, me) {
             self.tell(|| {
@@ -137,21 +144,8 @@ impl JointWorld {
         let Some(session) = self.session(index) else { return };
         match output {
             SyncOutput::Send { to, message } => self.send_data(index, to, message),
-            SyncOutput::KeepState { snapshot } => {
-                let (offer, chunks) = offer_of(&snapshot, &session.model.to_bytes());
-                session.chunks = chunks;
-                session.kept = Some(offer);
-            }
-            SyncOutput::OfferState { to, snapshot } => {
-                let is_kept =
-                    |offer: &&StateOffer| (offer.step, offer.chain) == (snapshot.step, snapshot.chain);
-                let Some(offer) = session.kept.as_ref().filter(is_kept).cloned() else {
-                    return self.fail("S1", format!("node {index} offers a state that it does not keep"));
-                };
-                self.note("states offered");
-                let of = (snapshot.incarnation, snapshot.epoch);
-                self.send_data(index, to, SyncMessage::offer(JOB, me.boot, of, offer));
-            }
+            SyncOutput::KeepState { snapshot } => session.keep_state(&snapshot),
+            SyncOutput::OfferState { to, snapshot } => self.offer_state(index, to, &snapshot),
             SyncOutput::FetchState { offer, from, .. } => {
                 let delay_ms = FETCH_MS[self.random.below(FETCH_MS.len())];
                 self.after(delay_ms, Event::Fetching { at: me, offer, from });
@@ -209,6 +203,19 @@ impl JointWorld {
                 self.fail("V2", format!("node {index} refuses an honest message of {from}: {reason}"));
             }
         }
+    }
+
+    /// A member offers the state that it keeps.
+    fn offer_state(&mut self, index: usize, to: NodeId, snapshot: &SnapshotHead) {
+        let Some(boot) = self.nodes[index].process.as_ref().map(|process| process.life.boot) else { return };
+        let is_kept = |offer: &&StateOffer| (offer.step, offer.chain) == (snapshot.step, snapshot.chain);
+        let kept = self.session(index).and_then(|session| session.kept.clone());
+        let Some(offer) = kept.as_ref().filter(is_kept).cloned() else {
+            return self.fail("S1", format!("node {index} offers a state that it does not keep"));
+        };
+        self.note("states offered");
+        let of = (snapshot.incarnation, snapshot.epoch);
+        self.send_data(index, to, SyncMessage::offer(JOB, boot, of, offer));
     }
 
     /// A trainer begins these.

@@ -26,6 +26,8 @@ pub struct SyncOptions {
     pub genesis: Chain,
     /// Bytes of results that are kept while joiners fetch a state; beyond these the others wait for them.
     pub kept_bytes_max: u64,
+    /// Whether sums may be sent as they are computed, which takes more bytes and makes a death cost less.
+    pub sends_early: bool,
 }
 
 /// Something happened.

@@ -217,7 +217,7 @@ impl<N: Numbers> SyncMachine<N> {
         self.work.computed.insert(microbatch);
         self.work.contributions.insert(microbatch, contributions);
         self.fold_due = FoldDue::All;
-        if self.step_times.is_some_and(StepTimes::leaves_room) {
+        if self.options.sends_early && self.step_times.is_some_and(StepTimes::leaves_room) {
             self.send_early(microbatch, out);
         }
         self.answer_needs(out);

@@ -72,6 +72,7 @@ pub(super) fn machine(index: u8, steps: u64) -> SyncMachine<Bits> {
         steps,
         genesis: Chain([9; 32]),
         kept_bytes_max: 1 << 20,
+        sends_early: true,
     };
     SyncMachine::new(options, Bits::default())
 }

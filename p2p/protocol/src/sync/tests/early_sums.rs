@@ -86,6 +86,14 @@ fn what_was_computed_before_a_death_is_not_computed_again() {
     }
 }
 
+#[test]
+fn where_bytes_cost_nothing_is_sent_early() {
+    let mut cluster = begun(LONG_MS);
+    cluster.machines.get_mut(&3).unwrap().options.sends_early = false;
+    finish_one(&mut cluster, 3, LONG_MS);
+    assert_eq!(sent_early(&cluster), []);
+}
+
 /// The same where all have computed all, and only the results of the one that dies are missing.
 #[test]
 fn whoever_dies_when_all_is_computed_costs_an_exchange() {

@@ -331,6 +331,7 @@ fn questions_of_one_member_leave_the_others_their_room() {
         steps: 50,
         genesis,
         kept_bytes_max: 0,
+        sends_early: true,
     };
     let mut bench = Bench { machine: SyncMachine::new(options, Bits::default()), genesis, now: Millis(1) };
     let leases = vec![0; microbatches as usize];
