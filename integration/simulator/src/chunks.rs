@@ -59,6 +59,9 @@ impl World {
             return self.fail("S1", format!("node {index} keeps another state than it says"));
         }
         node.chunks.kept = Some((snapshot, node.model.to_bytes()));
+        // What is still to come of a later state is nobody's any more.
+        node.chunks.fetch = None;
+        node.chunks.is_complete = false;
         node.chunks.held.clear();
         self.report.snapshots += 1;
     }

@@ -122,7 +122,8 @@ impl Said {
 /// Most outputs of one input, L1: a handful for each message that may be due to each member, twice as a step may be
 /// applied and the next begun.
 fn outputs_max(members: usize, parts: u32, microbatches: u32) -> usize {
-    2 * (members * (3 * parts as usize + microbatches as usize + 4) + 8)
+    // Whoever follows asks for the results of 32 steps at once.
+    2 * (members * (3 * parts as usize + microbatches as usize + 4) + 8) + 32 * parts as usize
 }
 
 impl World {

@@ -117,7 +117,7 @@ impl<N: Numbers> SyncMachine<N> {
         standings.filter(|standing| standing.synced).map(|standing| standing.step).max().unwrap_or(0)
     }
 
-    /// Tells all that we are about to be synced. What was asked of them before is asked again.
+    /// Tells all that we are about to be synced.
     fn announce_arrival(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
         if let Some(following) = &mut self.following {
             following.is_arriving = true;
@@ -127,12 +127,13 @@ impl<N: Numbers> SyncMachine<N> {
         }
     }
 
-    /// Whether nobody goes further without us, and nobody is further.
+    /// Whether nobody goes further without us, and nobody is further. Other joiners must have heard of us too, as they may be synced
+    /// before they hear the next of us.
     fn has_arrived(&self, membership: &Membership) -> bool {
         let awaits = |other: &NodeId| {
-            self.peers.standing(*other).is_some_and(|told| {
-                !told.synced || told.step <= self.step && self.peers.is_awaited_by(*other)
-            })
+            let told = self.peers.standing(*other);
+            told.is_some_and(|told| !told.synced || told.step <= self.step)
+                && self.peers.is_awaited_by(*other)
         };
         let mut others = membership.others.iter();
         others.clone().all(awaits) && others.any(|other| self.peers.is_synced(*other))
@@ -161,10 +162,11 @@ impl<N: Numbers> SyncMachine<N> {
         }
     }
 
-    /// Steps whose results are asked for at a time: those of a step have always as many bytes.
+    /// Steps whose results are asked for at a time: those of a step have always as many bytes, which the first state of an
+    /// incarnation does not tell.
     fn steps_asked(&self) -> u64 {
         let bytes = self.last.iter().map(|result| result.len() as u64).sum::<u64>();
-        (ASKED_BYTES_MAX / bytes.max(1)).clamp(1, STEPS_ASKED_MAX)
+        ASKED_BYTES_MAX.checked_div(bytes).map_or(1, |steps| steps.clamp(1, STEPS_ASKED_MAX))
     }
 
     /// Takes a result of a step that we follow to.

@@ -218,7 +218,7 @@ impl<N: Numbers> SyncMachine<N> {
     /// Tells `to` where we stand.
     pub(super) fn send_state(&mut self, to: NodeId, fresh: bool, out: &mut Vec<SyncOutput>) {
         let standing = self.standing();
-        let awaits = self.synced && self.peers.arrives(to);
+        let awaits = self.peers.arrives(to);
         self.peers.tell_step(to, standing.step);
         self.send(to, SyncBody::State { standing, fresh, awaits }, out);
     }

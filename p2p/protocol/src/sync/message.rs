@@ -71,7 +71,7 @@ pub enum SyncBody {
         /// What was under way between the two may be lost, as the sender has just entered the view or noticed a new
         /// connection. The receiver answers with its own.
         fresh: bool,
-        /// The sender has heard that the receiver arrives, and goes no further without it.
+        /// The sender has heard that the receiver arrives, and goes no further without it, nor will once it is synced.
         awaits: bool,
     },
     /// The sum of contributions of a set of micro-batches to a part, to its owner, or what the owner itself has computed to who
