@@ -120,6 +120,7 @@ pub fn start(parts: Parts) -> Result<NodeActors, StartError> {
     let sessions = Sessions::new(SessionParts {
         me: parts.me,
         device: parts.registration.device,
+        memory_bytes_max: parts.memory_bytes_max,
         microbatch_time_min: parts.microbatch_time_min,
         spares_upload: parts.spares_upload,
         clock,
@@ -210,11 +211,8 @@ async fn follow_ledger(
     loop {
         let now = published.borrow_and_update().clone();
         for job in now.ledger.jobs.values().filter(|job| job.status == JobStatus::Running) {
-            let branches = now.ledger.lineage.branches.iter().filter(|branch| branch.job == job.id);
-            let branches = branches.map(|branch| branch.state.step);
-            let steps = now.ledger.steps_held(job).into_iter().chain(branches).collect();
             // Left out when the store is busy: the next change of the ledger asks again.
-            let _ = checkpoints.try_send(KeepCheckpoints { job: job.id, steps });
+            let _ = checkpoints.try_send(KeepCheckpoints::of(&now.ledger, job));
         }
         resting.follow(&now.ledger);
         data_sets.follow(&now.ledger);

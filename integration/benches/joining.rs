@@ -92,8 +92,11 @@ async fn main() -> anyhow::Result<()> {
             let meanwhile = longest_gap(daemon, started, first)?;
             let ratio = meanwhile.as_secs_f64() / before.as_secs_f64();
             worst = (worst.0.max(ratio), worst.1.max(meanwhile));
-            let before = mean_step(daemon, started - between(started, first), started)?;
-            mean = mean.max(mean_step(daemon, started, first)?.as_secs_f64() / before.as_secs_f64());
+            // A short state is there within a step or two.
+            if long.is_some() {
+                let before = mean_step(daemon, started - between(started, first), started)?;
+                mean = mean.max(mean_step(daemon, started, first)?.as_secs_f64() / before.as_secs_f64());
+            }
         }
         ratios.push(worst.0);
         longest.push(worst.1);
@@ -105,6 +108,8 @@ async fn main() -> anyhow::Result<()> {
     println!("longest gap of the others meanwhile: {}", Spread::of_times(&longest));
     let percent = ratios.iter().map(|ratio| ratio * 100.0).collect();
     println!("that gap by their longest in as much time before: {}", Spread::new(percent, "%"));
-    println!("a step of the others meanwhile by one before, in the mean: {}", Spread::new(means, "%"));
+    if long.is_some() {
+        println!("a step of the others meanwhile by one before, in the mean: {}", Spread::new(means, "%"));
+    }
     Ok(())
 }

@@ -52,6 +52,19 @@ impl Daemon {
             .collect()
     }
 
+    /// When it had written the checkpoint of which step, in order.
+    ///
+    /// # Errors
+    /// When the log cannot be read or is not in that form.
+    pub fn written_checkpoints(&self) -> anyhow::Result<Vec<(u64, SystemTime)>> {
+        let lines = lines_with(&self.log()?, "checkpoint written")?;
+        let written = lines.iter().map(|line| {
+            let step = line["fields"]["step"].as_u64().context("the step of a checkpoint")?;
+            Ok((step, time_of(line)?))
+        });
+        written.collect()
+    }
+
     /// The peers that it lost, in order.
     ///
     /// # Errors

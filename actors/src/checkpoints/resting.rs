@@ -15,7 +15,7 @@ use crate::session::chain_of;
 /// What the ledger said last of the checkpoints of each job that does not run.
 pub(crate) struct RestingCheckpoints {
     store: Arc<Store>,
-    steps: BTreeMap<JobId, Vec<u64>>,
+    kept: BTreeMap<JobId, KeepCheckpoints>,
     /// What was pinned by then; `None` before the first look.
     pins: Option<Arc<BTreeSet<ManifestId>>>,
     /// What the store is to pin. Tasks may overtake each other, so each takes what is newest when it has its turn.
@@ -25,18 +25,18 @@ pub(crate) struct RestingCheckpoints {
 
 impl RestingCheckpoints {
     pub(crate) fn new(store: Arc<Store>) -> Self {
-        Self { store, steps: BTreeMap::new(), pins: None, wanted: Arc::default(), turn: Arc::default() }
+        Self { store, kept: BTreeMap::new(), pins: None, wanted: Arc::default(), turn: Arc::default() }
     }
 
     /// The ledger changed. Must be called on a runtime. A ledger that is behind names older checkpoints, and what is newer
     /// than all that it names stays.
     pub(crate) fn follow(&mut self, ledger: &Ledger) {
         let resting = ledger.jobs.values().filter(|job| job.has_run() && job.status != JobStatus::Running);
-        let now: BTreeMap<JobId, Vec<u64>> = resting.map(|job| (job.id, ledger.steps_held(job))).collect();
-        let changed = now.iter().filter(|(job, steps)| self.steps.get(job) != Some(*steps));
-        let changed: Vec<KeepCheckpoints> =
-            changed.map(|(job, steps)| KeepCheckpoints { job: *job, steps: steps.clone() }).collect();
-        self.steps = now;
+        let now = resting.map(|job| KeepCheckpoints::of(ledger, job));
+        let now: BTreeMap<JobId, KeepCheckpoints> = now.map(|keep| (keep.job, keep)).collect();
+        let is_new = |keep: &&KeepCheckpoints| self.kept.get(&keep.job) != Some(*keep);
+        let changed: Vec<KeepCheckpoints> = now.values().filter(is_new).cloned().collect();
+        self.kept = now;
         let pins = Arc::new(ledger.manifests_pinned());
         let repins = self.pins.as_ref() != Some(&pins);
         if changed.is_empty() && !repins {

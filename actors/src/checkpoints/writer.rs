@@ -1,7 +1,7 @@
 //! The store's thread: writes and retains checkpoints, one after the other.
 
 use tokio::sync::{mpsc, oneshot};
-use traind_store::Store;
+use traind_store::{CheckpointRecord, Store};
 
 use super::{KeepCheckpoints, WriteCheckpoint};
 use crate::session::{SessionInput, chain_of};
@@ -19,9 +19,10 @@ pub(super) enum WriterTask {
 
 /// Works until the actor is gone.
 pub(super) fn run(store: &Store, mut tasks: mpsc::Receiver<WriterTask>) {
+    let mut latest = None;
     while let Some(task) = tasks.blocking_recv() {
         match task {
-            WriterTask::Write(message) => write(store, message),
+            WriterTask::Write(message) => write(store, message, &mut latest),
             WriterTask::Keep(message) => keep(store, &message),
             WriterTask::Ping(reply) => {
                 // Whoever asked may have stopped waiting.
@@ -31,12 +32,22 @@ pub(super) fn run(store: &Store, mut tasks: mpsc::Receiver<WriterTask>) {
     }
 }
 
-fn write(store: &Store, message: WriteCheckpoint) {
+/// `latest` is what was written last: a state that a job stopped at is offered again until the word that it is written has come.
+fn write(store: &Store, message: WriteCheckpoint, latest: &mut Option<CheckpointRecord>) {
     let WriteCheckpoint { job, step, chain, digest, state, reply } = message;
     let digest = digest.unwrap_or_else(|| state.digest());
-    match store.write_checkpoint_pieces(job, step, chain, digest, &state.pieces()) {
+    let known = latest.take().filter(|record| {
+        let is_same = (record.job, record.step, record.chain, record.digest) == (job, step, chain, digest);
+        is_same && store.list_checkpoints(Some(job)).is_ok_and(|here| here.contains(record))
+    });
+    let written = match known {
+        Some(record) => Ok(record),
+        None => store.write_checkpoint_pieces(job, step, chain, digest, &state.pieces()),
+    };
+    match written {
         Ok(record) => {
             let manifest = record.manifest;
+            *latest = Some(record);
             let bytes = state.bytes() as u64;
             // What the trainer writes beside the next one goes to this memory.
             drop(state);
@@ -45,20 +56,22 @@ fn write(store: &Store, message: WriteCheckpoint) {
                 reply.blocking_send(SessionInput::CheckpointWritten { step, chain, digest, manifest, bytes });
         }
         Err(error) => {
+            let reason = chain_of(&error);
             // The whole id: `job logs` looks for it.
-            tracing::error!(job = %job, step, error = chain_of(&error), "checkpoint not written");
+            tracing::error!(job = %job, step, error = reason, "checkpoint not written");
+            // As above.
+            let _ = reply.blocking_send(SessionInput::CheckpointNotWritten { step, reason });
         }
     }
 }
 
 pub(super) fn keep(store: &Store, message: &KeepCheckpoints) {
-    let Some(newest) = message.steps.last() else { return };
+    let Some(newest) = message.newest else { return };
     let kept = store.list_checkpoints(Some(message.job)).and_then(|records| {
-        // Newer than the ledger's newest: written here, not yet known to be stable.
         let steps: Vec<u64> = records
             .iter()
             .map(|record| record.step)
-            .filter(|step| step > newest || message.steps.contains(step))
+            .filter(|step| *step > newest || message.steps.contains(step))
             .collect();
         if steps.len() == records.len() { Ok(0) } else { store.retain(message.job, &steps) }
     });

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use tokio::sync::mpsc;
@@ -43,12 +43,41 @@ pub(crate) struct CheckParts {
 
 type Outcome = Result<[u8; 32], String>;
 
+/// A job that this node refused is looked at again after this long, and twice as late each time: people may have mended what was
+/// wrong, and a look may read all of a job's data.
+const RECHECK_PAUSE: Duration = Duration::from_secs(30);
+
+/// Doublings of [`RECHECK_PAUSE`] at most: every eight minutes.
+const RECHECK_DOUBLINGS_MAX: u32 = 4;
+
+/// How a check ended.
+struct Checked {
+    outcome: Outcome,
+    /// How often the job was refused in a row, and when it is looked at again.
+    refusals: u32,
+    due_at: Option<Instant>,
+}
+
+impl Checked {
+    /// After `refusals` before.
+    fn new(outcome: Outcome, refusals: u32, now: Instant) -> Self {
+        let pause = RECHECK_PAUSE * 2u32.pow(refusals.min(RECHECK_DOUBLINGS_MAX));
+        let due_at = outcome.is_err().then_some(now + pause);
+        let refusals = if outcome.is_err() { refusals.saturating_add(1) } else { 0 };
+        Self { outcome, refusals, due_at }
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.due_at.is_some_and(|due_at| now >= due_at)
+    }
+}
+
 /// Checks jobs one after the other, beside everything else.
 pub(crate) struct Checks {
     parts: CheckParts,
     published: Arc<Published>,
     coordinator: Option<NodeId>,
-    outcomes: BTreeMap<JobId, Outcome>,
+    outcomes: BTreeMap<JobId, Checked>,
     checking: Option<JobId>,
 }
 
@@ -80,12 +109,13 @@ impl Checks {
         if self.checking.is_some() {
             return;
         }
+        let now = Instant::now();
         let is_wanted = |status: &JobStatus| matches!(status, JobStatus::Queued | JobStatus::Running);
         let mut jobs = self.published.ledger.jobs.values();
         // One whose data sets are still on their way is looked at later.
         let next = jobs.find(|record| {
             is_wanted(&record.status)
-                && !self.outcomes.contains_key(&record.id)
+                && self.outcomes.get(&record.id).is_none_or(|checked| checked.is_due(now))
                 && (self.parts.data_sets.is_ready(&record.spec_toml)
                     || self.parts.data_sets.refusal_of(&record.spec_toml).is_some())
         });
@@ -112,10 +142,14 @@ impl Checks {
         };
         let done = check.into_actor(self).map(move |outcome, actor, context| {
             actor.checking = None;
-            if let Err(reason) = &outcome {
+            let before = actor.outcomes.get(&job);
+            if let Err(reason) = &outcome
+                && before.is_none_or(|before| before.outcome != outcome)
+            {
                 tracing::warn!(job = %job.short(), reason, "this node refuses a job");
             }
-            actor.outcomes.insert(job, outcome);
+            let refusals = before.map_or(0, |before| before.refusals);
+            actor.outcomes.insert(job, Checked::new(outcome, refusals, Instant::now()));
             actor.tell(job);
             actor.check_next(context);
         });
@@ -135,8 +169,8 @@ impl Checks {
             record.status == JobStatus::Running
                 && record.view.as_ref().is_some_and(|view| view.member(me).is_some())
         });
-        let Some(outcome) = self.outcomes.get(&job).filter(|_outcome| !is_member) else { return };
-        let check = JobCheck { job, boot: me.boot, outcome: outcome.clone() };
+        let Some(checked) = self.outcomes.get(&job).filter(|_checked| !is_member) else { return };
+        let check = JobCheck { job, boot: me.boot, outcome: checked.outcome.clone() };
         // A full queue loses the word; it is said again.
         let _ = self.parts.council.try_send(CouncilInbox::LocalCheck(check));
     }
@@ -160,5 +194,22 @@ impl Handler<LedgerPublished> for Checks {
     fn handle(&mut self, message: LedgerPublished, context: &mut Self::Context) {
         self.follow(message.0);
         self.check_next(context);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_looked_at_again_later_each_time_and_an_acceptance_never() {
+        let now = Instant::now();
+        let refused = |refusals| Checked::new(Err("no such file".to_owned()), refusals, now);
+        let pauses = [0, 1, 2, 3, 4, 5, u32::MAX].map(|refusals| refused(refusals).due_at.unwrap() - now);
+        assert_eq!(pauses.map(|pause| pause.as_secs()), [30, 60, 120, 240, 480, 480, 480]);
+        assert!(!refused(0).is_due(now + RECHECK_PAUSE / 2) && refused(0).is_due(now + RECHECK_PAUSE));
+        assert_eq!(refused(1).refusals, 2);
+        let accepted = Checked::new(Ok([1; 32]), 3, now);
+        assert!(!accepted.is_due(now + 100 * RECHECK_PAUSE) && accepted.refusals == 0);
     }
 }

@@ -19,7 +19,7 @@ impl CouncilDriver {
                 self.peers.insert(node, hello.boot);
                 self.lost.remove(&node);
                 if hello.seat != SeatId::default() {
-                    self.said_seats.insert(hello.seat, node);
+                    self.note_said_seat(hello.seat, node);
                 }
                 if let Some(seat) = self.seat_of(node) {
                     self.next.push_back(Next::Council(CouncilInput::Reachable(seat)));
@@ -124,10 +124,16 @@ impl CouncilDriver {
             return Ok(());
         }
         if self.seat_of(from) != Some(seat) {
-            self.said_seats.insert(seat, from);
+            self.note_said_seat(seat, from);
         }
         self.next.push_back(Next::Council(CouncilInput::Message { from: seat, bytes }));
         Ok(())
+    }
+
+    /// What `node` says of its seat, in the place of what it said before.
+    pub(super) fn note_said_seat(&mut self, seat: SeatId, node: NodeId) {
+        self.said_seats.retain(|_seat, who| *who != node);
+        self.said_seats.insert(seat, node);
     }
 
     fn register_other(&mut self, from: NodeId, registration: Registration, turn: u64) {

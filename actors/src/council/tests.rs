@@ -4,7 +4,7 @@ use std::path::Path;
 
 use traind_p2p::{Identity, Options};
 use traind_protocol::council::{Council, CouncilOptions, CouncilOutput};
-use traind_protocol::ids::{Boot, SeatId};
+use traind_protocol::ids::{Boot, NodeId, SeatId};
 use traind_protocol::ledger::Ledger;
 use traind_store::CouncilRecord;
 
@@ -62,6 +62,21 @@ fn the_ledger_on_disk_is_shown_before_the_council_runs() -> anyhow::Result<()> {
     assert_eq!(registered(&published), Some(Boot(1)), "nobody may be told that the ledger is empty");
     driver.settle()?;
     assert_eq!(published.borrow().seat, SeatId(1));
+    Ok(())
+}
+
+#[test]
+fn a_node_that_names_seat_after_seat_has_one() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (mut driver, _published) = open(folder.path(), Boot(1))?;
+    let (liar, other) = (NodeId([8; 32]), NodeId([9; 32]));
+    driver.note_said_seat(SeatId(3), other);
+    (4..5_000).for_each(|seat| driver.note_said_seat(SeatId(seat), liar));
+    assert_eq!(driver.said_seats.len(), 2);
+    assert_eq!(driver.said_seats.get(&SeatId(4_999)), Some(&liar));
+    // A seat is of whoever named it last.
+    driver.note_said_seat(SeatId(3), liar);
+    assert_eq!(driver.said_seats.into_iter().collect::<Vec<_>>(), [(SeatId(3), liar)]);
     Ok(())
 }
 

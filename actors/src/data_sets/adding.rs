@@ -48,6 +48,9 @@ pub(super) fn bytes_of(path: &Path) -> Result<u64, DataSetError> {
     files.iter().map(length).sum()
 }
 
+/// How the names of folders begin, in the data directory, that hold pictures while they become a set.
+pub const CONVERTED_PREFIX: &str = "images-";
+
 /// Checks and cuts what is at `path`; its manifest is in the store when this returns.
 pub(super) fn add(chunks: &Chunks, name: &str, path: &Path, form: &SetForm) -> Result<CutSet, DataSetError> {
     if !is_data_set_name(name) {
@@ -57,7 +60,7 @@ pub(super) fn add(chunks: &Chunks, name: &str, path: &Path, form: &SetForm) -> R
     let kind = form.kind.clone().unwrap_or_else(|| guess(path, is_folder, &files).to_owned());
     if kind == IMAGES {
         // Removed when this is done: what is cut of it is kept.
-        let folder = tempfile::Builder::new().prefix("images-").tempdir_in(chunks.path());
+        let folder = tempfile::Builder::new().prefix(CONVERTED_PREFIX).tempdir_in(chunks.path());
         let folder = folder.map_err(DataSetError::file("make a folder in", chunks.path()))?;
         images::convert(path, folder.path())?;
         let form = SetForm { kind: Some("idx".to_owned()), ..SetForm::default() };

@@ -5,13 +5,22 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use traind_protocol::ids::ManifestId;
-use traind_store::Chunks;
+use traind_store::{Chunks, Manifest};
 
 use super::DataSetError;
 use super::facts::SetFacts;
 
+/// Ending of a folder that is being made.
+const HALF_MADE: &str = "unfinished";
+
 /// Hexadecimal digits of the manifest in a folder's name: two contents of one name never meet.
 const DIGITS: usize = 16;
+
+/// Whether a folder of this name is one that is being made, or that a killed process left.
+#[must_use]
+pub fn is_half_made(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|ending| ending == HALF_MADE)
+}
 
 /// The folder of a set that was a folder, or a file.
 fn folder(root: &Path, name: &str, manifest: ManifestId, is_folder: bool) -> PathBuf {
@@ -48,12 +57,32 @@ pub(super) fn make(
     let manifest = chunks.manifest(id)?;
     let facts = SetFacts::of(&manifest)?;
     let target = folder(root, name, id, facts.is_folder);
-    let unfinished = target.with_extension("unfinished");
+    let unfinished = target.with_extension(HALF_MADE);
     remove(&unfinished)?;
+    // The council's log needs what chunks leave free.
+    chunks.check_space(manifest.bytes())?;
+    let made = make_files(chunks, &manifest, &facts, &unfinished)
+        .and_then(|()| fs::rename(&unfinished, &target).map_err(DataSetError::file("rename", &unfinished)));
+    if let Err(error) = made {
+        // For want of space, most likely: what was taken is given back.
+        if let Err(error) = remove(&unfinished) {
+            tracing::warn!(%error, "files of a data set that could not be made are left");
+        }
+        return Err(error);
+    }
+    path_of(root, name, id).ok_or(DataSetError::Facts { what: "its files are not where they were made" })
+}
+
+fn make_files(
+    chunks: &Chunks,
+    manifest: &Manifest,
+    facts: &SetFacts,
+    unfinished: &Path,
+) -> Result<(), DataSetError> {
     let mut list = manifest.chunks.iter();
     for file in &facts.files {
         let path = unfinished.join(&file.name);
-        let parent = path.parent().unwrap_or(&unfinished);
+        let parent = path.parent().unwrap_or(unfinished);
         fs::create_dir_all(parent).map_err(DataSetError::file("make", parent))?;
         let mut written = File::create(&path).map_err(DataSetError::file("make", &path))?;
         for chunk in list.by_ref().take(file.shards.len()) {
@@ -61,8 +90,7 @@ pub(super) fn make(
         }
         written.sync_all().map_err(DataSetError::file("write", &path))?;
     }
-    fs::rename(&unfinished, &target).map_err(DataSetError::file("rename", &unfinished))?;
-    path_of(root, name, id).ok_or(DataSetError::Facts { what: "its files are not where they were made" })
+    Ok(())
 }
 
 /// Removes the files of a set.

@@ -24,9 +24,10 @@ use traind_protocol::ids::{ChunkId, ManifestId, NodeId};
 use traind_protocol::ledger::{DataSetRecord, Ledger, LedgerCommand, set_names};
 use traind_store::Chunks;
 
-pub use adding::{CutSet, SetForm};
+pub use adding::{CONVERTED_PREFIX, CutSet, SetForm};
 pub use error::DataSetError;
 pub use facts::{FILES_MAX, FileFacts, SetFacts};
+pub use local::is_half_made;
 
 use crate::council::{CouncilInbox, Published};
 use crate::session::{SetPaths, chain_of};
@@ -62,12 +63,14 @@ pub struct DataSets {
 struct Inner {
     parts: DataSetParts,
     state: Mutex<State>,
-    /// Sets are fetched and made one at a time.
+    /// Where the disk that sets may take is bounded, they are fetched and made one at a time.
     turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
+    /// By name of a set in the ledger: it is fetched and made once at a time.
+    turns: BTreeMap<String, Arc<tokio::sync::Mutex<()>>>,
     /// Being fetched ahead of a job.
     fetching: BTreeSet<String>,
     /// In the ledger when it was looked at last.
@@ -103,13 +106,32 @@ impl DataSets {
         added.await.unwrap_or(Err(DataSetError::Panicked))
     }
 
+    /// Gives back what was cut and did not come into the ledger.
+    pub async fn discard(&self, manifest: ManifestId) {
+        let is_known = |record: &DataSetRecord| record.manifest == manifest;
+        if self.inner.parts.published.borrow().ledger.data_sets.values().any(is_known) {
+            return;
+        }
+        let chunks = Arc::clone(&self.inner.parts.chunks);
+        let removed = tokio::task::spawn_blocking(move || chunks.remove_manifest(manifest)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(error = chain_of(&error), "a data set that was refused is not removed");
+        }
+    }
+
     /// Waits until the files of a set are here, and says where.
     ///
     /// # Errors
     /// When the ledger has no such set, or it cannot be kept here.
     pub async fn ensure(&self, name: &str) -> Result<PathBuf, DataSetError> {
-        let _turn = self.inner.turn.lock().await;
         let parts = &self.inner.parts;
+        // Where nothing has to make room, one that cannot be had keeps no other waiting.
+        let _turn = match parts.bytes_max {
+            Some(_) => Some(self.inner.turn.lock().await),
+            None => None,
+        };
+        let turn_of_set = Arc::clone(self.state().turns.entry(name.to_owned()).or_default());
+        let _turn_of_set = turn_of_set.lock().await;
         let record = self.record(name).ok_or_else(|| DataSetError::Unknown { name: name.to_owned() })?;
         let manifest = record.manifest;
         if let Some(path) = local::path_of(&parts.folder, name, manifest) {
@@ -230,6 +252,7 @@ impl DataSets {
         }
         let now: BTreeMap<String, ManifestId> =
             ledger.data_sets.iter().map(|(name, record)| (name.clone(), record.manifest)).collect();
+        self.state().turns.retain(|name, turn| now.contains_key(name) || Arc::strong_count(turn) > 1);
         let before = std::mem::replace(&mut self.state().seen, now.clone());
         for (name, manifest) in before {
             if now.get(&name) != Some(&manifest) {

@@ -77,8 +77,8 @@ impl SessionDriver {
             self.command(TrainerCommand::Restart { request });
             return Ok(());
         };
-        let state =
-            self.links.read_checkpoint(self.job(), step).map_err(|reason| self.origin_lost(step, reason))?;
+        let read = self.links.read_checkpoint(self.job(), step, digest);
+        let state = read.map_err(|reason| self.origin_lost(step, reason))?;
         let restored = self.machine.numbers_mut().restore(&state);
         if !restored {
             let reason = "its block exponents do not decode".to_owned();

@@ -231,9 +231,14 @@ impl SessionDriver {
                 Ok(())
             }
             SessionInput::CheckpointWritten { step, chain, digest, manifest, bytes } => {
+                tracing::debug!(step, bytes, "checkpoint written");
                 self.halt_written(step);
                 self.writing.written(step);
                 self.report(ReportEvent::CheckpointWritten { step, chain, digest, manifest, bytes });
+                Ok(())
+            }
+            SessionInput::CheckpointNotWritten { step, reason } => {
+                self.report(ReportEvent::CheckpointNotWritten { step, reason });
                 Ok(())
             }
             SessionInput::StateCut { request, id, offer } => {

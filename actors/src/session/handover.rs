@@ -160,7 +160,13 @@ impl SessionDriver {
         if (offer.step, offer.chain) != (step, chain) {
             return self.links.transfers.forget_state(id);
         }
-        self.withdraw_offer();
+        let is_same = |known: &Offered| known.offer.as_ref().is_some_and(|(known, _)| *known == id);
+        if self.handover.offered.as_ref().is_some_and(is_same) {
+            // Fetched anew after a start over: its chunks are those that were offered.
+            self.handover.offered = None;
+        } else {
+            self.withdraw_offer();
+        }
         let (request, head, waiting) = (self.next_request(), None, Vec::new());
         let offer = Some((id, offer));
         self.handover.offered = Some(Offered { step, chain, request, head, offer, waiting });

@@ -79,9 +79,9 @@ impl SessionLinks {
     ///
     /// # Errors
     /// In words, when it is absent or damaged.
-    pub(super) fn read_checkpoint(&self, job: JobId, step: u64) -> Result<Bytes, String> {
+    pub(super) fn read_checkpoint(&self, job: JobId, step: u64, digest: Digest) -> Result<Bytes, String> {
         self.store
-            .read_checkpoint(job, step)
+            .read_checkpoint_of(job, step, digest)
             .map(|(_record, state)| state.into())
             .map_err(|error| chain_of(&error))
     }

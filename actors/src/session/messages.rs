@@ -47,6 +47,13 @@ pub enum SessionInput {
         /// Length of the state.
         bytes: u64,
     },
+    /// A checkpoint could not be written.
+    CheckpointNotWritten {
+        /// Steps applied.
+        step: u64,
+        /// What was wrong, in words.
+        reason: String,
+    },
     /// A state that was captured for joiners is cut, and its chunks are held.
     StateCut {
         /// Number of the capture.

@@ -27,6 +27,7 @@ mod trainer;
 mod writing;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ pub struct SessionParts {
     pub me: Life,
     /// Device that training runs on.
     pub device: String,
+    /// Bytes that a job may take; `None` is no limit.
+    pub memory_bytes_max: Option<u64>,
     /// Least time that a micro-batch takes; zero is no rest.
     pub microbatch_time_min: Duration,
     /// No byte is sent that only saves time: what is sent costs.
@@ -101,6 +104,8 @@ struct Running {
     inbox: mpsc::Sender<SessionInput>,
     /// It is being built, before this node is a member.
     is_preparing: bool,
+    /// Whether it takes inputs: its data is read and its model made.
+    is_built: Arc<AtomicBool>,
 }
 
 /// The council that this node went over to counts on a state that this process left behind in its old one.
@@ -198,11 +203,13 @@ impl Sessions {
     fn start(&mut self, job: &JobRecord, detours: u64, when_built: Option<start::WhenBuilt>) {
         let work = Arc::clone(self.work.entry(job.id).or_default());
         let is_preparing = when_built.is_some();
-        match start::session(&self.parts, job, work, when_built) {
+        let is_built = Arc::new(AtomicBool::new(false));
+        match start::session(&self.parts, job, work, (when_built, Arc::clone(&is_built))) {
             Ok(inbox) => {
                 self.parts.frames.send_replace(Some(inbox.clone()));
                 let (job, saves, epoch, coordinator) = (job.id, Vec::new(), Epoch(0), None);
-                self.running = Some(Running { job, detours, epoch, coordinator, saves, inbox, is_preparing });
+                self.running =
+                    Some(Running { job, detours, epoch, coordinator, saves, inbox, is_preparing, is_built });
             }
             Err(error) => self.parts.fatal.raise("starting a session", &error),
         }
@@ -248,7 +255,7 @@ impl Handler<DescribeSession> for Sessions {
 
     fn handle(&mut self, _message: DescribeSession, _context: &mut Self::Context) -> Self::Result {
         // One that is being built would answer late, and there is nothing to tell of it.
-        let running = self.running.as_ref().filter(|running| !running.is_preparing);
+        let running = self.running.as_ref().filter(|running| running.is_built.load(Ordering::Acquire));
         let inbox = running.map(|running| running.inbox.clone());
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();

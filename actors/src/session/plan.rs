@@ -172,6 +172,15 @@ pub fn check_job(spec_toml: &str, needs: &JobNeeds) -> Result<[u8; 32], String> 
     Ok(data.digest)
 }
 
+/// Bytes of memory that a job takes on such data, an encoded state for what is saved or sent included.
+///
+/// # Errors
+/// When the description has no model for the data.
+pub(super) fn memory_bytes(spec: &JobSpec, facts: &DataFacts) -> Result<u64, traind_training::TrainingError> {
+    let kept = traind_training::state_bytes(spec, facts)?;
+    Ok(traind_training::memory_estimate_bytes(spec, facts)?.saturating_add(kept))
+}
+
 fn check_memory(spec: &JobSpec, data: &DataSummary, needs: &JobNeeds) -> Result<(), PlanError> {
     // What black is changes no size.
     let facts = DataFacts {
@@ -182,9 +191,7 @@ fn check_memory(spec: &JobSpec, data: &DataSummary, needs: &JobNeeds) -> Result<
         bytes: data.bytes,
     };
     let refused = |error: traind_training::TrainingError| PlanError::Session { reason: chain_of(&error) };
-    // The trainer keeps one encoded state, into which it copies each that is saved or sent.
-    let kept = traind_training::state_bytes(spec, &facts).map_err(refused)?;
-    let bytes = traind_training::memory_estimate_bytes(spec, &facts).map_err(refused)?.saturating_add(kept);
+    let bytes = memory_bytes(spec, &facts).map_err(refused)?;
     match needs.memory_bytes_max {
         Some(bytes_max) if bytes > bytes_max => Err(PlanError::Memory { bytes, bytes_max }),
         _ => Ok(()),

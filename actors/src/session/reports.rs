@@ -11,7 +11,7 @@ use traind_protocol::wire::control::{Report, ReportEvent, StepPoint};
 /// Checkpoints whose report is repeated; the ledger keeps no more of one job.
 const CHECKPOINTS_REPEATED_MAX: usize = 16;
 
-/// Failed micro-batches whose report is repeated: one ends the job at its second failure.
+/// Failed micro-batches whose report is repeated: a node on which so many of a step fail is put out.
 const FAILURES_REPEATED_MAX: usize = 8;
 
 /// Accusations that are repeated: one or two of each other member of the largest swarm.
@@ -28,6 +28,8 @@ pub(super) struct Reports {
     synced: Option<(u64, Chain)>,
     applied: Option<ReportEvent>,
     checkpoints: BTreeMap<u64, ReportEvent>,
+    /// The latest checkpoint that could not be written here.
+    unwritten: Option<ReportEvent>,
     failures: Vec<ReportEvent>,
     /// What other members of the view did, in the tenure that they have there.
     accusations: Vec<Accusation>,
@@ -49,6 +51,7 @@ impl Reports {
             synced: None,
             applied: None,
             checkpoints: BTreeMap::new(),
+            unwritten: None,
             failures: Vec::new(),
             accusations: Vec::new(),
             evaluated: None,
@@ -103,7 +106,12 @@ impl Reports {
         match &event {
             ReportEvent::Synced { step, chain } => self.synced = Some((*step, *chain)),
             ReportEvent::Applied { .. } => self.applied = Some(event.clone()),
+            ReportEvent::CheckpointNotWritten { .. } => self.unwritten = Some(event.clone()),
             ReportEvent::CheckpointWritten { step, .. } => {
+                self.unwritten.take_if(|unwritten| match unwritten {
+                    ReportEvent::CheckpointNotWritten { step: of, .. } => *of <= *step,
+                    _ => false,
+                });
                 self.checkpoints.insert(*step, event.clone());
                 while self.checkpoints.len() > CHECKPOINTS_REPEATED_MAX {
                     self.checkpoints.pop_first();
@@ -134,6 +142,7 @@ impl Reports {
         synced
             .chain(self.applied.clone())
             .chain(self.checkpoints.values().cloned())
+            .chain(self.unwritten.clone())
             .chain(self.failures.iter().cloned())
             .chain(self.accusations.iter().map(|accusation| ReportEvent::Misbehaved(*accusation)))
             .chain(self.evaluated.clone())
@@ -229,5 +238,21 @@ mod tests {
         assert_eq!(again.len(), 1);
         assert_eq!((&again[0].event, again[0].epoch), (&ReportEvent::Misbehaved(accusation), Epoch(2)));
         assert!(entered(&mut reports, &with(3, Member { tenure: Epoch(3), ..of })).is_empty());
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_not_on_disk_is_told_until_a_later_one_is() {
+        let mut reports = Reports::new(JobId([0; 8]), ME.boot);
+        entered(&mut reports, &view(1, 1, 1));
+        let unwritten = |step| ReportEvent::CheckpointNotWritten { step, reason: "disk full".to_owned() };
+        reports.record(unwritten(5));
+        reports.record(unwritten(6));
+        reports.record(on_disk());
+        let again = entered(&mut reports, &view(1, 2, 1));
+        assert!(again.iter().any(|report| report.event == unwritten(6)), "that of step 5 says nothing of it");
+        reports.record(unwritten(5));
+        reports.record(on_disk());
+        let again = entered(&mut reports, &view(1, 3, 1));
+        assert_eq!(again.into_iter().map(|report| report.event).collect::<Vec<_>>(), [on_disk()]);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use traind_protocol::ids::{JobId, ManifestId};
+use traind_protocol::ids::{Digest, JobId, ManifestId};
 
 use crate::checkpoint_record::CheckpointRecord;
 use crate::chunk_directory::CHUNK_BYTES_MAX;
@@ -70,8 +70,16 @@ impl Checkpoints {
         record(id, &manifest)
     }
 
-    pub(crate) fn read(&self, job: JobId, step: u64) -> Result<(CheckpointRecord, Vec<u8>), StoreError> {
-        let (id, manifest) = self.manifest(job, step)?;
+    pub(crate) fn read(
+        &self,
+        job: JobId,
+        step: u64,
+        digest: Option<Digest>,
+    ) -> Result<(CheckpointRecord, Vec<u8>), StoreError> {
+        let (id, manifest) = match digest {
+            Some(digest) => self.manifest_of(job, step, digest)?,
+            None => self.manifest(job, step)?,
+        };
         let mut state = Vec::new();
         for (number, chunk) in manifest.chunks.iter().enumerate() {
             if let Some(next) = manifest.chunks.get(number + 1) {
@@ -85,6 +93,23 @@ impl Checkpoints {
             state.extend_from_slice(&content);
         }
         Ok((record(id, &manifest)?, state))
+    }
+
+    /// The same of the state with this digest: one that is pinned may be of a lineage that was given up.
+    fn manifest_of(
+        &self,
+        job: JobId,
+        step: u64,
+        digest: Digest,
+    ) -> Result<(ManifestId, Manifest), StoreError> {
+        for name in self.names(job)?.into_iter().filter(|name| name.checkpoint() == Some((job, step))) {
+            let read = self.chunks.manifests.read(&name)?;
+            let is_of = |manifest: &Manifest| matches!(manifest.body, ManifestBody::Checkpoint(facts) if facts.digest == digest);
+            if let Some(manifest) = read.filter(is_of) {
+                return Ok((name.id, manifest));
+            }
+        }
+        Err(StoreError::NoSuchCheckpoint { job, step })
     }
 
     /// The id and manifest of a whole checkpoint.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use traind_protocol::ids::{ChunkId, ManifestId};
@@ -13,7 +14,7 @@ use crate::lease::{ChunkLease, LeaseTable};
 use crate::manifest::{ChunkRef, chunk_ref};
 use crate::manifest_directory::{ManifestDirectory, ManifestName, Progress};
 use crate::options::StoreOptions;
-use crate::{StoreError, free_space};
+use crate::{Damage, StoreError, free_space};
 
 /// Told of chunks whose files are damaged or gone, by whoever can get them from another node.
 pub type DamageListener = Box<dyn Fn(ChunkId) + Send + Sync>;
@@ -35,6 +36,7 @@ pub struct Chunks {
     /// Chunks that a read or the scrub found damaged, until they are written again.
     damaged: Mutex<BTreeSet<ChunkId>>,
     listener: Mutex<Option<DamageListener>>,
+    puts: AtomicU64,
 }
 
 impl Chunks {
@@ -58,6 +60,7 @@ impl Chunks {
             changing: Mutex::new(()),
             damaged: Mutex::default(),
             listener: Mutex::default(),
+            puts: AtomicU64::new(0),
         };
         chunks.collect(false)?;
         Ok(chunks)
@@ -67,6 +70,14 @@ impl Chunks {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether so many bytes more may be written beside the chunks, as for copies of them.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`].
+    pub fn check_space(&self, bytes: u64) -> Result<(), StoreError> {
+        free_space::check(&self.path, bytes, self.options.reserve_bytes)
     }
 
     /// A lease without chunks.
@@ -110,10 +121,17 @@ impl Chunks {
         lease.hold(chunk.id);
         free_space::check(&self.path, content.len() as u64, self.options.reserve_bytes)?;
         let written = self.directory.write(chunk.id, content)?;
+        self.puts.fetch_add(1, Ordering::Relaxed);
         if self.damaged_set().remove(&chunk.id) {
             tracing::info!(chunk = %chunk.id, "a damaged chunk was replaced");
         }
         Ok((chunk, written))
+    }
+
+    /// Chunks that were put since the store was opened, also those that were here: it grows for as long as somebody gets on.
+    #[must_use]
+    pub fn puts(&self) -> u64 {
+        self.puts.load(Ordering::Relaxed)
     }
 
     /// The content of a chunk, verified.
@@ -198,7 +216,11 @@ impl Chunks {
         id: ChunkId,
         outcome: Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        if matches!(outcome, Err(StoreError::Damaged { .. })) && self.damaged_set().insert(id) {
+        // Removed with its last manifest between two looks: nothing that anybody misses.
+        let is_gone = matches!(outcome, Err(StoreError::Damaged { damage: Damage::Missing, .. }))
+            && self.index.references(id).is_ok_and(|references| references == 0);
+        let is_damaged = matches!(outcome, Err(StoreError::Damaged { .. })) && !is_gone;
+        if is_damaged && self.damaged_set().insert(id) {
             let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(listener) = listener.as_ref() {
                 listener(id);
@@ -226,10 +248,6 @@ impl Chunks {
 
     pub(crate) fn indexed(&self, id: ManifestId) -> Result<IndexedManifest, StoreError> {
         self.index.manifest(id)?.ok_or(StoreError::NoSuchManifest { id })
-    }
-
-    pub(crate) fn check_space(&self, bytes: u64) -> Result<(), StoreError> {
-        free_space::check(&self.path, bytes, self.options.reserve_bytes)
     }
 }
 

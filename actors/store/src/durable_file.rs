@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::direct_file::DirectFiles;
 use crate::{StoreError, free_space};
@@ -10,9 +11,12 @@ use crate::{StoreError, free_space};
 /// Ending of files that are being written. What is left of them is swept when the store opens.
 pub(crate) const UNFINISHED: &str = ".unfinished";
 
+/// Distinguishes files that are written for one name at a time, as one chunk that two sources sent.
+static WRITES: AtomicU64 = AtomicU64::new(0);
+
 /// Writes `bytes` as `directory/name`. The name is durable after the next [`sync_directory`].
 pub(crate) fn write(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-    write_by(directory, name, bytes, |path| {
+    write_by(directory, name, &format!("{name}{UNFINISHED}"), bytes, |path| {
         let mut file = File::create(path)?;
         file.write_all(bytes)?;
         file.sync_data()
@@ -26,17 +30,21 @@ pub(crate) fn write_direct(
     name: &str,
     bytes: &[u8],
 ) -> Result<(), StoreError> {
-    write_by(directory, name, bytes, |path| direct_files.write(path, bytes))
+    let number = WRITES.fetch_add(1, Ordering::Relaxed);
+    write_by(directory, name, &format!("{name}.{number}{UNFINISHED}"), bytes, |path| {
+        direct_files.write(path, bytes)
+    })
 }
 
 /// `write` makes a file with `bytes` at the path that it is given, and the bytes durable.
 fn write_by(
     directory: &Path,
     name: &str,
+    unfinished: &str,
     bytes: &[u8],
     write: impl FnOnce(&Path) -> io::Result<()>,
 ) -> Result<(), StoreError> {
-    let unfinished = directory.join(format!("{name}{UNFINISHED}"));
+    let unfinished = directory.join(unfinished);
     let written = write(&unfinished).and_then(|()| fs::rename(&unfinished, directory.join(name)));
     if written.is_err() {
         // For want of space, most likely: give back what was taken. The sweep does it if this fails too.

@@ -116,7 +116,20 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchCheckpoint`], or [`StoreError::Damaged`] with the file's name.
     pub fn read_checkpoint(&self, job: JobId, step: u64) -> Result<(CheckpointRecord, Vec<u8>), StoreError> {
-        self.checkpoints.read(job, step)
+        self.checkpoints.read(job, step, None)
+    }
+
+    /// The same of the state with `digest`, where two of one step may be here: a pinned one of a lineage that was given up.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn read_checkpoint_of(
+        &self,
+        job: JobId,
+        step: u64,
+        digest: Digest,
+    ) -> Result<(CheckpointRecord, Vec<u8>), StoreError> {
+        self.checkpoints.read(job, step, Some(digest))
     }
 
     /// The checkpoints of a job, or of all, by job and step.

@@ -112,7 +112,7 @@ fn kill_and_look() {
     let seed = std::env::var("TRAIND_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(2026);
     println!("crash: TRAIND_TEST_SEED={seed}");
     let directory = tempfile::tempdir().unwrap();
-    let (mut step, mut index, mut fetched) = (0, 0, 0);
+    let (mut step, mut index, mut kept, mut fetched) = (0, 0, 0, 0);
     let mut leftovers = 0;
     for round in 0..rounds {
         let facts = run_until_killed(
@@ -124,13 +124,15 @@ fn kill_and_look() {
             let number: u64 = fact.1.parse().unwrap();
             match fact.0 {
                 "entry" => index = number,
-                "fetched" => fetched = number,
-                _ => step = number,
+                "step" => step = number,
+                "kept" => kept = number,
+                _ => fetched = number,
             }
         }
         leftovers += unnamed(directory.path());
         // What was found counts from here on: two kills in a row may each come before a fact is told.
         (step, index) = look(directory.path(), round, step, index);
+        look_at_retained(directory.path(), round, kept);
         look_at_joins(directory.path(), round);
     }
     println!(
@@ -209,7 +211,6 @@ fn look(directory: &Path, round: u64, step: u64, index: u64) -> (u64, u64) {
     for kept in (newest + 1).saturating_sub(KEPT).max(1)..=newest {
         assert!(steps.contains(&kept), "round {round}: {kept} is not among {steps:?}");
     }
-    assert!(steps.len() as u64 <= KEPT + 1, "round {round}: {steps:?}");
     assert_eq!(unnamed(directory), 0, "round {round}: leftovers are swept");
     assert!(files(&directory.join("chunks")).is_subset(&named(directory)), "round {round}");
 
@@ -225,6 +226,17 @@ fn look(directory: &Path, round: u64, step: u64, index: u64) -> (u64, u64) {
         assert!(*content == entry(*index), "round {round} entry {index}");
     }
     (newest, last)
+}
+
+/// What retention deleted before it told so stays deleted, and it deletes from the oldest on.
+///
+/// Kills in a row may each come between a checkpoint and its retention, so only what was told bounds how many are there.
+fn look_at_retained(directory: &Path, round: u64, kept: u64) {
+    let store = Store::open(directory).unwrap();
+    let steps: Vec<u64> = store.list_checkpoints(None).unwrap().iter().map(|record| record.step).collect();
+    let oldest_kept = (kept + 1).saturating_sub(KEPT);
+    assert!(steps.iter().all(|&step| step >= oldest_kept), "round {round}: {steps:?}, retained up to {kept}");
+    assert!(steps.is_sorted_by(|one, next| one + 1 == *next), "round {round}: a gap in {steps:?}");
 }
 
 /// A state that was fetched is whole, or goes on where it was; nothing else is missing.

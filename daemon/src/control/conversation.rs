@@ -96,7 +96,11 @@ impl Connection {
                     Some(upload) => Some(transfer::receive(self, &upload, backend, uploads).await?),
                 };
                 let answer = match from.transpose() {
-                    Ok(from) => backend.submit(Submission { spec_toml, from, from_imported, dry_run }).await,
+                    Ok(from) => tokio::select! {
+                        answer = backend.submit(Submission { spec_toml, from, from_imported, dry_run }) => answer,
+                        // As above; data that nobody has may be waited for without end.
+                        _ = self.reader.fill_buf() => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    },
                     Err(error) => Err(error),
                 };
                 self.send(&answer.unwrap_or_else(Response::Error)).await

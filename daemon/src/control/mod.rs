@@ -20,4 +20,4 @@ pub use conversation::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
 pub use envelope::{API_VERSION, decode_line, encode_line};
 pub use select::{select_job, select_node};
 pub use server::{CONNECTIONS_MAX, ControlServer};
-pub use transfer::MODEL_BYTES_MAX;
+pub use transfer::{MODEL_BYTES_MAX, STAGED_MODEL_PREFIX};

@@ -14,6 +14,9 @@ use super::conversation::{Connection, IDLE_MAX};
 /// Longest model that a client may send, bytes: a model of 250 million parameters.
 pub const MODEL_BYTES_MAX: u64 = 1 << 30;
 
+/// How the names of files begin, in the data directory, that hold a model while it is sent.
+pub const STAGED_MODEL_PREFIX: &str = "model-";
+
 /// Read and written at a time, bytes: enough that system calls do not matter.
 pub(super) const CHUNK_BYTES: usize = 256 << 10;
 
@@ -75,7 +78,8 @@ fn prepare<'a, B: ControlBackend>(
     let place = uploads.try_acquire().map_err(|_| {
         ApiError::unavailable("other models are being sent to this daemon").next("try again later")
     })?;
-    let staged = tempfile::Builder::new().prefix("model-").tempfile_in(backend.staging_directory());
+    let staged =
+        tempfile::Builder::new().prefix(STAGED_MODEL_PREFIX).tempfile_in(backend.staging_directory());
     let staged = staged.map_err(|error| cannot_keep(&error))?;
     Ok((place, staged))
 }
@@ -100,15 +104,22 @@ pub(super) async fn send(connection: &mut Connection, export: Export) -> io::Res
         bytes: content.len() as u64,
         blake3: blake3::hash(content).to_hex().to_string(),
     };
+    // Not beside what else this thread does: a model may have gigabytes.
+    let files = export.files;
+    let described = tokio::task::spawn_blocking(move || {
+        let described: Vec<ExportedFile> = files.iter().map(describe).collect();
+        (files, described)
+    });
+    let (contents, files) = described.await.map_err(io::Error::other)?;
     let description = CheckpointExport {
-        files: export.files.iter().map(describe).collect(),
+        files,
         job: export.job,
         job_name: export.job_name,
         step: export.step,
         digest: export.digest,
     };
     connection.send(&Response::CheckpointExport(description)).await?;
-    for (_name, content) in &export.files {
+    for (_name, content) in &contents {
         for chunk in content.chunks(CHUNK_BYTES) {
             connection.write(chunk).await?;
         }

@@ -1,11 +1,13 @@
 //! Events of one job for one follower, from what the daemon watches.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use traind_actors::council::Published;
-use traind_protocol::ids::{Epoch, JobId};
+use traind_protocol::ids::{Epoch, JobId, NodeId};
 use traind_protocol::ledger::JobRecord;
+use traind_protocol::wire::control::UnwrittenCheckpoint;
 
 use super::api_views;
 use super::history::{History, JobHistory};
@@ -16,6 +18,8 @@ struct Follower {
     events: mpsc::Sender<FollowEvent>,
     epoch: Epoch,
     checkpoint: Option<u64>,
+    /// The latest checkpoint of each node that was not written.
+    unwritten: BTreeMap<NodeId, u64>,
     told: Option<FollowEvent>,
     losses_from: u64,
 }
@@ -27,7 +31,14 @@ pub(super) async fn follow(
     mut published: watch::Receiver<Arc<Published>>,
     mut history: watch::Receiver<History>,
 ) {
-    let mut follower = Follower { events, epoch: Epoch(0), checkpoint: None, told: None, losses_from: 0 };
+    let mut follower = Follower {
+        events,
+        epoch: Epoch(0),
+        checkpoint: None,
+        unwritten: BTreeMap::new(),
+        told: None,
+        losses_from: 0,
+    };
     loop {
         let now = published.borrow_and_update().clone();
         let past = history.borrow_and_update().job(job);
@@ -74,6 +85,15 @@ impl Follower {
             }
         }
         self.checkpoint = record.checkpoints.last().map(|entry| entry.step).or(self.checkpoint);
+        for UnwrittenCheckpoint { node, step, reason } in &past.unwritten {
+            if self.unwritten.insert(*node, *step) != Some(*step) {
+                let (job, node, reason) = (record.id.to_hex(), (*node).into(), reason.clone());
+                let event = FollowEvent::CheckpointNotWritten { job, step: *step, node, reason };
+                if self.events.send(event).await.is_err() {
+                    return false;
+                }
+            }
+        }
         if record.has_ended() {
             return self.events.send(api_views::ended(published, record)).await.is_ok();
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use traind_protocol::ids::{Boot, JobId, NodeId};
-use traind_protocol::wire::control::{Progress, StepPoint, WorkCounters};
+use traind_protocol::wire::control::{Progress, StepPoint, UnwrittenCheckpoint, WorkCounters};
 
 use crate::control::api::LossPoint;
 
@@ -23,6 +23,8 @@ pub(super) struct JobHistory {
     pub(super) points: BTreeMap<u64, StepPoint>,
     /// Nodes that the job does without, why, and until when if a timer ends that.
     kept_out: Vec<(NodeId, String, Option<Instant>)>,
+    /// Members that could not write a checkpoint that was theirs to write: the step, and why.
+    pub(super) unwritten: Vec<UnwrittenCheckpoint>,
     /// Counters by process, gone ones at their last word.
     pub(super) work: BTreeMap<(NodeId, Boot), WorkCounters>,
 }
@@ -84,6 +86,7 @@ impl History {
         let until = |ms: Option<u64>| ms.and_then(|ms| now.checked_add(Duration::from_millis(ms)));
         let kept_out = progress.kept_out.iter();
         job.kept_out = kept_out.map(|row| (row.node, row.reason.clone(), until(row.ends_in_ms))).collect();
+        job.unwritten.clone_from(&progress.unwritten);
         if job.points.len() > POINTS_KEPT_MAX {
             let mut keep = true;
             job.points.retain(|_step, _point| {
@@ -135,6 +138,7 @@ mod tests {
                 reason: "it held up step 3 for 6.0 s".to_owned(),
                 ends_in_ms: Some(computed * 1000),
             }],
+            unwritten: Vec::new(),
             work: vec![(NodeId([2; 32]), Boot(3), work)],
         }
     }

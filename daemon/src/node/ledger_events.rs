@@ -139,14 +139,34 @@ fn job(before: Option<&JobRecord>, after: &JobRecord, events: &mut Vec<LedgerEve
         );
         events.push(LedgerEvent::of_job(EventKind::MicrobatchFailed, after, step, message));
     }
-    let was_paused = before.is_some_and(|job| matches!(job.status, JobStatus::Paused { .. }));
+    events.extend(statuses(before, after, step));
+}
+
+/// What became of a job's status. One sight of the ledger may show several commands at once: what lies between is told.
+fn statuses(before: Option<&JobRecord>, after: &JobRecord, step: u64) -> Vec<LedgerEvent> {
+    let name = &after.name;
     let has_changed = before.is_none_or(|job| (&job.status, job.pausing) != (&after.status, after.pausing));
-    if was_paused && after.status == JobStatus::Queued {
+    if !has_changed {
+        return Vec::new();
+    }
+    let mut events = Vec::new();
+    // A job may fail without having run again.
+    let has_failed = matches!(after.status, JobStatus::Failed { .. })
+        && before.is_some_and(|before| before.epochs < after.epochs);
+    let goes_on =
+        has_failed || matches!(after.status, JobStatus::Queued | JobStatus::Running | JobStatus::Done);
+    if goes_on && before.is_some_and(|job| matches!(job.status, JobStatus::Paused { .. })) {
         let message = format!("{name} goes on when its turn comes");
         events.push(LedgerEvent::of_job(EventKind::JobResumed, after, step, message));
-    } else if has_changed {
-        events.extend(status(after, step));
     }
+    let has_run = has_failed
+        || matches!(after.status, JobStatus::Done)
+        || (after.status == JobStatus::Running && after.pausing.is_some());
+    if has_run && before.is_none_or(|job| job.status != JobStatus::Running) {
+        events.push(LedgerEvent::of_job(EventKind::JobStarted, after, step, format!("{name} runs")));
+    }
+    events.extend(status(after, step));
+    events
 }
 
 /// Jobs that people took back.
@@ -188,4 +208,73 @@ fn status(record: &JobRecord, step: u64) -> Option<LedgerEvent> {
         }
     };
     Some(LedgerEvent::of_job(kind, record, step, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use traind_protocol::ids::{Chain, NodeId};
+    use traind_protocol::ledger::{JobPlan, Ledger, LedgerCommand};
+
+    use super::*;
+
+    fn job() -> anyhow::Result<JobRecord> {
+        let plan = JobPlan {
+            microbatches: 1,
+            microbatch_size: 1,
+            parts: 1,
+            steps: 100,
+            may_end_early: false,
+            checkpoint_every: 10,
+            checkpoint_keep: 2,
+            checkpoint_replicas: 1,
+            nodes_min: 1,
+            nodes_max: 8,
+            genesis: Chain([0; 32]),
+            state_bytes: 1,
+        };
+        let mut ledger = Ledger::default();
+        let id = JobId([1; 8]);
+        let command = LedgerCommand::SubmitJob {
+            id,
+            name: "told".to_owned(),
+            spec_toml: String::new(),
+            plan,
+            data_digest: [0; 32],
+            initial: None,
+            by: NodeId([1; 32]),
+            rules: Default::default(),
+        };
+        ledger.apply_command(1, command)?;
+        ledger.jobs.remove(&id).ok_or_else(|| anyhow::anyhow!("it was submitted"))
+    }
+
+    #[test]
+    fn what_one_sight_of_the_ledger_passed_over_is_told() -> anyhow::Result<()> {
+        let by = NodeId([2; 32]);
+        let paused = JobStatus::Paused { by };
+        let told = |before: &JobStatus, after: &JobStatus, pausing: Option<NodeId>| {
+            let (mut old, mut new) = (job()?, job()?);
+            (old.status, new.status, new.pausing) = (before.clone(), after.clone(), pausing);
+            new.epochs = u64::from(matches!(after, JobStatus::Failed { .. }));
+            let events = statuses(Some(&old), &new, 7);
+            anyhow::Ok(events.into_iter().map(|event| event.kind).collect::<Vec<_>>())
+        };
+        use EventKind::{
+            JobCancelled, JobFailed, JobFinished, JobPaused, JobPausing, JobResumed, JobStarted,
+        };
+        assert_eq!(told(&paused, &JobStatus::Queued, None)?, [JobResumed]);
+        assert_eq!(told(&paused, &JobStatus::Running, None)?, [JobResumed, JobStarted]);
+        assert_eq!(told(&paused, &JobStatus::Running, Some(by))?, [JobResumed, JobStarted, JobPausing]);
+        assert_eq!(told(&paused, &JobStatus::Done, None)?, [JobResumed, JobStarted, JobFinished]);
+        assert_eq!(told(&paused, &JobStatus::Cancelled { by }, None)?, [JobCancelled]);
+        let failed = JobStatus::Failed { reason: String::new() };
+        assert_eq!(told(&paused, &failed, None)?, [JobResumed, JobStarted, JobFailed]);
+        assert_eq!(told(&JobStatus::Running, &failed, None)?, [JobFailed]);
+        assert_eq!(told(&JobStatus::Queued, &JobStatus::Done, None)?, [JobStarted, JobFinished]);
+        assert_eq!(told(&JobStatus::Running, &JobStatus::Done, None)?, [JobFinished]);
+        assert_eq!(told(&JobStatus::Running, &JobStatus::Running, Some(by))?, [JobPausing]);
+        assert_eq!(told(&JobStatus::Running, &paused, None)?, [JobPaused]);
+        assert_eq!(told(&paused, &paused, None)?, []);
+        Ok(())
+    }
 }

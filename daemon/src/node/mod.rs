@@ -9,6 +9,7 @@ mod follow;
 mod history;
 mod leaving;
 mod ledger_events;
+mod leftovers;
 mod observation;
 mod opened;
 mod store_events;

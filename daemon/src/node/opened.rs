@@ -14,6 +14,7 @@ use traind_protocol::succession::QuorumLossPolicy;
 use traind_protocol::wire::control::Registration;
 use traind_store::Store;
 
+use super::leftovers::sweep_leftovers;
 use crate::settings::Settings;
 
 /// Where the swarm is kept in the store.
@@ -48,6 +49,7 @@ impl Opened {
         let store = Store::open(&settings.data_dir)
             .with_context(|| format!("opening the data directory {}", settings.data_dir.display()))?;
         let store = Arc::new(store);
+        sweep_leftovers(&settings.data_dir);
         let identity =
             Identity::load_or_create(&store.identity_path()).context("reading this node's identity")?;
         let me = Life { node: identity.node(), boot: fresh_boot() };

@@ -81,12 +81,13 @@ fn is_label(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
-/// A name as the kernel takes it, with or without `*`.
+/// A name as the kernel takes it, or its beginning and a `*`.
 fn is_interface_pattern(item: &Value) -> bool {
     let Value::Text(text) = item else { return false };
     !text.is_empty()
         && text.len() <= INTERFACE_NAME_BYTES_MAX
         && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && byte != b',')
+        && !text.strip_suffix('*').unwrap_or(text).contains('*')
 }
 
 /// `level` or `target=level`, separated by commas. Stricter than the library, which takes any word for a target.
@@ -169,7 +170,7 @@ mod tests {
             interfaces.accepts(&interfaces.read(""))
                 && interfaces.accepts(&interfaces.read("docker*, br-*,eth0"))
         );
-        for bad in ["a b", "eth0/1", "sixteen-letters1"] {
+        for bad in ["a b", "eth0/1", "sixteen-letters1", "*-br", "a*b*"] {
             assert!(!interfaces.accepts(&Value::List(vec![Value::Text(bad.into())])), "{bad}");
         }
         assert!(!interfaces.accepts(&Value::List(vec![Value::Integer(1)])));

@@ -58,7 +58,7 @@ pub enum Kind {
     OptionalSocketAddress,
     /// A label of letters, digits and `-_.`, or empty.
     OptionalLabel,
-    /// Names of network interfaces, in which `*` stands for any letters.
+    /// Names of network interfaces, in which a `*` at the end stands for any letters.
     InterfacePatterns,
 }
 
@@ -151,7 +151,7 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec {
         name: "network.interfaces_excluded",
         kind: Kind::InterfacePatterns,
-        default: "[\"docker*\", \"veth*\", \"br-*\", \"virbr*\", \"cni*\", \"flannel*\"]",
+        default: "[\"docker*\", \"veth*\", \"br-*\", \"virbr*\", \"vnet*\", \"cni*\", \"flannel*\", \"podman*\", \"lxcbr*\"]",
     },
     KeySpec { name: "network.swarm", kind: Kind::SwarmId, default: "\"\"" },
     KeySpec { name: "control.socket", kind: Kind::OptionalPath, default: "\"\"" },
@@ -229,7 +229,7 @@ impl Kind {
                 )
             }
             Self::InterfacePatterns => format!(
-                "a list of at most {INTERFACE_PATTERNS_MAX} names of network interfaces, * for any letters, such as \
+                "a list of at most {INTERFACE_PATTERNS_MAX} names of network interfaces, a * at the end for any letters, such as \
                  \"docker*\""
             ),
         }

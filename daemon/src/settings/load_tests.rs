@@ -61,10 +61,7 @@ fn without_any_source_the_defaults_hold() {
     assert!(settings.limits.micro_batch_time_min.is_zero(), "nobody rests unasked");
     assert_eq!(settings.stop.drain_max, Duration::from_secs(60));
     assert!(settings.network.kademlia);
-    assert_eq!(
-        settings.network.interfaces_excluded,
-        ["docker*", "veth*", "br-*", "virbr*", "cni*", "flannel*"]
-    );
+    assert_eq!(settings.network.interfaces_excluded, traind_p2p::INTERFACES_EXCLUDED);
     assert_eq!((settings.metrics.listen, settings.metrics.tensorboard), (None, true));
     assert_eq!(settings.network.listen, ["/ip4/0.0.0.0/tcp/7440"]);
     assert!(settings.network.mdns && settings.network.peers.is_empty() && settings.network.swarm.is_none());

@@ -57,7 +57,8 @@ pub(super) fn check(directory: &Path) -> Result<ModelFile, Failure> {
     }
     let bytes = metadata.len();
     if bytes > MODEL_BYTES_MAX {
-        return Err(bad(format!("{bytes} bytes are more than {MODEL_BYTES_MAX}")));
+        return Err(bad(format!("{bytes} bytes are more than {MODEL_BYTES_MAX}, the most that is sent"))
+            .next("trainctl checkpoint import DIR --name NAME, then --from set:NAME"));
     }
     let mut prefix = [0; 8];
     let mut hasher = blake3::Hasher::new();

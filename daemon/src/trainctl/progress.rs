@@ -74,7 +74,9 @@ impl JobProgress {
             FollowEvent::ViewChanged { epoch, members, .. } => {
                 (self.epoch, self.members) = (*epoch, members.len());
             }
-            FollowEvent::Checkpoint { .. } | FollowEvent::Ended { .. } => {}
+            FollowEvent::Checkpoint { .. }
+            | FollowEvent::CheckpointNotWritten { .. }
+            | FollowEvent::Ended { .. } => {}
         }
     }
 

@@ -298,6 +298,7 @@ fn event_number(event: &FollowEvent) -> usize {
         FollowEvent::ViewChanged { .. } => 1,
         FollowEvent::Checkpoint { .. } => 2,
         FollowEvent::Ended { .. } => 3,
+        FollowEvent::CheckpointNotWritten { .. } => 4,
     }
 }
 
@@ -322,7 +323,10 @@ fn every_event_and_line() {
     for job in [FINISHED, FAILED, PAUSED, REFUSED] {
         events.extend(data::events(job));
     }
-    complete(events.iter().map(event_number).collect(), 4);
+    let reason = "the disk of /var/lib/traind is too full".to_owned();
+    let node = data::node(2);
+    events.push(FollowEvent::CheckpointNotWritten { job: FINISHED.to_owned(), step: 9, node, reason });
+    complete(events.iter().map(event_number).collect(), 5);
     same_lines("events.jsonl", &events);
     let mut items = data::logs();
     items.extend(data::metrics(0));

@@ -41,7 +41,7 @@ planted! {
     old_results_are_found: OldResultAccepted within 100 as "V2";
     early_collection_is_found: LastResultsDropped within 100 as "P1";
     missing_tenure_is_found: TenureIgnored within 300 as "B1" | "S1" | "P1";
-    missing_boot_is_found: BootIgnored within 600 as "B1" | "S1" | "P1";
+    missing_boot_is_found: BootIgnored within 600 as "B1" | "S1" | "P1" | "H1";
     missing_base_is_found: BaseIgnored within 6000 as "D1" | "P1";
     idle_members_not_awaited_are_found: EmptyLeasesNotAwaited within 50 as "B1" | "S1" | "P1";
     fold_without_flush_is_found: FlushSkipped within 50 as "B1" | "S1" | "P1";

@@ -1,5 +1,6 @@
 //! A node whose disk is full while a job runs: its checkpoints fail and say for want of how much space, the job goes on on
-//! all nodes, and once there is room the node holds checkpoints again.
+//! all nodes, and once there is room the node holds checkpoints again. A job that ends on full disks says that nobody has its
+//! state.
 //!
 //! Without arguments this is the test: it runs itself in a mount namespace of its own, where a small tmpfs is the disk of
 //! the second node.
@@ -28,7 +29,10 @@ fn main() -> anyhow::Result<()> {
         && word == "fill-the-disk"
     {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        return runtime.block_on(fill_the_disk(Path::new(disk)));
+        return runtime.block_on(async {
+            fill_the_disk(Path::new(disk)).await?;
+            end_on_a_full_disk(Path::new(disk)).await
+        });
     }
     let directory = tempfile::tempdir()?;
     let disk = directory.path().join("disk");
@@ -69,6 +73,11 @@ fn newest_is_on(detail: &JobDetail, nodes: usize, after_step: u64) -> bool {
     detail.checkpoints.last().is_some_and(|row| row.step > after_step && row.holders.len() == nodes)
 }
 
+fn name_of(detail: &JobDetail, node: &str) -> anyhow::Result<String> {
+    let member = detail.members.iter().find(|member| member.node.id == node).context("a member")?;
+    Ok(member.node.name.clone())
+}
+
 async fn fill_the_disk(disk: &Path) -> anyhow::Result<()> {
     // Nobody hurries: two nodes, a checkpoint every tenth of a second.
     let mut cluster = Cluster::start_with(KIT, 1, &[("TRAIND_LIMITS__MICRO_BATCH_TIME", "2 ms")]).await?;
@@ -98,6 +107,11 @@ async fn fill_the_disk(disk: &Path) -> anyhow::Result<()> {
         assert!(log.contains(word), "the space is not named ({word}): {log}");
     }
 
+    // Everybody who asks is told, not only who reads that node's log.
+    let name = name_of(&detail, &full)?;
+    let names_it = |warning: &String| warning.contains(&name) && warning.contains("too full");
+    assert!(detail.warnings.iter().any(names_it), "{:?}", detail.warnings);
+
     fs::remove_file(&filler)?;
     let freed_at = cluster.detail(&id).await?.step;
     let both = |detail: &JobDetail| newest_is_on(detail, 2, freed_at + 10);
@@ -106,8 +120,28 @@ async fn fill_the_disk(disk: &Path) -> anyhow::Result<()> {
         "both nodes hold the checkpoint of step {}",
         detail.checkpoints.last().map_or(0, |row| row.step)
     );
+    let made_up_for = |detail: &JobDetail| detail.warnings.is_empty();
+    cluster.wait_detail(&id, "the warning to go", made_up_for).await?;
     cluster.client().call(&Request::JobCancel { job: id.clone() }).await?;
     cluster.wait_end(&id).await?;
+    Ok(())
+}
+
+/// A job of a single node ends with a result while nothing can be written: whoever asks is told that its state is nowhere.
+async fn end_on_a_full_disk(disk: &Path) -> anyhow::Result<()> {
+    let mut cluster = Cluster::start_with(KIT, 0, &[]).await?;
+    let mut options = cluster.next_options();
+    options.data_dir = disk.join("alone");
+    cluster.daemons.push(Daemon::start(options).await?);
+    cluster.wait_live(1).await?;
+    fill(&disk.join("filler"), disk)?;
+    let job = JobFile { nodes_min: 1, ..JobFile::lenet("unkept", 40) };
+    let id = cluster.submit(&job).await?;
+    let detail = cluster.finish(&id).await?;
+    assert!(detail.result.is_some() && detail.checkpoints.is_empty(), "{:?}", detail.checkpoints);
+    let says_it = |warning: &String| warning.contains("final state is on no disk");
+    assert!(detail.warnings.iter().any(says_it), "{:?}", detail.warnings);
+    println!("a job that nobody could keep: {:?}", detail.warnings);
     Ok(())
 }
 

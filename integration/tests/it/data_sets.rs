@@ -1,7 +1,9 @@
 //! Data sets of the swarm: added on one node, fetched by the others before a job needs them.
 
+use traind::control::ClientError;
 use traind::control::api::{DataDetail, JobStatus, Request, Response};
 use traind_integration::{Cluster, Daemon, IdxFiles, JobFile};
+use traind_protocol::ledger::limits::DATA_SETS_MAX;
 
 use crate::KIT;
 
@@ -187,5 +189,37 @@ async fn transfers_take_as_long_as_the_limit_says() -> anyhow::Result<()> {
     let least = set.bytes as f64 / BYTES_PER_SECOND as f64 / 2.0;
     assert!(least > 1.0, "the set is too small to tell: {} bytes", set.bytes);
     assert!(took > least, "{} bytes took {took:.2} s", set.bytes);
+    Ok(())
+}
+
+/// What has no room in the ledger is refused at once, with the limit and what makes room, not given up after a while.
+#[tokio::test]
+async fn a_data_set_too_many_is_refused_with_what_makes_room() -> anyhow::Result<()> {
+    let cluster = Cluster::start(KIT, 1).await?;
+    let path = cluster.folder().join("table.csv");
+    std::fs::write(&path, "0.5,1\n0.25,0\n".repeat(10))?;
+    let add = async |number: usize| {
+        let request = Request::DataAdd {
+            name: format!("set-{number}"),
+            path: path.display().to_string(),
+            set_kind: None,
+            label: None,
+            header: false,
+            field: None,
+        };
+        cluster.daemons[0].client().call(&request).await
+    };
+    for number in 0..DATA_SETS_MAX {
+        add(number).await?;
+    }
+    let Err(ClientError::Refused(refusal)) = add(DATA_SETS_MAX).await else {
+        anyhow::bail!("one too many was not refused")
+    };
+    assert_eq!(refusal.message, format!("at most {DATA_SETS_MAX} data sets"));
+    assert!(refusal.next.is_some_and(|next| next.contains("trainctl data rm")));
+    // The same again is no further one.
+    add(0).await?;
+    cluster.daemons[0].ask(Request::DataRemove { name: "set-3".to_owned() }).await?;
+    add(DATA_SETS_MAX).await?;
     Ok(())
 }

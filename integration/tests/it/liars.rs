@@ -25,6 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// More messages than a job of this size lets a member send between two steps, and fewer than the queue to a peer has room for.
 const FLOOD_MESSAGES: u64 = 3_500;
 
+/// Steps for which two sums are sent at once: more than the members make while these are on their way. Each takes those of its
+/// step and the next.
+const STEPS_LIED_ABOUT: u64 = 40;
+
 /// Values of a part, but for the last one of a job.
 const PART_ELEMENTS: usize = 16_384;
 
@@ -182,13 +186,14 @@ impl Liar {
             SyncMessage { job: self.job, incarnation, epoch, boot: self.boot, body }.encode()
         };
         let part = 0;
-        let sum = |sum: Vec<u8>| {
+        let sum_in = |step: u64, sum: Vec<u8>| {
             let microbatches = IndexSet::full(1);
             message(
                 epoch,
                 SyncBody::Contribution { step, base, part, microbatches, sum: sum.into(), more: false },
             )
         };
+        let sum = |sum: Vec<u8>| sum_in(step, sum);
         match self.lie {
             Lie::Length => vec![sum(vec![1, 2, 3])],
             Lie::NotFinite => {
@@ -197,7 +202,10 @@ impl Liar {
                 result[last..].copy_from_slice(&f32::NAN.to_le_bytes());
                 vec![message(epoch, SyncBody::Result { step, base, part, result: result.into() })]
             }
-            Lie::Twice => [1, 2].map(|value| sum(self.sum_of(value))).into(),
+            // Only the owner of the part takes them, and not where it has the result.
+            Lie::Twice => (step..step + STEPS_LIED_ABOUT)
+                .flat_map(|step| [1, 2].map(|value| sum_in(step, self.sum_of(value))))
+                .collect(),
             Lie::Frame => {
                 let header = [&self.job.0[..], &[0xff; 40]].concat().into();
                 vec![DataFrame { kind: FrameKind::Sync, header, payload: Vec::new() }]

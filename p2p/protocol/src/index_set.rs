@@ -87,23 +87,27 @@ impl IndexSet {
     /// Whether every index of `self` is in `other`.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {
-        self.minus(other).is_empty()
+        let rest = self.words.get(other.words.len()..).unwrap_or_default();
+        self.words.iter().zip(&other.words).all(|(one, two)| one & !two == 0)
+            && rest.iter().all(|word| *word == 0)
     }
 
     /// The indices in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.words.iter().enumerate().flat_map(|(position, &word)| {
             let base = u32::try_from(position).unwrap_or(u32::MAX / 64) * 64;
-            (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| base + bit)
+            let bits = std::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)));
+            bits.take_while(|rest| *rest != 0).map(move |rest| base + rest.trailing_zeros())
         })
     }
 
     /// Whether a set from the wire is in its one normal form and below `count`.
     #[must_use]
     pub fn is_valid(&self, count: u32) -> bool {
-        self.words.last() != Some(&0) && self.words.len() <= (count as usize).div_ceil(64) && {
-            self.iter().last().is_none_or(|last| last < count)
-        }
+        let Some(last) = self.words.last() else { return true };
+        let (words, bits) = ((count as usize).div_ceil(64), count % 64);
+        let is_full = bits == 0 || self.words.len() < words;
+        *last != 0 && self.words.len() <= words && (is_full || last >> bits == 0)
     }
 
     fn trim(&mut self) {
@@ -137,5 +141,16 @@ mod tests {
         assert!(set.is_subset(&IndexSet::full(6)));
         assert_eq!(IndexSet::full(66).minus(&IndexSet::full(64)).iter().collect::<Vec<_>>(), [64, 65]);
         assert!(set.minus(&set).is_empty());
+        let ends: IndexSet = [0, 63, 64, 127, 4095].into_iter().collect();
+        assert_eq!(ends.iter().collect::<Vec<_>>(), [0, 63, 64, 127, 4095]);
+        let is_valid = |count: u32| ends.is_valid(count);
+        assert_eq!([4094, 4095, 4096, 5000].map(is_valid), [false, false, true, true]);
+        assert!(IndexSet::full(64).is_valid(64) && !IndexSet::full(65).is_valid(64));
+        assert!(IndexSet::new().is_valid(0) && !IndexSet { words: vec![0] }.is_valid(64));
+        let less = |index: u32| ends.minus(&[index].into_iter().collect());
+        for index in [0, 63, 64, 127, 4095] {
+            assert!(less(index).is_subset(&ends) && !ends.is_subset(&less(index)), "{index}");
+        }
+        assert!(IndexSet::new().is_subset(&set) && !set.is_subset(&IndexSet::new()));
     }
 }

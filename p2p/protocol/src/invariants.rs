@@ -37,7 +37,7 @@ pub const B1: Invariant = Invariant {
 /// See [`is_expected`].
 pub const B2: Invariant = Invariant {
     id: "B2",
-    sentence: "in sync mode, the digest is a function of job, data and seed alone, on like processors",
+    sentence: "in sync mode that digest is a function of job, data and seed alone, on one numeric class",
 };
 
 /// See [`exactly_once`].
@@ -49,7 +49,8 @@ pub const D1: Invariant = Invariant {
 /// See [`StableSteps::claim`].
 pub const S1: Invariant = Invariant {
     id: "S1",
-    sentence: "a stable step is never undone while one synced member of the latest view lives",
+    sentence: "a stable step is never undone while one synced member of the latest view lives; a checkpoint in the ledger \
+               can be restored while one holder lives",
 };
 
 /// See [`BegunWork::claim`].

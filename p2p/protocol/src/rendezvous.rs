@@ -5,7 +5,6 @@
 //! rendezvous", 1996.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 use crate::ids::NodeId;
 use crate::view::{Member, View};
@@ -17,7 +16,7 @@ pub(crate) fn rendezvous_owners(parts: u32, members: &[Member], workers: &[u16])
 
 /// For each part of `view` the one of its workers that reduces it once the owner is gone; `None` where nobody else works.
 pub(crate) fn heirs(view: &View) -> Vec<Option<NodeId>> {
-    let workers: BTreeSet<u16> = view.leases.iter().chain(&view.owners).copied().collect();
+    let workers = view.workers();
     let heir = |(part, owner): (u32, &u16)| {
         let others = workers.iter().copied().filter(|worker| worker != owner);
         highest(part, &view.members, others).map(|position| view.members[usize::from(position)].node)

@@ -1,5 +1,7 @@
 //! Who takes part in a job: the view, committed by the council, one per epoch.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Boot, Chain, Digest, Epoch, Incarnation, JobId, Life, NodeId};
@@ -80,15 +82,25 @@ impl View {
     /// The owner of `part`; `None` where the view is malformed or the part does not exist.
     #[must_use]
     pub fn owner(&self, part: u32) -> Option<NodeId> {
-        let position = *self.owners.get(part as usize)?;
-        self.members.get(usize::from(position)).map(|member| member.node)
+        self.node_at(*self.owners.get(part as usize)?)
     }
 
     /// The holder of the lease of `microbatch`.
     #[must_use]
     pub fn lease_holder(&self, microbatch: u32) -> Option<NodeId> {
-        let position = *self.leases.get(microbatch as usize)?;
+        self.node_at(*self.leases.get(microbatch as usize)?)
+    }
+
+    /// The node of the member at `position`.
+    #[must_use]
+    pub fn node_at(&self, position: u16) -> Option<NodeId> {
         self.members.get(usize::from(position)).map(|member| member.node)
+    }
+
+    /// Positions in `members` of those that have a lease or a part.
+    #[must_use]
+    pub fn workers(&self) -> BTreeSet<u16> {
+        self.leases.iter().chain(&self.owners).copied().collect()
     }
 
     /// The micro-batches that `node` has to compute in each step.

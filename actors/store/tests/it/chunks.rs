@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use traind_protocol::ids::ChunkId;
 use traind_store::{
-    CHUNK_BYTES_MAX, ChunkRef, Compression, MalformedManifest, Manifest, ManifestBody, ManifestKind, Store,
-    StoreError, StoreOptions, chunk_id,
+    CHUNK_BYTES_MAX, ChunkRef, Chunks, Compression, MalformedManifest, Manifest, ManifestBody, ManifestKind,
+    Store, StoreError, StoreOptions, chunk_id,
 };
 
 use crate::fixture::{JOB, files, state, write};
@@ -163,6 +163,14 @@ fn a_manifest_that_claims_what_cannot_be_is_refused() {
     assert_eq!(Manifest::decode(b"no manifest"), Err(MalformedManifest::Text));
 }
 
+/// The chunks that are told to be damaged from now on.
+fn damage_told_by(chunks: &Chunks) -> Arc<Mutex<Vec<ChunkId>>> {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    chunks.on_damage(Box::new(move |id| heard.lock().unwrap().push(id)));
+    told
+}
+
 #[test]
 fn a_damaged_chunk_is_told_once_and_fetched_again() {
     let directory = tempfile::tempdir().unwrap();
@@ -171,9 +179,7 @@ fn a_damaged_chunk_is_told_once_and_fetched_again() {
     write(&store, JOB, 1, &state(1, 3000));
     let (id, manifest) = store.checkpoint_manifest(JOB, 1).unwrap();
     let chunk = manifest.chunks[0];
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&told);
-    chunks.on_damage(Box::new(move |id| heard.lock().unwrap().push(id)));
+    let told = damage_told_by(chunks);
     let path = directory.path().join("chunks").join(chunk.id.to_hex());
     std::fs::write(&path, "bad").unwrap();
     for _ in 0..2 {
@@ -185,6 +191,36 @@ fn a_damaged_chunk_is_told_once_and_fetched_again() {
     chunks.put_named(&mut chunks.lease(), chunk.id, &state(1, 3000)).unwrap();
     assert!(chunks.damaged().is_empty() && chunks.missing_chunks(id).unwrap().is_empty());
     assert!(store.read_checkpoint(JOB, 1).unwrap().1 == state(1, 3000));
+}
+
+#[test]
+fn a_chunk_that_went_with_its_last_manifest_is_not_called_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let chunks = store.chunks();
+    write(&store, JOB, 1, &state(1, 3000));
+    let (id, manifest) = store.checkpoint_manifest(JOB, 1).unwrap();
+    let told = damage_told_by(chunks);
+    // Whoever made a list of what to read before it was removed comes too late.
+    chunks.remove_manifest(id).unwrap();
+    assert!(matches!(chunks.get_ref(manifest.chunks[0]), Err(StoreError::Damaged { .. })));
+    assert!(chunks.damaged().is_empty() && told.lock().unwrap().is_empty());
+}
+
+#[test]
+fn sources_that_send_the_same_chunk_at_once_do_not_hinder_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let puts_before = store.chunks().puts();
+    for round in 0..20 {
+        let content = state(round, 500_000);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| store.chunks().put(&mut store.chunks().lease(), &content).unwrap());
+            }
+        });
+    }
+    assert_eq!(store.chunks().puts(), puts_before + 40);
 }
 
 #[test]

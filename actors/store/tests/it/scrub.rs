@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use traind_protocol::ids::{Chain, Digest};
 use traind_store::{CHUNK_BYTES_MAX, Damage, MalformedManifest, Store, StoreError};
 
 use crate::fixture::{JOB, files, state, write};
@@ -143,6 +144,25 @@ fn another_state_of_the_same_step_does_not_replace_a_pinned_one() {
     assert!(
         store.chunks().manifest(first.manifest).is_ok() && store.chunks().manifest(second.manifest).is_ok()
     );
+}
+
+#[test]
+fn of_two_states_of_one_step_the_one_with_the_digest_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let write_as = |digest: u8, content: &[u8]| {
+        store.write_checkpoint(JOB, 7, Chain([7; 32]), Digest([digest; 32]), content).unwrap()
+    };
+    let given_up = write_as(1, &state(1, 100));
+    store.pin(given_up.manifest, true).unwrap();
+    write_as(2, &state(2, 100));
+    for digest in [1u8, 2] {
+        let (record, content) = store.read_checkpoint_of(JOB, 7, Digest([digest; 32])).unwrap();
+        assert_eq!(record.digest, Digest([digest; 32]));
+        assert!(content == state(u64::from(digest), 100));
+    }
+    let other = store.read_checkpoint_of(JOB, 7, Digest([3; 32]));
+    assert!(matches!(other, Err(StoreError::NoSuchCheckpoint { .. })));
 }
 
 #[test]

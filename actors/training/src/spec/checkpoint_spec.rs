@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{job_spec::STEPS, spec_error::SpecError, table_reader::TableReader};
 
-/// Checkpoints kept: each is a whole copy of the state.
-const KEPT: Range<u32> = 1..1001;
+/// Checkpoints kept: each is a whole copy of the state, and the ledger holds no more of a job.
+const KEPT: Range<u32> = 1..65;
 /// Copies of a checkpoint: no swarm has more nodes.
 const REPLICAS: Range<u32> = 1..65;
 /// The same of those kept for their tests.
@@ -26,7 +26,7 @@ pub struct CheckpointSpec {
     /// Milliseconds between checkpoints, by the coordinator's clock; 0 (the default) where steps decide.
     #[serde(skip_serializing_if = "is_zero")]
     pub every_ms: u64,
-    /// The newest so many are kept, 1 to 1000. Default 3.
+    /// The newest so many are kept, 1 to 64. Default 3.
     pub keep: u32,
     /// Nodes that hold each, 1 to 64. Default 2.
     pub replicas: u32,

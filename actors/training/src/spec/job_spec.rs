@@ -28,8 +28,8 @@ pub(crate) const STEPS: Range<u64> = 1..1_000_000_001;
 const MICRO_BATCHES: Range<u32> = 1..1025;
 /// Samples of a micro-batch: its activations must fit the memory of a small node.
 const MICRO_BATCH_SIZES: Range<u32> = 1..4097;
-/// Nodes of a job: more than micro-batches would have nothing to do.
-const NODES: Range<u32> = 1..1025;
+/// Nodes of a job: no swarm has more.
+const NODES: Range<u32> = 1..65;
 
 const ROOT_KEYS: [&str; 15] = [
     "name",
@@ -119,9 +119,9 @@ pub struct EmaSpec {
 /// How many nodes may take part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct NodesSpec {
-    /// The job waits for so many, 1 to 1024. Default 1.
+    /// The job waits for so many, 1 to 64, at most as many as there are micro-batches. Default 1.
     pub min: u32,
-    /// No more than so many, `min` to 1024. Default 16.
+    /// No more than so many, `min` to 64. Default 16.
     pub max: u32,
 }
 
@@ -178,7 +178,7 @@ impl JobSpec {
             schedule: ScheduleSpec::read(&root, steps, tokens_per_step)?,
             evaluation,
             checkpoint: CheckpointSpec::read(&root, evaluation.every_steps)?,
-            nodes: NodesSpec::read(&root)?,
+            nodes: NodesSpec::read(&root, batch.micro_batches)?,
         })
     }
 
@@ -260,7 +260,7 @@ impl EmaSpec {
 }
 
 impl NodesSpec {
-    fn read(root: &TableReader<'_>) -> Result<Self, SpecError> {
+    fn read(root: &TableReader<'_>, micro_batches: u32) -> Result<Self, SpecError> {
         let table = root.section("nodes", &["min", "max"])?;
         let min = table.integer_u32("min", NODES, 1)?;
         let max = table.integer_u32("max", NODES, min.max(16))?;
@@ -270,6 +270,10 @@ impl NodesSpec {
                 min.to_string(),
                 &format!("at most nodes.max, which is {max}"),
             ));
+        }
+        if min > micro_batches {
+            let allowed = format!("at most batch.micro_batches, which is {micro_batches}");
+            return Err(table.conflict("min", min.to_string(), &allowed));
         }
         Ok(Self { min, max })
     }

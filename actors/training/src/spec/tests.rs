@@ -355,11 +355,11 @@ fn a_value_out_of_range_is_refused() {
         ("weight_decay = 1.5", "optimiser.weight_decay"),
         ("every_steps = 0", "checkpoint.every_steps"),
         ("keep = 0", "checkpoint.keep"),
-        ("keep = 1001", "checkpoint.keep"),
+        ("keep = 65", "checkpoint.keep"),
         ("replicas = 0", "checkpoint.replicas"),
         ("replicas = 65", "checkpoint.replicas"),
         ("min = 0", "nodes.min"),
-        ("max = 1025", "nodes.max"),
+        ("max = 65", "nodes.max"),
         ("min = 5", "nodes.min"),
     ] {
         let (found, at) = error_with(line);
@@ -381,7 +381,7 @@ fn the_ends_of_ranges_and_whole_numbers_for_numbers_are_allowed() {
         ("micro_batch_size = 16", "micro_batch_size = 4096"),
         ("learning_rate = 0.01", "learning_rate = 1"),
         ("momentum = 0.5", "momentum = 0"),
-        ("max = 4", "max = 1024"),
+        ("max = 4", "max = 64"),
         ("min = 2", "min = 4"),
     ] {
         JobSpec::parse(&EVERY_KEY.replace(from, to)).unwrap();
@@ -390,6 +390,14 @@ fn the_ends_of_ranges_and_whole_numbers_for_numbers_are_allowed() {
 
 #[test]
 fn min_nodes_above_the_default_raise_the_default_of_max() {
-    let spec = JobSpec::parse(&format!("{REQUIRED_KEYS}[nodes]\nmin = 20\n")).unwrap();
+    let many = "[batch]\nmicro_batches = 20\n";
+    let spec = JobSpec::parse(&format!("{REQUIRED_KEYS}{many}[nodes]\nmin = 20\n")).unwrap();
     assert_eq!(spec.nodes, NodesSpec { min: 20, max: 20 });
+}
+
+#[test]
+fn more_nodes_than_micro_batches_are_refused() {
+    let error = JobSpec::parse(&format!("{REQUIRED_KEYS}[nodes]\nmin = 13\n")).unwrap_err();
+    assert_eq!(error.key, "nodes.min");
+    assert!(error.to_string().contains("at most batch.micro_batches, which is 12"), "{error}");
 }

@@ -68,6 +68,17 @@ pub enum FollowEvent {
         /// Digest of the state.
         digest: String,
     },
+    /// A node could not write a checkpoint.
+    CheckpointNotWritten {
+        /// The job's id.
+        job: String,
+        /// Steps applied.
+        step: u64,
+        /// The node.
+        node: NodeRef,
+        /// Why, in words.
+        reason: String,
+    },
     /// Nothing will follow.
     Ended {
         /// The job's id.

@@ -34,6 +34,13 @@ pub(in crate::node) fn job_detail(
             .flat_map(|session| session.refused.iter())
             .map(|(reason, count)| format!("this node refused {count} messages of peers: {reason}")),
     );
+    warnings.extend(past.unwritten.iter().map(|unwritten| {
+        let (step, node) = (unwritten.step, unwritten.node.friendly_name());
+        format!("the checkpoint of step {step} is not on the disk of {node}: {}", unwritten.reason)
+    }));
+    if is_without_final_checkpoint(record) {
+        warnings.push("its final state is on no disk: only what was exported of it is left".to_owned());
+    }
     Some(JobDetail {
         id: record.id.to_hex(),
         name: record.name.clone(),
@@ -67,6 +74,12 @@ pub(in crate::node) fn job_detail(
         from: record.initial.as_ref().map(|entry| entry.digest.to_hex()),
         kept_out: past.kept_out().map(|(node, reason)| KeptOut { node: node.into(), reason }).collect(),
     })
+}
+
+/// Whether the job has finished and no node has written its final state.
+pub(in crate::node) fn is_without_final_checkpoint(record: &JobRecord) -> bool {
+    let written = |step: u64| record.checkpoints.iter().any(|entry| entry.step == step);
+    record.result.as_ref().is_some_and(|result| !written(result.step))
 }
 
 fn members(record: &JobRecord) -> Vec<MemberRow> {

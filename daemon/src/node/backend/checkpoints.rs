@@ -28,7 +28,7 @@ impl Backend {
         let row = self.checkpoint_row(job, step)?;
         let step = row.step;
         let command = LedgerCommand::PinCheckpoint { job, step, by: self.actors.node, is_pinned };
-        self.would_apply(&command)?;
+        self.would_apply(&command, job)?;
         self.propose_until(command, move |published| {
             published.ledger.keeping_of(job).pins.contains_key(&step) == is_pinned
         })
@@ -48,7 +48,7 @@ impl Backend {
         }
         let command = LedgerCommand::PruneCheckpoints { job, keep: keep.unwrap_or(0), by: self.actors.node };
         let before = self.published();
-        let after = Published { ledger: self.would_apply(&command)?, ..(*before).clone() };
+        let after = Published { ledger: self.would_apply(&command, job)?, ..(*before).clone() };
         let rows = |published: &Published| api_views::checkpoints(published, Some(job));
         let kept = match keep {
             // Why they stay is told by the number that was asked for.
@@ -78,10 +78,7 @@ impl Backend {
 
     pub(super) async fn roll_back(&self, job: JobId, step: u64) -> Result<Response, ApiError> {
         let command = LedgerCommand::RollBack { job, step, by: self.actors.node };
-        self.would_apply(&command).map_err(|error| match error.next {
-            None => error.next(format!("trainctl checkpoint ls {job}; a running job is paused first")),
-            Some(_) => error,
-        })?;
+        self.would_apply(&command, job)?;
         let before = self.published();
         let from_step = before.ledger.jobs.get(&job).map_or(0, |record| record.committed_to().0);
         let is_back = move |published: &Published| {
@@ -136,16 +133,15 @@ impl Backend {
         })
     }
 
-    /// The ledger as a command would make it.
+    /// The ledger as a command about checkpoints of `job` would make it.
     ///
     /// # Errors
     /// Why the ledger refuses it.
-    pub(super) fn would_apply(&self, command: &LedgerCommand) -> Result<Ledger, ApiError> {
-        let mut ledger = self.published().ledger.clone();
-        match ledger.apply_command(u64::MAX, command.clone()) {
-            Ok(()) => Ok(ledger),
-            Err(rejected) => Err(ApiError::refused(rejected.to_string())),
-        }
+    pub(super) fn would_apply(&self, command: &LedgerCommand, job: JobId) -> Result<Ledger, ApiError> {
+        self.ledger_with(command).map_err(|rejected| {
+            ApiError::refused(rejected.to_string())
+                .next(format!("trainctl checkpoint ls {job}; trainctl job pause {job} where it still runs"))
+        })
     }
 }
 

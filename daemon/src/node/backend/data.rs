@@ -33,6 +33,7 @@ impl Backend {
         let cut =
             self.actors.data_sets.cut(name.clone(), path, form).await.map_err(|error| refusal(&error))?;
         if known.is_some_and(|known| known != cut.manifest) {
+            self.actors.data_sets.discard(cut.manifest).await;
             return Err(ApiError::refused(format!("there is another data set {name:?}"))
                 .next(format!("trainctl data rm {name}")));
         }
@@ -47,6 +48,10 @@ impl Backend {
             holders: BTreeSet::from([self.actors.node]),
         };
         let command = LedgerCommand::AddDataSet { name: name.clone(), record };
+        if let Err(full) = self.check_room(&command, "trainctl data ls; trainctl data rm NAME makes room") {
+            self.actors.data_sets.discard(manifest).await;
+            return Err(full);
+        }
         let added = name.clone();
         self.propose_until(command, move |published| {
             published.ledger.data_sets.get(&added).is_some_and(|record| record.manifest == manifest)
@@ -155,9 +160,10 @@ fn refusal(error: &DataSetError) -> ApiError {
     let words = std::error::Error::source(error).map(chain_of);
     let refused = match error {
         DataSetError::Store(_) | DataSetError::Fetch(_) | DataSetError::Panicked => {
-            ApiError::unavailable(error.to_string())
+            ApiError::unavailable(error.to_string()).next("trainctl status")
         }
-        _ => ApiError::bad_request(error.to_string()),
+        _ => ApiError::bad_request(error.to_string())
+            .next("mend what is named, and run the same command again"),
     };
     match words {
         Some(words) => refused.because(words),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use traind_protocol::ids::JobId;
+use traind_protocol::ids::{Digest, JobId};
 use traind_store::Store;
 
 use super::super::api_views;
@@ -36,7 +36,8 @@ impl Backend {
             return Err(ApiError::no_such_object("the job is gone"));
         };
         let (spec_toml, store, step) = (record.spec_toml.clone(), Arc::clone(&self.facts.store), row.step);
-        let files = tokio::task::spawn_blocking(move || files(&store, job, step, &spec_toml)).await;
+        let digest = Digest::from_hex(&row.digest);
+        let files = tokio::task::spawn_blocking(move || files(&store, (job, step, digest), &spec_toml)).await;
         let files = match files {
             Ok(Ok(files)) => files,
             Ok(Err(error)) => {
@@ -50,8 +51,13 @@ impl Backend {
     }
 }
 
-fn files(store: &Store, job: JobId, step: u64, spec_toml: &str) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
-    let (_record, state) = store.read_checkpoint(job, step).context("reading the checkpoint")?;
+fn files(
+    store: &Store,
+    (job, step, digest): (JobId, u64, Option<Digest>),
+    spec_toml: &str,
+) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let digest = digest.context("the checkpoint's digest is none")?;
+    let (_record, state) = store.read_checkpoint_of(job, step, digest).context("reading the checkpoint")?;
     let spec = traind_training::JobSpec::parse(spec_toml).context("reading the job's description")?;
     let training = traind_actors::session::training_state(&state).context("splitting the state")?;
     let folder = tempfile::tempdir().context("making a folder for the export")?;

@@ -57,7 +57,9 @@ impl Backend {
     /// Puts a checkpoint of a job that the ledger knows back on record, held by this node.
     async fn import_checkpoint(&self, path: PathBuf, chunks: Option<PathBuf>) -> Result<Response, ApiError> {
         let refused = |error: anyhow::Error| {
-            ApiError::bad_request(format!("{} is refused", path.display())).because(format!("{error:#}"))
+            ApiError::bad_request(format!("{} is refused", path.display()))
+                .because(format!("{error:#}"))
+                .next("nothing was taken; export it anew where it is whole: trainctl checkpoint export")
         };
         let manifest = read(&path).await.map_err(refused)?;
         let (entry, facts) = entry_of(&manifest, self.actors.node).map_err(refused)?;
@@ -69,7 +71,7 @@ impl Backend {
         }
         let command = LedgerCommand::ImportCheckpoint { job, entry: entry.clone(), by: self.actors.node };
         // Before a byte is copied.
-        self.would_apply(&command)?;
+        self.would_apply(&command, job)?;
         let folder = chunks.unwrap_or_else(|| beside(&path));
         let store = Arc::clone(&self.facts.store);
         let from = path.clone();

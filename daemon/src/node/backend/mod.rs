@@ -4,6 +4,7 @@ mod checkpoints;
 mod data;
 mod export;
 mod import;
+mod initial_state;
 mod lifecycle;
 mod propose;
 mod samples;

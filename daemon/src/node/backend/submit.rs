@@ -10,8 +10,12 @@ use traind_protocol::ledger::{CheckpointEntry, LedgerCommand};
 
 use super::Backend;
 use super::import::MODEL_KIND;
+use super::initial_state::InitialOnDisk;
 use crate::control::Submission;
 use crate::control::api::{ApiError, JobData, JobPlanned, Response};
+
+/// What to do about a job that cannot be planned: nothing was submitted.
+const CHECK_AGAIN: &str = "mend it, and see whether it is taken: trainctl job submit JOB.toml --dry-run";
 
 impl Backend {
     /// Answers a submission.
@@ -35,28 +39,29 @@ impl Backend {
             .map_err(|_panicked| ApiError::refused("the job cannot be planned"))?
             .map_err(|error| refusal(error, start_from, staged_path.as_deref()))?;
         if let Some(what) = planned.plan.violation().or_else(|| planned.rules.violation()) {
-            return Err(ApiError::bad_request(format!("the job is refused: {what}")));
+            return Err(ApiError::bad_request(format!("the job is refused: {what}")).next(CHECK_AGAIN));
         }
         if dry_run {
             return Ok(Response::JobPlanned(described(&planned)));
         }
         let PlannedJob { spec, plan, rules, data, initial } = planned;
         let id = self.new_job_id(&spec_toml);
-        let initial = match initial {
-            Some(state) => Some(self.keep_initial(id, plan.genesis, state).await?),
-            None => None,
-        };
-        let (name, by) = (spec.name.clone(), self.actors.node);
-        let command = LedgerCommand::SubmitJob {
+        let (name, by, genesis) = (spec.name.clone(), self.actors.node, plan.genesis);
+        let mut command = LedgerCommand::SubmitJob {
             id,
             name: spec.name,
             spec_toml,
             plan,
             data_digest: data.digest,
-            initial,
+            initial: None,
             by,
             rules,
         };
+        // Before a state is written that nobody would remove.
+        self.check_room(&command, "trainctl job ls; trainctl job cancel JOB makes room")?;
+        if let (LedgerCommand::SubmitJob { initial: kept, .. }, Some(state)) = (&mut command, initial) {
+            *kept = Some(self.keep_initial(id, genesis, state).await?);
+        }
         self.propose_until(command, move |published| published.ledger.jobs.contains_key(&id)).await?;
         Ok(Response::JobSubmitted { job: id.to_hex(), name })
     }
@@ -100,29 +105,25 @@ impl Backend {
         chain: Chain,
         state: InitialState,
     ) -> Result<CheckpointEntry, ApiError> {
-        let store = Arc::clone(&self.facts.store);
-        let InitialState { digest, bytes } = state;
-        let length = bytes.len() as u64;
-        let written =
-            tokio::task::spawn_blocking(move || store.write_checkpoint(job, 0, chain, digest, &bytes));
-        match written.await {
-            Ok(Ok(record)) => {
-                let holders = BTreeSet::from([self.actors.node]);
-                Ok(CheckpointEntry {
-                    step: 0,
-                    chain,
-                    digest,
-                    manifest: record.manifest,
-                    bytes: length,
-                    holders,
-                    assigned: BTreeSet::new(),
-                })
+        let refused = || ApiError::unavailable("the model to start from cannot be kept");
+        let written = InitialOnDisk::write(Arc::clone(&self.facts.store), job, chain, state).await;
+        let written = written.map_err(|error| match error {
+            Some(error) => {
+                refused().because(format!("{:#}", anyhow::Error::new(error))).next("trainctl status")
             }
-            Ok(Err(error)) => Err(ApiError::unavailable("the model to start from cannot be kept")
-                .because(format!("{:#}", anyhow::Error::new(error)))
-                .next("trainctl status")),
-            Err(_panicked) => Err(ApiError::unavailable("the model to start from cannot be kept")),
-        }
+            None => refused(),
+        })?;
+        // Nothing is waited for from here to the proposal.
+        let record = written.claim();
+        Ok(CheckpointEntry {
+            step: record.step,
+            chain: record.chain,
+            digest: record.digest,
+            manifest: record.manifest,
+            bytes: record.state_bytes,
+            holders: BTreeSet::from([self.actors.node]),
+            assigned: BTreeSet::new(),
+        })
     }
 }
 
@@ -152,7 +153,8 @@ fn refusal(error: PlanError, start_from: bool, staged: Option<&str>) -> ApiError
             let reason =
                 staged.map_or_else(|| reason.clone(), |path| reason.replace(path, "the file that was given"));
             ApiError::bad_request(format!("the job or the model to start from is refused: {reason}"))
+                .next(CHECK_AGAIN)
         }
-        other => ApiError::bad_request(other.to_string()),
+        other => ApiError::bad_request(other.to_string()).next(CHECK_AGAIN),
     }
 }

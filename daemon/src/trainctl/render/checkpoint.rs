@@ -134,6 +134,7 @@ pub(super) fn verified(verified: &CheckpointVerified) -> String {
         text.push_str(&format!("  its state has not the digest {digest}\n"));
     }
     text.push_str(&store::objects(objects, *damaged));
+    text.push_str(&format!("  next:  trainctl checkpoint ls {job_name} says who else has it\n"));
     text
 }
 

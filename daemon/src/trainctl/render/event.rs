@@ -15,6 +15,9 @@ pub(in super::super) fn event(event: &FollowEvent) -> Option<String> {
         FollowEvent::Checkpoint { step, digest, .. } => {
             Some(format!("step {step}: checkpoint {}", short(digest)))
         }
+        FollowEvent::CheckpointNotWritten { step, node, reason, .. } => {
+            Some(format!("warning: step {step}: no checkpoint on {}: {reason}", node.name))
+        }
         FollowEvent::Progress { .. } | FollowEvent::Ended { .. } => None,
     }
 }

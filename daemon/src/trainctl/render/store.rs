@@ -46,6 +46,7 @@ pub(super) fn verified(verified: &StoreVerified) -> String {
     }
     format!("the store is damaged: {damaged} objects, {chunks} chunks read\n")
         + &objects(objects_named, *damaged)
+        + "  next:  look at the disk; nodes that have these chunks give them again: trainctl events\n"
 }
 
 /// Damaged objects, a line each.

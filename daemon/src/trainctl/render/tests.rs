@@ -75,6 +75,10 @@ fn only_events_that_matter_have_a_line() {
     let changed =
         FollowEvent::ViewChanged { job: "ab".into(), epoch: 2, step: 7, reason: "c died".into(), members };
     assert_eq!(event(&changed).as_deref(), Some("step 7: view 2: a, b (c died)"));
+    let (job, node, reason) = ("j".into(), node("a"), "the disk is too full".into());
+    let unwritten = FollowEvent::CheckpointNotWritten { job, step: 9, node, reason };
+    let warning = "warning: step 9: no checkpoint on a: the disk is too full";
+    assert_eq!(event(&unwritten).as_deref(), Some(warning));
     let ended =
         FollowEvent::Ended { job: "ab".into(), status: JobStatus::Finished, reason: None, result: None };
     assert_eq!(event(&ended), None);

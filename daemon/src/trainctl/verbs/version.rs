@@ -44,8 +44,8 @@ pub(in super::super) async fn version(socket: &Path, cluster: bool, output: &Out
     if report.mixed {
         let versions: Vec<&str> = versions.iter().map(String::as_str).collect();
         output.message(&format!(
-            "warning: versions differ ({}): upgrade one node after the other, the coordinator last;\n  \
-            for each: trainctl drain --self --reason upgrade, upgrade, trainctl undrain --self",
+            "warning: versions differ ({}): all nodes change together;\n  \
+            docs/operations.md has the steps under Upgrade",
             versions.join(", ")
         ));
     }

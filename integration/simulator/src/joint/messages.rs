@@ -41,7 +41,7 @@ pub(super) fn kind_of(message: &ControlMessage) -> &'static str {
         ControlMessage::Report(report) => match report.event {
             ReportEvent::Synced { .. } => "Synced",
             ReportEvent::Applied { .. } => "Applied",
-            ReportEvent::CheckpointWritten { .. } => "Written",
+            ReportEvent::CheckpointWritten { .. } | ReportEvent::CheckpointNotWritten { .. } => "Written",
             ReportEvent::Halted { .. } => "Halted",
             ReportEvent::Finished { .. } => "Finished",
             ReportEvent::MicrobatchFailed { .. } => "Failed",

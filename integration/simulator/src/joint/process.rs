@@ -141,7 +141,7 @@ fn kind_of(event: &ReportEvent) -> u8 {
         ReportEvent::Evaluated { .. } => 4,
         ReportEvent::Halted { .. } => HALTED,
         ReportEvent::Finished { .. } => 6,
-        ReportEvent::Waiting(_) | ReportEvent::Outside { .. } => 7,
+        ReportEvent::Waiting(_) | ReportEvent::Outside { .. } | ReportEvent::CheckpointNotWritten { .. } => 7,
         ReportEvent::Misbehaved(_) => 8,
     }
 }

@@ -99,7 +99,7 @@ impl Adapter {
                 before.extend(others.filter_map(said));
             }
             (Rule::ComputingIgnored, SyncBody::State { standing, .. }) => {
-                standing.computing = IndexSet::new()
+                standing.entry.iter_mut().for_each(|entry| entry.computing = IndexSet::new());
             }
             (Rule::ContributionCountsAsState, SyncBody::Contribution { step, base, .. })
                 if message.epoch == view.epoch && !self.told.contains_key(&from) =>
@@ -212,7 +212,10 @@ impl Adapter {
         let due = |kept: &mut (NodeId, SyncMessage)| step_of(&kept.1) <= Some(place.step);
         let kept: Vec<_> = self.kept.extract_if(.., due).collect();
         let again = kept.into_iter().filter_map(|(_, message)| match message.body {
-            SyncBody::Contribution { step, part, microbatches, sum, .. } if step == place.step => {
+            // A view may have given the part to another meanwhile, and it does not look at the sum then.
+            SyncBody::Contribution { step, part, microbatches, sum, .. }
+                if step == place.step && self.owns(part) =>
+            {
                 let base = place.chain;
                 self.heard(
                     voucher,
@@ -222,6 +225,10 @@ impl Adapter {
             _ => None,
         });
         again.collect()
+    }
+
+    fn owns(&self, part: u32) -> bool {
+        self.view.as_ref().is_some_and(|view| view.owner(part) == Some(self.me.node))
     }
 
     fn speak_for_others(&mut self, epoch: Epoch, step: u64, chain: Chain) -> Vec<SyncInput> {

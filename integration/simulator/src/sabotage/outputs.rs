@@ -80,7 +80,12 @@ impl Adapter {
         let halts = self.view.as_ref().is_some_and(|view| view.halt);
         match (self.rule, &mut message.body) {
             (Rule::HeldForgotten, SyncBody::State { standing, .. }) => standing.held = IndexSet::new(),
-            (Rule::ComputingUntold, SyncBody::State { standing, .. }) => standing.computing = IndexSet::new(),
+            (
+                Rule::ComputingUntold,
+                SyncBody::State { standing: Standing { entry: Some(entry), .. }, .. },
+            ) => {
+                entry.computing = IndexSet::new();
+            }
             (
                 Rule::HaltStepMoves,
                 SyncBody::State { standing: Standing { step, entry: Some(entry), .. }, .. },
@@ -126,9 +131,9 @@ impl Adapter {
         out: &mut Vec<SyncOutput>,
     ) {
         let SyncBody::NeedContribution { step, part, microbatches } = &message.body else { return };
-        let told = self.told.get(&to);
         let holder = |microbatch: u32| self.view.as_ref().and_then(|view| view.lease_holder(microbatch));
-        let all_there = told.is_some_and(|standing| microbatches.is_subset(&standing.computed));
+        let entry = self.told.get(&to).and_then(|standing| standing.entry.as_ref());
+        let all_there = entry.is_some_and(|entry| microbatches.is_subset(&entry.computed));
         let first = microbatches.iter().next().and_then(holder);
         match first.filter(|node| !all_there && *node != self.me.node) {
             Some(node) => {

@@ -130,9 +130,7 @@ impl Adapter {
 
     /// A state that says nothing but that its sender is at `place`.
     pub(super) fn standing_at(step: u64, chain: Chain) -> Standing {
-        let none = IndexSet::new;
-        let (held, computed, computing, summed) = (none(), none(), none(), none());
-        let (synced, arriving, entry) = (true, false, None);
-        Standing { synced, arriving, step, chain, held, computed, computing, summed, entry }
+        let (synced, arriving, held, entry) = (true, false, IndexSet::new(), None);
+        Standing { synced, arriving, step, chain, held, entry }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::data_checks::Verdict;
 use super::drains::counted;
 use super::founding::by_seat;
-use super::limits::{JOIN_BATCH_MS, STRAGGLER_BEFORE_JOINS_MS};
+use super::limits::{JOIN_AT_ONCE_BYTES_MAX, JOIN_BATCH_MS, STRAGGLER_BEFORE_JOINS_MS};
 use super::machine::{Coordinator, Pass};
 use super::reports::JobReports;
 use super::starts::waits_for_check;
@@ -25,6 +25,8 @@ pub(super) struct Admissions {
     unanswered: BTreeMap<NodeId, (Life, Millis)>,
     /// Nodes that may join, with the time since when.
     pub(super) joinable: BTreeMap<Life, Millis>,
+    /// Others are here and are to say soon whether they may join.
+    others_are_due: bool,
 }
 
 /// Why a node stays outside for a while.
@@ -156,6 +158,7 @@ impl Coordinator {
                 false
             }
         });
+        self.admissions.others_are_due = !unknown.is_empty();
         for (node, since) in unknown {
             self.wait(pass, waits_for_check(&[node]), since, None);
         }
@@ -191,7 +194,8 @@ impl Coordinator {
         }
     }
 
-    /// Joiners come in batches, and not while earlier ones fetch the state: a view change would make those ask anew.
+    /// Joiners of a long state come in batches, and not while earlier ones fetch the state: all are given one state, of which newcomers would come
+    /// late, when many results since are kept.
     pub(super) fn joiners_are_due(
         &mut self,
         pass: &mut Pass<'_>,
@@ -212,8 +216,10 @@ impl Coordinator {
             self.wait(pass, what, first, None);
             return false;
         }
+        let waits_for_others =
+            self.admissions.others_are_due || job.plan.state_bytes > JOIN_AT_ONCE_BYTES_MAX;
         let batch_end = first.plus(JOIN_BATCH_MS);
-        if pass.now < batch_end {
+        if waits_for_others && pass.now < batch_end {
             self.wait(
                 pass,
                 format!("{} is about to join", names.join(", ")),

@@ -53,12 +53,7 @@ pub(super) struct Blame {
 pub(super) fn blame(words: &BTreeMap<NodeId, Word>, me: NodeId) -> Blame {
     let waiters: Vec<NodeId> = words.iter().filter(|(_, word)| word.waits()).map(|(node, _)| *node).collect();
     let by_half = 2 * waiters.len() >= words.len();
-    let mut votes: BTreeMap<NodeId, usize> = BTreeMap::new();
-    for waiter in &waiters {
-        for end in ends(words, *waiter) {
-            *votes.entry(end).or_default() += 1;
-        }
-    }
+    let mut votes = votes_by_ends(words, &waiters);
     votes.retain(|_, count| 2 * *count > waiters.len());
     if !votes.is_empty() {
         return Blame { nodes: votes.into_keys().collect(), by_half };
@@ -75,21 +70,26 @@ pub(super) fn blame(words: &BTreeMap<NodeId, Word>, me: NodeId) -> Blame {
     Blame { nodes: worst.into_iter().collect(), by_half }
 }
 
-/// Members at which the waits that begin at `waiter` end.
-fn ends(words: &BTreeMap<NodeId, Word>, waiter: NodeId) -> BTreeSet<NodeId> {
-    let (mut seen, mut ends, mut next) = (BTreeSet::from([waiter]), BTreeSet::new(), vec![waiter]);
-    while let Some(node) = next.pop() {
-        for named in words.get(&node).into_iter().flat_map(Word::names) {
-            match words.get(&named) {
-                Some(Word::Works | Word::Mute) => {
-                    ends.insert(named);
-                }
-                Some(Word::Waits { .. }) if seen.insert(named) => next.push(named),
-                _ => {}
-            }
+/// Members at which waits end, and how many of `waiters` come there by following those whom they wait for. From the ends back:
+/// members mostly all wait for each other, and there are few ends.
+pub(super) fn votes_by_ends(words: &BTreeMap<NodeId, Word>, waiters: &[NodeId]) -> BTreeMap<NodeId, usize> {
+    let mut named_by: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
+    for waiter in waiters {
+        for named in words.get(waiter).into_iter().flat_map(Word::names) {
+            named_by.entry(named).or_default().push(*waiter);
         }
     }
-    ends
+    let mut votes = BTreeMap::new();
+    for (end, _) in words.iter().filter(|(_, word)| matches!(word, Word::Works | Word::Mute)) {
+        let (mut reached, mut next) = (BTreeSet::new(), vec![*end]);
+        while let Some(node) = next.pop() {
+            next.extend(named_by.get(&node).into_iter().flatten().filter(|waiter| reached.insert(**waiter)));
+        }
+        if !reached.is_empty() {
+            votes.insert(*end, reached.len());
+        }
+    }
+    votes
 }
 
 /// How many members name each other one.

@@ -49,6 +49,10 @@ pub const FAILURE_BATCH_MS: u64 = 100;
 /// Nodes that register within this time join in one view, ms: a view change costs about one round trip.
 pub const JOIN_BATCH_MS: u64 = 100;
 
+/// A joiner of a job with a state of so many bytes is not kept waiting for others that may come: they follow when it has its state,
+/// which is within about [`JOIN_BATCH_MS`] on a line of 1 Gbit/s.
+pub const JOIN_AT_ONCE_BYTES_MAX: u64 = 12_000_000;
+
 /// A joiner that has no state after this time, and what the state takes at [`JOINER_BYTES_PER_MS_MIN`], holds up the others and is
 /// removed, ms.
 pub const JOINER_SYNC_MS_MAX: u64 = 30_000;
@@ -94,11 +98,14 @@ pub const CHECKPOINTS_PENDING_MAX: usize = 16;
 /// ledger is everywhere well within it.
 pub const SAVE_AHEAD_MS: u64 = 1_000;
 
-/// And at least so many steps ahead: members are up to one step beyond the stable one.
+/// And at least so many steps ahead: members are up to one step beyond what others have reported.
 pub const SAVE_AHEAD_STEPS_MIN: u64 = 3;
 
-/// Failed micro-batches that wait to be recorded.
-pub const FAILURES_PENDING_MAX: usize = 2 * crate::ledger::limits::FAILED_MICROBATCHES_MAX;
+/// Longest reason why a checkpoint was not written, bytes: a sentence with a path. One for each member goes with the progress.
+pub const UNWRITTEN_REASON_BYTES_MAX: usize = 256;
+
+/// Failed micro-batches of one node that wait to be recorded.
+pub const FAILURES_PENDING_OF_ONE_MAX: usize = 2 * crate::ledger::limits::FAILED_MICROBATCHES_MAX;
 
 /// Least time from one progress message to the next, ms.
 pub const PROGRESS_INTERVAL_MS: u64 = 200;

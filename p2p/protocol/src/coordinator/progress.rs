@@ -7,7 +7,7 @@ use super::machine::{Coordinator, Pass};
 use super::reports::JobReports;
 use crate::ids::{Epoch, JobId, Millis};
 use crate::ledger::JobStatus;
-use crate::wire::control::{ControlMessage, KeptOut, Progress};
+use crate::wire::control::{ControlMessage, KeptOut, Progress, UnwrittenCheckpoint};
 
 /// The latest word on a job.
 #[derive(Debug, Default)]
@@ -72,6 +72,11 @@ impl JobReports {
             reason: reason.clone(),
             ends_in_ms: until.map(|until| until.since(now)),
         });
+        let unwritten = self.unwritten.iter().map(|(node, (step, reason))| UnwrittenCheckpoint {
+            node: *node,
+            step: *step,
+            reason: reason.clone(),
+        });
         Progress {
             job: self.job,
             incarnation: self.incarnation,
@@ -80,6 +85,7 @@ impl JobReports {
             points: self.points.range(..=self.stable_told()).map(|(_, point)| *point).collect(),
             work: self.work.iter().map(|((node, boot), (work, _))| (*node, *boot, *work)).collect(),
             kept_out: kept_out.collect(),
+            unwritten: unwritten.collect(),
         }
     }
 }

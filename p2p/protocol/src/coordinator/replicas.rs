@@ -49,10 +49,19 @@ impl Coordinator {
         let mut room =
             REPAIRS_AT_ONCE_MAX.saturating_sub(entries.iter().map(|(_, entry)| entry.assigned.len()).sum());
         let mut lacking = BTreeSet::new();
+        // Of one that is away nobody says when it has been away for too long.
+        let mut is_away = false;
         for (job, entry) in entries {
+            is_away |= entry.holders.iter().any(|node| !self.liveness.is_connected(*node));
             let key = (job.id, entry.step);
             let Some(wanted) = self.wanted(pass, job, entry) else { continue };
             lacking.insert(key);
+            if !self.is_holder_here(entry) {
+                // That nobody could be asked is no failure of those who tried.
+                self.replicas
+                    .chosen
+                    .retain(|(job, step, node), _| (*job, *step) != key || entry.assigned.contains(node));
+            }
             let since = *self.replicas.since.entry(key).or_insert(pass.now);
             for node in entry.assigned.intersection(&wanted) {
                 // Chosen by an earlier coordinator, perhaps.
@@ -74,7 +83,7 @@ impl Coordinator {
         }
         self.replicas.since.retain(|key, _| lacking.contains(key));
         self.replicas.chosen.retain(|(job, step, _), _| lacking.contains(&(*job, *step)));
-        if !lacking.is_empty() {
+        if is_away || !lacking.is_empty() {
             pass.wake_at(self.replicas.due_at);
         }
     }
@@ -87,11 +96,13 @@ impl Coordinator {
         if present.len() >= replicas && entry.assigned.is_empty() {
             return None;
         }
-        // Who could be asked for it is not here: it comes back, or nobody can do anything.
-        if !entry.holders.iter().any(|node| self.liveness.is_connected(*node)) {
-            return Some(entry.assigned.clone());
-        }
         let key = (job.id, entry.step);
+        // Who could be asked for it is not here: it comes back, or nobody can do anything. Who waits for it in vain is free again
+        // for others after a while.
+        if !self.is_holder_here(entry) {
+            let waiting = entry.assigned.iter().copied();
+            return Some(waiting.filter(|node| !self.replicas.has_failed(pass.now, key, *node)).collect());
+        }
         let may_fetch =
             |node: &NodeId| !entry.holders.contains(node) && !self.replicas.has_failed(pass.now, key, *node);
         let assigned = entry.assigned.iter().filter(|node| may_fetch(node) && self.stays(pass, **node));
@@ -105,6 +116,10 @@ impl Coordinator {
         let wanted: BTreeSet<NodeId> =
             chosen.into_iter().filter(|node| !entry.holders.contains(node)).collect();
         (present.len() < replicas || !wanted.is_empty() || !entry.assigned.is_empty()).then_some(wanted)
+    }
+
+    fn is_holder_here(&self, entry: &CheckpointEntry) -> bool {
+        entry.holders.iter().any(|node| self.liveness.is_connected(*node))
     }
 
     /// Whether what `node` holds can be counted on: it is here or was lately, and it does not leave for good.

@@ -3,7 +3,7 @@
 use super::divergence;
 use super::failures::FAILURE_REASON_BYTES_MAX;
 use super::input_output::CoordinatorOutput;
-use super::limits::REPORTS_EARLY_MAX;
+use super::limits::{REPORTS_EARLY_MAX, UNWRITTEN_REASON_BYTES_MAX};
 use super::machine::{Coordinator, Pass};
 use super::proposals::ProposalKey;
 use super::stragglers;
@@ -21,6 +21,10 @@ impl Coordinator {
             samples.truncate(FAILED_SAMPLES_MAX);
             samples.shrink_to_fit();
             cut(reason, FAILURE_REASON_BYTES_MAX);
+            reason.shrink_to_fit();
+        }
+        if let ReportEvent::CheckpointNotWritten { reason, .. } = &mut report.event {
+            cut(reason, UNWRITTEN_REASON_BYTES_MAX);
             reason.shrink_to_fit();
         }
         if let ReportEvent::Applied { sample: Some(sample), .. } = &mut report.event {

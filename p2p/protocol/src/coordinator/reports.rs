@@ -35,7 +35,7 @@ pub(super) struct FinishedState {
 pub(super) struct JobReports {
     pub(super) job: JobId,
     pub(super) incarnation: Incarnation,
-    steps: u64,
+    pub(super) steps: u64,
     /// Whether members may finish earlier.
     may_end_early: bool,
     /// The view that `members` are of.
@@ -59,6 +59,8 @@ pub(super) struct JobReports {
     /// Counters by process with the time of the last word.
     pub(super) work: BTreeMap<(NodeId, Boot), (WorkCounters, Millis)>,
     pub(super) checkpoints: BTreeMap<WrittenState, PendingCheckpoint>,
+    /// By member the latest checkpoint that it could not write, and why.
+    pub(super) unwritten: BTreeMap<NodeId, (u64, String)>,
     /// When time made the last checkpoint due.
     pub(super) saves: SaveClock,
     /// Whether step 0 was imported: then its state is worth a checkpoint.
@@ -68,7 +70,8 @@ pub(super) struct JobReports {
     /// The step at which the job halted, and when the ledger first showed a checkpoint of it.
     pub(super) halt_recorded: Option<(u64, Millis)>,
     pub(super) idle_steps: IdleSteps,
-    pub(super) failures: BTreeMap<(u64, u32), PendingFailure>,
+    /// By step, micro-batch and node, at most [`super::limits::FAILURES_PENDING_OF_ONE_MAX`] of a node.
+    pub(super) failures: BTreeMap<(u64, u32, NodeId), PendingFailure>,
     /// The view in which micro-batches failed, and since when.
     pub(super) failed_since: Option<(Epoch, Millis)>,
     /// Members with different chains after the same step, and no majority among them: a broken node. Nothing is stable any
@@ -105,6 +108,7 @@ impl JobReports {
             stable_heard: 0,
             work: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
+            unwritten: BTreeMap::new(),
             saves: SaveClock::new(now, step),
             is_imported: job.initial.is_some(),
             halted: BTreeMap::new(),
@@ -154,7 +158,9 @@ impl JobReports {
         }
         self.synced.retain(|(life, tenure)| is_member(*life, *tenure));
         self.finished.retain(|(life, tenure), _| is_member(*life, *tenure));
-        self.failures.retain(|_, failure| view.member_on(failure.node).is_some());
+        self.unwritten.retain(|node, _| view.member_on(*node).is_some());
+        let is_of = |failure: &PendingFailure| view.member_on(failure.node).map(|member| member.tenure);
+        self.failures.retain(|_, failure| is_of(failure).is_some_and(|tenure| tenure <= failure.epoch));
         true
     }
 
@@ -191,9 +197,7 @@ impl JobReports {
                     }
                 }
                 self.applied(now, view, from, step, AppliedStep { epoch, chain });
-                if let Some(sample) = sample {
-                    self.sampled(view, life, sample);
-                }
+                sample.into_iter().for_each(|sample| self.sampled(view, life, sample));
             }
             ReportEvent::Evaluated { step, totals, .. } => {
                 if totals.loss.is_finite() {
@@ -210,7 +214,9 @@ impl JobReports {
                 }
                 self.applied(now, view, from, step, AppliedStep { epoch, chain });
             }
+            ReportEvent::CheckpointNotWritten { step, reason } => self.not_written(from, step, reason),
             ReportEvent::CheckpointWritten { step, chain, digest, manifest, bytes } => {
+                self.unwritten.retain(|node, (unwritten, _)| *node != from || *unwritten > step);
                 self.checkpoint_written(now, from, WrittenState { step, chain, digest, manifest, bytes });
             }
             ReportEvent::Finished { step, chain, digest, test_correct, test_total } => {
@@ -221,12 +227,19 @@ impl JobReports {
                 }
             }
             ReportEvent::MicrobatchFailed { step, microbatch, samples, reason } => {
-                self.microbatch_failed((step, microbatch), PendingFailure::new(from, epoch, samples, reason));
+                self.microbatch_failed(step, microbatch, PendingFailure::new(from, epoch, samples, reason));
             }
             ReportEvent::Waiting(wait) => self.waits(now, from, epoch, wait),
             // Members are in a view; what others say is read before.
             ReportEvent::Outside { .. } => {}
             ReportEvent::Misbehaved(accusation) => self.accused(now, view, from, accusation),
+        }
+    }
+
+    fn not_written(&mut self, from: NodeId, step: u64, reason: String) {
+        let is_news = self.unwritten.get(&from).is_none_or(|(known, _)| *known <= step);
+        if is_news && step <= self.steps {
+            self.unwritten.insert(from, (step, reason));
         }
     }
 
@@ -288,7 +301,7 @@ impl JobReports {
             self.evaluations.pop_first();
         }
         self.stable = (step, chain, epoch);
-        self.failures.retain(|(failed, _), _| *failed >= step);
+        self.failures.retain(|(failed, ..), _| *failed >= step);
     }
 
     /// Whether the state of `step` with `chain` on `node` is a stable one. Where the chain of that step is not known

@@ -5,7 +5,9 @@
 use super::input_output::CoordinatorOutput;
 use super::limits::{SAVE_AHEAD_MS, SAVE_AHEAD_STEPS_MIN};
 use super::machine::{Coordinator, Pass};
+use super::member_reports::MemberReports;
 use super::proposals::ProposalKey;
+use super::reports::JobReports;
 use crate::ids::Millis;
 use crate::ledger::{JobRecord, LedgerCommand};
 use crate::view::View;
@@ -14,7 +16,7 @@ use crate::view::View;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SaveClock {
     since: Millis,
-    /// Stable steps then.
+    /// Steps that members had applied then.
     step: u64,
     /// The last step that the ledger showed to be due.
     due: Option<u64>,
@@ -26,10 +28,21 @@ impl SaveClock {
     }
 
     /// Steps that members do within [`SAVE_AHEAD_MS`], by their speed since the clock began, and a few more.
-    fn ahead(&self, now: Millis, stable: u64) -> u64 {
+    fn ahead(&self, now: Millis, reached: u64) -> u64 {
         let elapsed_ms = now.since(self.since).max(1);
-        let steps = stable.saturating_sub(self.step);
+        let steps = reached.saturating_sub(self.step);
         SAVE_AHEAD_STEPS_MIN + steps.saturating_mul(SAVE_AHEAD_MS).div_ceil(elapsed_ms)
+    }
+}
+
+impl JobReports {
+    /// Steps that two members said to have applied, or the only one: while a joiner fetches the state, what is stable stands
+    /// still and the others do not. The word of one alone would put a checkpoint off to the end of the job.
+    fn reached(&self) -> u64 {
+        let mut steps: Vec<u64> = self.members.values().filter_map(MemberReports::step).collect();
+        steps.sort_unstable();
+        let second = steps.len().checked_sub(2).map_or_else(|| steps.first(), |index| steps.get(index));
+        second.copied().unwrap_or(0).max(self.stable.0)
     }
 }
 
@@ -43,17 +56,17 @@ impl Coordinator {
         if every_ms == 0 || view.halt || !reports.finished.is_empty() {
             return;
         }
-        let (stable, clock) = (reports.stable.0, &mut reports.saves);
+        let (reached, clock) = (reports.reached(), &mut reports.saves);
         let due = keeping.due.last().copied();
         if clock.due != due {
-            *clock = SaveClock { since: pass.now, step: stable, due };
+            *clock = SaveClock { since: pass.now, step: reached, due };
         }
         let due_at = clock.since.plus(every_ms);
         if pass.now < due_at {
             pass.wake_at(due_at);
             return;
         }
-        let step = stable + clock.ahead(pass.now, stable);
+        let step = reached + clock.ahead(pass.now, reached);
         // The last step is saved by itself.
         if step >= job.plan.steps || due.is_some_and(|due| step <= due) {
             return;

@@ -21,6 +21,7 @@ impl Coordinator {
     /// such that nobody knows whether they live.
     pub(super) fn decide_view(&mut self, pass: &mut Pass<'_>, job: &JobRecord, view: &View) {
         let (mut staying, mut reasons) = self.staying(pass, job, view);
+        self.part_from_failing(pass, job, view, &mut staying, &mut reasons);
         if !staying.iter().any(|member| job.is_synced(member)) {
             self.decide_founding(pass, job, view);
             return;
@@ -66,7 +67,7 @@ impl Coordinator {
         if halt.is_none() && reasons.is_empty() {
             reasons.extend(self.rebalance(pass, &mut facts));
         }
-        // A joiner holds up the next steps, and those who drain wait for two of them.
+        // A joiner holds up a step when it arrives, and those who drain wait for two of them.
         let drains = facts.staying.iter().any(|member| facts.idle.contains(&member.node));
         if halt.is_none()
             && !drains
@@ -218,7 +219,8 @@ impl Coordinator {
         (staying, reasons)
     }
 
-    /// A joiner counts in the barrier, so one that never gets the state would hold up the others for ever.
+    /// The others go on without a joiner only until they keep too many results for it, so one that never gets the state would
+    /// hold them up for ever.
     fn is_too_slow(&mut self, pass: &mut Pass<'_>, job: &JobRecord, member: &Member) -> bool {
         if job.is_synced(member) {
             return false;

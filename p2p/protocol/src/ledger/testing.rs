@@ -47,7 +47,8 @@ pub(crate) fn plan() -> JobPlan {
         nodes_min: 1,
         nodes_max: 8,
         genesis: chain(0),
-        state_bytes: 1000,
+        // Long enough for joiners to be taken in batches.
+        state_bytes: 13_000_000,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::pace::EARLY_BYTES_MAX;
 use crate::ids::{Millis, NodeId};
 
 /// Messages of any job in which a member says all that a step calls for, beside those for its parts and micro-batches:
@@ -21,6 +22,10 @@ const ROUNDS_MAX: u64 = 16;
 /// While no step is applied so many rounds more may come each second: a path opens at most twenty times in one, and brings a
 /// third of a round.
 const ROUNDS_PER_SECOND: u64 = 16;
+
+/// Sums of single micro-batches of a step, at most: parts of a job that has many are 64 KiB and more, and those of a few bytes
+/// are few.
+const SINGLE_SUMS_MAX: u64 = EARLY_BYTES_MAX / (4 << 10);
 
 /// What members of this view have sent since our last step, in messages.
 #[derive(Debug, Default)]
@@ -43,8 +48,9 @@ impl Allowances {
     pub(super) fn new(parts: u32, microbatches: u32) -> Self {
         let round =
             ROUND_MESSAGES + PART_MESSAGES * u64::from(parts) + MICROBATCH_MESSAGES * u64::from(microbatches);
-        // Once between two steps each micro-batch may come by itself, part for part.
-        let round = round + (u64::from(parts) * u64::from(microbatches)).div_ceil(ROUNDS_MAX);
+        // Once between two steps each micro-batch may come by itself, part for part, where all of that fits into memory.
+        let single = (u64::from(parts) * u64::from(microbatches)).min(SINGLE_SUMS_MAX);
+        let round = round + single.div_ceil(ROUNDS_MAX);
         Self { round, used: BTreeMap::new() }
     }
 
@@ -84,6 +90,9 @@ mod tests {
         let mut allowances = Allowances::new(4, 6);
         let max = allowances.messages_max();
         assert_eq!(max, 16 * (64 + 32 + 12 + 2));
+        // Of the largest job not 16.7 million.
+        let largest = Allowances::new(4096, 4096).messages_max();
+        assert_eq!(largest, 16 * (64 + 8 * 4096 + 2 * 4096) + (256 << 20) / (4 << 10));
         assert!((0..max).all(|_| allowances.takes(Millis(5), node)));
         assert!(!allowances.takes(Millis(5), node) && allowances.takes(Millis(5), other));
         allowances.renew_of(node);

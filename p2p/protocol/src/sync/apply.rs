@@ -6,6 +6,7 @@ use super::fold::FoldDue;
 use super::io::SyncOutput;
 use super::machine::{Membership, SyncMachine};
 use super::next_chain;
+use crate::index_set::IndexSet;
 use crate::numbers::Numbers;
 
 impl<N: Numbers> SyncMachine<N> {
@@ -52,7 +53,7 @@ impl<N: Numbers> SyncMachine<N> {
             return out.push(SyncOutput::Finished { step, chain });
         }
         self.fold_due = FoldDue::All;
-        self.work.begin(self.now);
+        self.work.begin();
         self.compute_lease(membership, out);
         self.push_lease(out);
     }
@@ -60,7 +61,7 @@ impl<N: Numbers> SyncMachine<N> {
     /// The results of the step in progress, all of them, lead to the next.
     pub(super) fn apply_results(&mut self, out: &mut Vec<SyncOutput>) {
         let results: Vec<Bytes> = self.results.iter_mut().filter_map(Option::take).collect();
-        self.step_times = self.work.times(self.now).or(self.step_times);
+        self.pace.applied(self.now, &self.work.spent);
         self.drop_work(out);
         let step = self.step;
         if let Some(kept) = &mut self.kept {
@@ -86,7 +87,10 @@ impl<N: Numbers> SyncMachine<N> {
             standing.is_some_and(|standing| standing.synced && standing.step > self.step)
         });
         let Some(ahead) = ahead else { return };
-        for part in 0..self.options.parts {
+        // As a rule others supply theirs, of which there may be thousands.
+        let others_supply = membership.others.iter().all(|other| self.peers.is_synced(*other));
+        let parts = if others_supply { membership.parts.clone() } else { IndexSet::full(self.options.parts) };
+        for part in parts.iter() {
             let owner = membership.view.owner(part);
             let owner_supplies =
                 owner.is_some_and(|owner| owner != self.options.me.node && self.peers.is_synced(owner));

@@ -124,9 +124,11 @@ fn check(body: &BodyHeader, payload_bytes: usize, limits: &SyncLimits) -> Result
     let set_exists = |set: &IndexSet| require(set.is_valid(limits.microbatches), "micro-batches");
     match body {
         BodyHeader::State { standing, .. } => {
-            set_exists(&standing.computed)?;
-            set_exists(&standing.computing)?;
-            set_exists(&standing.summed)?;
+            if let Some(entry) = &standing.entry {
+                for set in [&entry.computed, &entry.computing, &entry.summed, &entry.failed] {
+                    set_exists(set)?;
+                }
+            }
             require(standing.held.is_valid(limits.parts), "parts held")?;
             require(payload_bytes == 0, "payload of a state")
         }

@@ -1,6 +1,5 @@
 //! What a new view changes.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use super::accusing::Accused;
@@ -27,11 +26,12 @@ impl<N: Numbers> SyncMachine<N> {
         }
         let same_lineage = former.is_some_and(|old| view.incarnation == old.incarnation);
         self.epoch_heard = self.epoch_heard.max(view.epoch);
-        let member = self.place_in(&view).copied();
         let first = former.is_none();
-        let membership = Arc::new(self.membership_in(view, member.is_some()));
+        let membership = Arc::new(self.membership_in(view));
+        let member = membership.position.map(|position| membership.view.members[usize::from(position)]);
         self.membership = Some(membership.clone());
         self.peers = Peers::default();
+        self.deal = None;
         self.fold_due = FoldDue::All;
         self.handover = Handover::default();
         self.accused = Accused::default();
@@ -100,24 +100,24 @@ impl<N: Numbers> SyncMachine<N> {
             && view.owners.len() == self.options.parts as usize
     }
 
-    fn place_in<'a>(&self, view: &'a View) -> Option<&'a Member> {
-        view.member(self.options.me)
-    }
-
-    fn membership_in(&self, view: View, is_member: bool) -> Membership {
+    fn membership_in(&self, view: View) -> Membership {
         let me = self.options.me.node;
+        let position = (0u16..).zip(&view.members).find(|(_, member)| member.life() == self.options.me);
+        let position = position.map(|(position, _)| position);
+        let is_member = position.is_some();
         let lease = if is_member { view.lease(me) } else { IndexSet::new() };
+        let owned = (0u32..).zip(&view.owners).filter(|(_, owner)| Some(**owner) == position);
+        let parts: IndexSet = owned.map(|(part, _)| part).collect();
         let nodes = view.members.iter().map(|member| member.node);
         let others: Vec<NodeId> = nodes.filter(|node| is_member && *node != me).collect();
         let joiners = joiners(&view, &others);
-        let heirs = OnceLock::new();
-        Membership { view, lease, others, heirs, joiners }
+        Membership { view, position, lease, parts, others, heirs: OnceLock::new(), joiners }
     }
 }
 
 /// Which of `others` came later than the founders.
 fn joiners(view: &View, others: &[NodeId]) -> Vec<Joiner> {
-    let workers: BTreeSet<u16> = view.leases.iter().chain(&view.owners).copied().collect();
+    let workers = view.workers();
     let members = (0u16..).zip(&view.members);
     let late = members.filter(|(_, member)| member.tenure > view.founding_epoch);
     late.filter(|(_, member)| others.contains(&member.node))

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::io::{AlarmKind, SyncOutput};
 use super::machine::{Membership, SyncMachine};
-use super::message::{Standing, SyncBody};
+use super::message::SyncBody;
 use super::peers::Question;
 use crate::ids::NodeId;
 use crate::index_set::IndexSet;
@@ -28,10 +28,11 @@ impl FoldDue {
         }
     }
 
-    fn take(&mut self, parts: u32) -> Vec<u32> {
+    /// Those of `own` that are due.
+    fn take(&mut self, own: &IndexSet) -> Vec<u32> {
         match std::mem::replace(self, Self::Parts(IndexSet::new())) {
-            Self::All => (0..parts).collect(),
-            Self::Parts(some) => some.iter().collect(),
+            Self::All => own.iter().collect(),
+            Self::Parts(some) => some.iter().filter(|part| own.contains(*part)).collect(),
         }
     }
 }
@@ -43,10 +44,9 @@ impl<N: Numbers> SyncMachine<N> {
         if !flushed {
             return false;
         }
-        let me = self.options.me.node;
         let mut folded = false;
-        for part in self.fold_due.take(self.options.parts) {
-            if self.results[part as usize].is_none() && membership.view.owner(part) == Some(me) {
+        for part in self.fold_due.take(&membership.parts) {
+            if self.results[part as usize].is_none() {
                 folded |= self.fold(part, membership, out);
             }
         }
@@ -139,19 +139,13 @@ impl<N: Numbers> SyncMachine<N> {
         }
     }
 
-    /// Who is to supply the contribution of `microbatch`: whoever says that it has computed it, else whoever says that
-    /// it is computing it, else the holder of the lease.
+    /// Who is to supply the contribution of `microbatch`: whoever it was dealt to in the step that the view interrupted, else the
+    /// holder of the lease.
     pub(super) fn supplier(&self, microbatch: u32, membership: &Membership) -> Option<NodeId> {
-        let lease_holder = membership.view.lease_holder(microbatch);
-        let names = |node: &NodeId, set: fn(&Standing) -> &IndexSet| {
-            self.peers.standing(*node).is_some_and(|standing| {
-                standing.synced && standing.step == self.step && set(standing).contains(microbatch)
-            })
-        };
-        let sets: [fn(&Standing) -> &IndexSet; 2] = [|told| &told.computed, |told| &told.computing];
-        let candidates = || lease_holder.iter().chain(&membership.others).copied();
-        let found = sets.into_iter().find_map(|set| candidates().find(|node| names(node, set)));
-        found.or(lease_holder)
+        match self.deal.as_ref().filter(|deal| deal.step == self.step) {
+            Some(deal) => membership.view.node_at(deal.holder(microbatch)?),
+            None => membership.view.lease_holder(microbatch),
+        }
     }
 
     /// Whether a sum with all of `microbatches` was asked of `supplier` and has not come.

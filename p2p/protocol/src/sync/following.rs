@@ -1,7 +1,7 @@
 //! How a joiner comes from the state that was kept for it to the step that the others are in: first it follows, while they go
 //! on, then it arrives, and they wait for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -25,6 +25,10 @@ const ASKED_BYTES_MAX: u64 = 64 << 20;
 /// nobody who follows comes near.
 const STEPS_WITHOUT_GAIN_MAX: u64 = 8;
 
+/// So often in a view a joiner starts over, as no member builds on the state that the results it was given led to. After that it
+/// waits to be taken out, as one that never gets the state.
+const STARTED_OVER_MAX: usize = 3;
+
 /// A result that came before the step it is for.
 #[derive(Debug)]
 struct EarlyResult {
@@ -38,10 +42,12 @@ struct EarlyResult {
 pub(super) struct Following {
     /// By step and part; of [`STEPS_ASKED_MAX`] steps at most.
     early: BTreeMap<(u64, u32), EarlyResult>,
+    /// Who gave results of the step in progress that build on another chain.
+    contradicting: BTreeSet<NodeId>,
     /// Who was asked for what has not come, by step and part.
     asked: BTreeMap<(u64, u32), NodeId>,
-    /// A member has answered in this epoch, so where the others stand is known well enough.
-    pub(super) is_told: bool,
+    /// Members with the state that have answered since we have one, in this epoch.
+    pub(super) told: BTreeSet<NodeId>,
     /// The others know that we are about to be synced.
     pub(super) is_arriving: bool,
     /// Results that members gave us when we had a state before, and others did not get.
@@ -54,8 +60,9 @@ impl Following {
     /// What others said in an epoch that is over counts no more; the results that came do.
     pub(super) fn enter_view(&mut self) {
         self.asked.clear();
+        self.contradicting.clear();
         self.nearest = None;
-        self.is_told = false;
+        self.told.clear();
         self.is_arriving = false;
     }
 
@@ -96,19 +103,70 @@ impl<N: Numbers> SyncMachine<N> {
             self.apply_results(out);
             let differing = self.differing_results();
             if let Some(following) = &mut self.following {
+                following.contradicting.clear();
                 following.differing = differing.or(following.differing.take());
             }
         }
-        let (step, ahead) = (self.step, self.latest_step(membership).saturating_sub(self.step));
+        if self.is_contradicted(membership) || self.is_ahead_of_all(membership) {
+            return self.start_over(membership, out);
+        }
+        let (step, latest) = (self.step, self.latest_step(membership));
         let Some(following) = &mut self.following else { return };
         if following.is_arriving {
             if self.has_arrived(membership) {
                 return self.become_synced(out);
             }
-        } else if following.is_told && following.is_near_enough(step, ahead) {
+        } else if !following.told.is_empty()
+            && step <= latest
+            && following.is_near_enough(step, latest - step)
+        {
             self.announce_arrival(membership, out);
         }
         self.ask_results(membership, out);
+    }
+
+    /// Whether all that are ahead build on another state than ours, or most that are where we are, or a step behind, have another: who
+    /// gave us a result may have died before anybody else had it, and then another is made.
+    fn is_contradicted(&self, membership: &Membership) -> bool {
+        let Some(following) = &self.following else { return false };
+        let told = |other: &NodeId| self.peers.standing(*other).filter(|told| told.synced);
+        let mut ahead =
+            membership.others.iter().filter(|other| told(other).is_some_and(|t| t.step > self.step));
+        if !following.contradicting.is_empty() && ahead.all(|other| following.contradicting.contains(other)) {
+            return true;
+        }
+        let ours = [(self.step, self.chain), (self.step.wrapping_sub(1), self.previous_chain)];
+        let near = membership.others.iter().filter_map(told).filter_map(|told| {
+            let (_, chain) = ours.iter().find(|(step, _)| *step == told.step)?;
+            Some(*chain == told.chain)
+        });
+        let (same, differing): (Vec<bool>, Vec<bool>) = near.partition(|is_same| *is_same);
+        differing.len() > same.len()
+    }
+
+    /// Whether nobody is as far as we are: who gave us what led here is gone, and the others may make another of it before they hear
+    /// of ours.
+    fn is_ahead_of_all(&self, membership: &Membership) -> bool {
+        let Some(following) = &self.following else { return false };
+        let is_behind = |other: &NodeId| {
+            let told = self.peers.standing(*other);
+            told.is_some_and(|told| !told.synced || told.step < self.step && following.told.contains(other))
+        };
+        let mut others = membership.others.iter();
+        others.clone().all(is_behind) && others.any(|other| self.peers.is_synced(*other))
+    }
+
+    /// Some result that we were given was not that of the others: back to a state that most of them offer, and then results from
+    /// other members than before.
+    fn start_over(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
+        if self.handover.started_over >= STARTED_OVER_MAX {
+            return;
+        }
+        self.following = None;
+        self.kept = None;
+        self.handover.start_over();
+        self.peers.forget_snapshots();
+        self.ask_snapshot(membership, out);
     }
 
     /// The latest step that a member is known to be in.
@@ -141,9 +199,12 @@ impl<N: Numbers> SyncMachine<N> {
 
     /// Asks those that are known to be ahead for what led there, each for some of the parts.
     fn ask_results(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
+        let contradicting =
+            self.following.as_ref().map(|following| following.contradicting.clone()).unwrap_or_default();
         for step in self.step..self.step.saturating_add(self.steps_asked()) {
             let is_ahead = |other: &NodeId| {
                 self.peers.standing(*other).is_some_and(|told| told.synced && told.step > step)
+                    && !(step == self.step && contradicting.contains(other))
             };
             let ahead: Vec<NodeId> = membership.others.iter().copied().filter(is_ahead).collect();
             if ahead.is_empty() {
@@ -154,7 +215,7 @@ impl<N: Numbers> SyncMachine<N> {
                 let is_here = step == self.step && self.results[part as usize].is_some()
                     || following.early.contains_key(&(step, part));
                 if !is_here && !following.asked.contains_key(&(step, part)) {
-                    let of = ahead[part as usize % ahead.len()];
+                    let of = ahead[(part as usize + self.handover.started_over) % ahead.len()];
                     following.asked.insert((step, part), of);
                     self.send(of, SyncBody::NeedResult { step, part }, out);
                 }
@@ -200,6 +261,9 @@ impl<N: Numbers> SyncMachine<N> {
             if early.base == chain {
                 self.set_result(part, early.result, early.from, out);
             } else {
+                if let Some(following) = &mut self.following {
+                    following.contradicting.insert(early.from);
+                }
                 let (kind, with) = (AlarmKind::ResultOnOtherChain, early.from);
                 out.push(SyncOutput::Alarm { kind, with, step: of });
             }

@@ -3,6 +3,7 @@
 use super::io::SyncOutput;
 use super::machine::{Membership, SyncMachine};
 use super::message::Entry;
+use crate::index_set::IndexSet;
 use crate::numbers::Numbers;
 
 impl<N: Numbers> SyncMachine<N> {
@@ -15,9 +16,13 @@ impl<N: Numbers> SyncMachine<N> {
             || !self.work.computed.is_empty()
             || self.results.iter().any(Option::is_some);
         let halt_step = self.step + u64::from(has_begun);
-        let kept_step = self.kept.as_ref().map(|kept| kept.head.step);
-        let step = self.step;
-        self.entry = self.synced.then_some(Entry { step, halt_step, kept_step, is_loaded });
+        let kept_step = self.kept.as_ref().filter(|kept| kept.is_whole).map(|kept| kept.head.step);
+        let (computed, computing) = (self.work.computed.clone(), self.work.computing.clone());
+        let (step, failed) = (self.step, self.work.suspected.clone());
+        let summed = if is_loaded { IndexSet::new() } else { self.summed() };
+        let entry = Entry { step, halt_step, kept_step, is_loaded, computed, computing, summed, failed };
+        self.entry = self.synced.then_some(entry);
+        self.deal_step();
     }
 
     /// Steps after which this view ends: all of the job, or in a view that halts those that some member had begun.
@@ -27,10 +32,10 @@ impl<N: Numbers> SyncMachine<N> {
         if !membership.view.halt {
             return Some(self.end());
         }
-        let mut end = self.entry.map_or(0, |entry| entry.halt_step);
+        let mut end = self.entry.as_ref().map_or(0, |entry| entry.halt_step);
         for &other in &membership.others {
-            let entry = self.peers.standing(other)?.entry;
-            end = end.max(entry.map_or(0, |entry| entry.halt_step));
+            let entry = &self.peers.standing(other)?.entry;
+            end = end.max(entry.as_ref().map_or(0, |entry| entry.halt_step));
         }
         Some(end.min(self.end()))
     }

@@ -29,12 +29,21 @@ pub(super) struct Handover {
     pub(super) offers: Offers,
     /// The driver was told whom to ask.
     is_fetching: bool,
+    /// How often what we were given proved wrong.
+    pub(super) started_over: usize,
 }
 
 impl Handover {
     /// `node` asks for the state.
     pub(super) fn asked(&mut self, node: NodeId) {
         self.asked_by.insert(node, None);
+    }
+
+    /// What we were offered led nowhere: offers are heard anew.
+    pub(super) fn start_over(&mut self) {
+        self.offers = Offers::default();
+        self.is_fetching = false;
+        self.started_over += 1;
     }
 }
 
@@ -57,7 +66,7 @@ impl<N: Numbers> SyncMachine<N> {
     pub(super) fn offer_state(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
         let peers = &self.peers;
         self.handover.asked_by.retain(|node, _| !peers.is_synced(*node));
-        if let Some(kept) = &self.kept {
+        if let Some(kept) = self.kept.as_ref().filter(|kept| kept.is_whole) {
             let step = kept.head.step;
             let due = self.handover.asked_by.iter_mut().filter(|(_, offered)| **offered != Some(step));
             for (to, offered) in due {
@@ -178,8 +187,10 @@ impl<N: Numbers> SyncMachine<N> {
         let Some(membership) = self.membership.clone() else { return };
         let followed = self.following.take();
         self.synced = true;
-        if followed.is_none() {
-            self.fix_entry(true);
+        match &followed {
+            None => self.fix_entry(true),
+            // Nobody is further than we are, so who gave us results of this step is gone, and others may have made them anew.
+            Some(_) => self.results.fill(None),
         }
         self.handover.offers = Offers::default();
         self.fold_due = FoldDue::All;

@@ -19,6 +19,8 @@ use crate::numbers::Numbers;
 pub(super) struct KeptState {
     /// What goes with it.
     pub(super) head: SnapshotHead,
+    /// Whether the state itself is kept. If not, only the results since are, and the head tells since when.
+    pub(super) is_whole: bool,
     /// Of each step since: the chain that its results apply to, and these.
     results: VecDeque<(Chain, Vec<Bytes>)>,
     /// Bytes of all results.
@@ -27,12 +29,23 @@ pub(super) struct KeptState {
 
 impl KeptState {
     pub(super) fn new(head: SnapshotHead) -> Self {
-        Self { head, results: VecDeque::new(), bytes: 0 }
+        Self { head, is_whole: true, results: VecDeque::new(), bytes: 0 }
+    }
+
+    /// Joiners get the state of `step`, not this one: of it only what leads on from theirs is kept.
+    fn keep_from(&mut self, step: u64) {
+        self.is_whole = false;
+        while self.head.step < step
+            && let Some((_, results)) = self.results.pop_front()
+        {
+            self.head.step += 1;
+            self.bytes -= bytes_of(&results);
+        }
     }
 
     /// A step was applied to the state of `base`, the latest that is known here.
     pub(super) fn push(&mut self, base: Chain, results: &[Bytes]) {
-        self.bytes += results.iter().map(|result| result.len() as u64).sum::<u64>();
+        self.bytes += bytes_of(results);
         self.results.push_back((base, results.to_vec()));
     }
 
@@ -44,12 +57,16 @@ impl KeptState {
     }
 }
 
+fn bytes_of(results: &[Bytes]) -> u64 {
+    results.iter().map(|result| result.len() as u64).sum()
+}
+
 impl<N: Numbers> SyncMachine<N> {
     /// The step whose state joiners get in this view. `None` until all others have told in this epoch where they stand.
     pub(super) fn offer_step(&self, membership: &Membership) -> Option<u64> {
-        let mut entries: Vec<Entry> = self.entry.into_iter().collect();
+        let mut entries: Vec<&Entry> = self.entry.iter().collect();
         for &other in &membership.others {
-            entries.extend(self.peers.standing(other)?.entry);
+            entries.extend(&self.peers.standing(other)?.entry);
         }
         let mut kept = entries.iter().filter(|entry| !entry.is_loaded).map(|entry| entry.kept_step);
         match kept.next() {
@@ -64,11 +81,12 @@ impl<N: Numbers> SyncMachine<N> {
             return;
         }
         let Some(step) = self.offer_step(membership) else { return };
-        if self.kept.as_ref().is_some_and(|kept| kept.head.step != step) {
-            self.kept = None;
+        if let Some(kept) = self.kept.as_mut().filter(|kept| kept.head.step != step) {
+            // Who has just got an older state has the results since, and joiners may ask it for them.
+            kept.keep_from(step);
         }
         let is_wanted = membership.joiners.iter().any(|joiner| !self.peers.is_synced(joiner.node));
-        if is_wanted && self.step == step && self.kept.is_none() {
+        if is_wanted && self.step == step && self.kept.as_ref().is_none_or(|kept| !kept.is_whole) {
             let snapshot = self.head(membership);
             self.kept = Some(KeptState::new(snapshot.clone()));
             self.holds_chunks = true;
@@ -79,7 +97,7 @@ impl<N: Numbers> SyncMachine<N> {
     /// Whether the step in progress may be left: its state is none that may have to be kept.
     pub(super) fn may_leave_step(&self, membership: &Membership) -> bool {
         membership.joiners.is_empty()
-            || self.entry.is_none_or(|entry| self.step < entry.step)
+            || self.entry.as_ref().is_none_or(|entry| self.step < entry.step)
             || self.offer_step(membership).is_some()
     }
 

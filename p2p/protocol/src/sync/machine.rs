@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::accusing::Accused;
 use super::allowance::Allowances;
+use super::deal::Deal;
 use super::fold::FoldDue;
 use super::following::Following;
 use super::handover::Handover;
@@ -13,28 +14,42 @@ use super::held::HeldMessages;
 use super::io::{SyncInput, SyncOptions, SyncOutput};
 use super::kept_state::KeptState;
 use super::message::{Entry, Standing, SyncBody, SyncMessage};
+use super::pace::Pace;
 use super::peers::Peers;
 use super::received::ReceivedSums;
 use super::sources::Sources;
-use super::work::{StepTimes, Work};
+use super::work::Work;
 use crate::ids::{Chain, Epoch, Millis, NodeId};
 use crate::index_set::IndexSet;
 use crate::misdeed::Misdeed;
 use crate::numbers::Numbers;
+use crate::rendezvous::heirs;
 use crate::view::View;
 
 /// The newest view this life has entered, and its place in it.
 #[derive(Debug)]
 pub(super) struct Membership {
     pub(super) view: View,
+    /// Own place among its members.
+    pub(super) position: Option<u16>,
     /// Own micro-batches.
     pub(super) lease: IndexSet,
+    /// Own parts.
+    pub(super) parts: IndexSet,
     /// The other members.
     pub(super) others: Vec<NodeId>,
     /// For each part who gets what its owner has computed. Worth its hashes only where anything is sent early.
     pub(super) heirs: OnceLock<Vec<Option<NodeId>>>,
     /// Those of them that are no founders: they may be without the state.
     pub(super) joiners: Vec<Joiner>,
+}
+
+impl Membership {
+    /// Who gets what the owner of `part` has computed, for its death; `None` where nobody else works.
+    pub(super) fn heir(&self, part: u32) -> Option<NodeId> {
+        let heirs = self.heirs.get_or_init(|| heirs(&self.view));
+        heirs.get(part as usize).copied().flatten()
+    }
 }
 
 /// Another member that came later than the founders.
@@ -69,8 +84,8 @@ pub struct SyncMachine<N> {
     /// next apply: only that proves that all of the view have applied them.
     pub(super) last: Vec<Bytes>,
     pub(super) work: Work,
-    /// What the latest step took that no view interrupted.
-    pub(super) step_times: Option<StepTimes>,
+    /// How long micro-batches and exchanges take here.
+    pub(super) pace: Pace,
     pub(super) received: ReceivedSums,
     pub(super) peers: Peers,
     pub(super) held: HeldMessages,
@@ -84,6 +99,8 @@ pub struct SyncMachine<N> {
     pub(super) fold_due: FoldDue,
     /// What [`Standing::entry`] says of us.
     pub(super) entry: Option<Entry>,
+    /// Who computes what of the step that this view interrupted; `None` until all others have told how they entered it.
+    pub(super) deal: Option<Deal>,
     /// The state that is kept for joiners.
     pub(super) kept: Option<KeptState>,
     /// What leads from a state that we were given to the step of the others.
@@ -115,8 +132,8 @@ impl<N: Numbers> SyncMachine<N> {
             results: vec![None; options.parts as usize],
             last: Vec::new(),
             work: Work::default(),
-            step_times: None,
-            received: ReceivedSums::default(),
+            pace: Pace::default(),
+            received: ReceivedSums::new(options.parts, options.microbatches),
             peers: Peers::default(),
             held: HeldMessages::default(),
             sources: Sources::default(),
@@ -124,6 +141,7 @@ impl<N: Numbers> SyncMachine<N> {
             accused: Accused::default(),
             fold_due: FoldDue::All,
             entry: None,
+            deal: None,
             kept: None,
             following: None,
             halted: false,
@@ -189,12 +207,10 @@ impl<N: Numbers> SyncMachine<N> {
     /// Own standing, as others are told it.
     pub(super) fn standing(&self) -> Standing {
         let held = self.held_parts();
-        let (computed, computing) = (self.work.computed.clone(), self.work.computing.clone());
-        let summed = self.summed();
         let (synced, step, chain) = (self.synced, self.step, self.chain);
         let arriving = self.following.as_ref().is_some_and(|following| following.is_arriving);
-        let entry = self.entry;
-        Standing { synced, arriving, step, chain, held, computed, computing, summed, entry }
+        let entry = self.entry.clone();
+        Standing { synced, arriving, step, chain, held, entry }
     }
 
     /// Parts of the step in progress whose result is held.

@@ -7,7 +7,7 @@ use super::state_offer::StateOffer;
 use crate::ids::{Boot, Chain, Epoch, Incarnation, JobId};
 use crate::index_set::IndexSet;
 
-/// Where a member stands. Within an epoch it only grows, by (synced, step), then by what is held and computed.
+/// Where a member stands. Within an epoch it only grows, by (synced, step), then by what is held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// Whether it has the state. If not, the rest says nothing but for `arriving`.
@@ -21,20 +21,13 @@ pub struct Standing {
     pub chain: Chain,
     /// Parts of the step in progress whose result it holds.
     pub held: IndexSet,
-    /// Micro-batches of the step in progress that it has computed.
-    pub computed: IndexSet,
-    /// Those that it is computing: they are its to deliver, whoever has their lease now.
-    pub computing: IndexSet,
-    /// Those whose sums it has, its own or others', for every part of the step in progress that it reduces and has no result
-    /// of. What all members have so need not be computed, even if whoever did is gone.
-    pub summed: IndexSet,
     /// How it entered the view; `None` of one that had nothing then and got the state of other members. The same in every
     /// state of an epoch.
     pub entry: Option<Entry>,
 }
 
 /// How a member entered a view, or what it had once its origin was loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The steps that it had applied.
     pub step: u64,
@@ -44,6 +37,15 @@ pub struct Entry {
     pub kept_step: Option<u64>,
     /// It had nothing on entering, and loaded its origin in this view.
     pub is_loaded: bool,
+    /// Micro-batches of the next step that it had computed.
+    pub computed: IndexSet,
+    /// Those that it was computing: they are its to deliver, whoever has their lease now.
+    pub computing: IndexSet,
+    /// Those whose sums it had, its own or others', for every part that it reduces in this view and had no result of. What all
+    /// owners had so need not be computed, even if whoever did is gone.
+    pub summed: IndexSet,
+    /// Those that it knew to have failed, itself or, by their word, others.
+    pub failed: IndexSet,
 }
 
 /// One message of the sync step, fenced by incarnation and epoch.

@@ -3,7 +3,7 @@
 //! A step takes the state after `step` applies to the one after `step + 1`. Members compute their leased
 //! micro-batches, push the sums to the owners of the parts, owners fold each part once all of the view have told where
 //! they stand, everybody applies the same results. There is no timer: a wait ends with a message, a new connection
-//! ([`SyncInput::PathOpened`]) or a new view. The rules and why each is needed stand in ARCHITECTURE.md.
+//! ([`SyncInput::PathOpened`]) or a new view. The rules and why each is needed stand in docs/protocol.md.
 //!
 //! | file | what it decides |
 //! |---|---|
@@ -12,6 +12,8 @@
 //! | `receive` | fencing, and what each message does |
 //! | `peers` | what is known of the others in this epoch, what was asked |
 //! | `work` | own computations, what others wait for, the push of a lease |
+//! | `deal` | who computes what is left of a step that a view interrupted |
+//! | `pace` | how long things take here, and what follows |
 //! | `received` | sums from others and the cover of a part |
 //! | `fold` | when and from what a part is folded |
 //! | `apply` | progress: pull, fold, apply |
@@ -28,6 +30,7 @@ mod allowance;
 mod apply;
 mod certifying;
 mod codec;
+mod deal;
 mod enter;
 mod fold;
 mod following;
@@ -38,6 +41,7 @@ mod io;
 mod kept_state;
 mod machine;
 mod message;
+mod pace;
 mod peers;
 mod receive;
 mod received;

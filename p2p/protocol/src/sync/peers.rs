@@ -167,6 +167,11 @@ impl Peers {
         self.told.remove(&node);
     }
 
+    /// Offers are to be asked for again.
+    pub(super) fn forget_snapshots(&mut self) {
+        self.asked.retain(|(_, question)| *question != Question::Snapshot);
+    }
+
     /// Results sent to `node` before it was synced did not count.
     pub(super) fn forget_given(&mut self, node: NodeId) {
         self.given.retain(|(to, ..)| *to != node);
@@ -181,14 +186,11 @@ impl Peers {
 
 impl Peer {
     fn merge(&mut self, standing: &Standing) {
-        let entry = self.standing.as_ref().and_then(|old| old.entry);
+        let entry = self.standing.as_mut().and_then(|old| old.entry.take());
         let rank = |standing: &Standing| (standing.synced, standing.step);
         match &mut self.standing {
             Some(old) if rank(old) == rank(standing) => {
                 old.held.extend_from(&standing.held);
-                old.computed.extend_from(&standing.computed);
-                old.computing.extend_from(&standing.computing);
-                old.summed.extend_from(&standing.summed);
             }
             Some(old) if rank(old) > rank(standing) => {}
             slot => {
@@ -198,16 +200,14 @@ impl Peer {
             }
         }
         if let Some(now) = &mut self.standing {
-            now.entry = entry.or(standing.entry);
+            now.entry = entry.or_else(|| standing.entry.clone());
         }
     }
 
     fn merge_contribution(&mut self, step: u64, base: Chain, parts: &IndexSet) {
-        let none = IndexSet::new;
-        let (held, computed, computing, summed) = (none(), none(), none(), none());
         // It says nothing of the entry; what a state said of it stays.
-        let (synced, arriving, chain, entry) = (true, false, base, None);
-        self.merge(&Standing { synced, arriving, step, chain, held, computed, computing, summed, entry });
+        let (synced, arriving, chain, held, entry) = (true, false, base, IndexSet::new(), None);
+        self.merge(&Standing { synced, arriving, step, chain, held, entry });
         if self.standing.as_ref().is_some_and(|standing| standing.step == step) {
             self.announced.extend_from(parts);
         }

@@ -120,9 +120,10 @@ impl<N: Numbers> SyncMachine<N> {
             self.send_state(from, false, out);
         }
         if let Some(following) = self.following.as_mut().filter(|_| standing.synced) {
-            following.is_told = true;
+            following.told.insert(from);
         }
         self.fold_due = FoldDue::All;
+        self.deal_step();
         self.supply(from, out);
     }
 
@@ -156,10 +157,9 @@ impl<N: Numbers> SyncMachine<N> {
         if !self.synced || !(standing.step == self.step || standing.step.checked_add(1) == Some(self.step)) {
             return;
         }
-        for part in 0..self.options.parts {
+        for part in membership.parts.iter() {
             let lacks = standing.step < self.step || !standing.held.contains(part);
             if lacks
-                && membership.view.owner(part) == Some(self.options.me.node)
                 && self.result_of(standing.step, part).is_some()
                 && self.peers.give(node, standing.step, part)
             {
@@ -211,10 +211,12 @@ impl<N: Numbers> SyncMachine<N> {
             return self.accuse(sum.from, Misdeed::Contribution { step, part }, evidence, out);
         }
         let (from, base) = (sum.from, sum.base);
+        if !self.collects(part, from) {
+            return out.push(SyncOutput::Refused { from, reason: "a sum of a part that is another's" });
+        }
         if is_wanted {
             let evidence = sum.sum.clone();
-            if self.received.insert(step, part, sum, self.options.microbatches, current) == Kept::Contradicts
-            {
+            if self.received.insert(step, part, sum, current) == Kept::Contradicts {
                 // Which of the two is right, and which of its others, nobody knows: a view without it computes them again.
                 self.received.remove_of(from);
                 let evidence = *blake3::hash(&evidence).as_bytes();
@@ -225,6 +227,13 @@ impl<N: Numbers> SyncMachine<N> {
             self.fold_due = FoldDue::All;
         }
         self.fold_due.add(part);
+    }
+
+    /// Whether sums of `part` come here from `from`: to its owner, and from the owner to whoever reduces the part if it dies.
+    fn collects(&self, part: u32, from: NodeId) -> bool {
+        let Some(membership) = &self.membership else { return false };
+        let (me, owner) = (self.options.me.node, membership.view.owner(part));
+        owner == Some(me) || owner == Some(from) && membership.heir(part) == Some(me)
     }
 
     fn take_result(
@@ -269,7 +278,12 @@ impl<N: Numbers> SyncMachine<N> {
             return;
         }
         let ends_here = self.halted || step >= self.end();
+        let reduces = self.membership.as_ref().is_some_and(|now| now.view.owner(part) == Some(from));
         if step == self.step && self.results[part as usize].is_none() && !ends_here {
+            if !reduces {
+                return out
+                    .push(SyncOutput::Refused { from, reason: "asks for sums of a part that is another's" });
+            }
             self.need_contribution(from, part, microbatches, out);
         } else {
             self.give_result(from, step, part, out);

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::deal::Deal;
 use super::fold::FoldDue;
 use super::io::SyncOutput;
 use super::machine::{Membership, SyncMachine};
 use super::message::SyncBody;
-use crate::ids::{Chain, Millis, NodeId};
+use super::pace::{Spent, fits_memory};
+use crate::ids::{Chain, NodeId};
 use crate::index_set::IndexSet;
 use crate::numbers::Numbers;
-use crate::rendezvous::heirs;
 
 /// Questions of others that wait for a computation, at most. An owner asks for a part of ours at most once for each
 /// micro-batch, so honest members of a small swarm stay far below.
@@ -19,28 +20,6 @@ const NEEDS_PENDING_MAX: usize = 65_536;
 
 /// Of these, questions of one member: four for each part of the largest job. One that floods leaves room for the others.
 const NEEDS_OF_ONE_MAX: usize = NEEDS_PENDING_MAX / 4;
-
-/// Computations that are asked of the trainer at a time: one in hand, and one behind it so that the trainer never waits for an
-/// answer. What is not asked for yet is not begun, and goes to somebody else when a lease moves.
-const COMPUTING_MAX: u32 = 2;
-
-/// What a step of ours took that no view interrupted.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct StepTimes {
-    microbatches: u64,
-    computing_ms: u64,
-    /// From our last sum to the results, the waiting for slower members included.
-    exchange_ms: u64,
-}
-
-impl StepTimes {
-    /// Whether the network is quick enough for sums as they are computed: an exchange for each of them, of which a sum is about
-    /// a half, would take no longer than to compute them. Else owners get all of a lease at its end, as one sum.
-    fn leaves_room(self) -> bool {
-        // An exchange that the clock does not show takes a part of a millisecond.
-        self.exchange_ms.max(1).saturating_mul(self.microbatches) <= self.computing_ms
-    }
-}
 
 /// Another member waits for the sum over these.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,17 +36,17 @@ pub(super) struct Work {
     /// To be computed in this epoch: of our lease, or as others asked for it.
     wanted: IndexSet,
     pub(super) computed: IndexSet,
-    /// Begun: asked of the trainer and not answered, at most [`COMPUTING_MAX`].
+    /// Begun: asked of the trainer and not answered, as many as the pace allows.
     pub(super) computing: IndexSet,
     /// Not to be tried again in this epoch.
     pub(super) failed: IndexSet,
+    /// Failed in this step, here or by the word of others: not dealt to others than those to whom a view gives it.
+    pub(super) suspected: IndexSet,
     needs: Vec<Need>,
     /// Already sent to all owners of this view, each for itself.
     sent_early: IndexSet,
-    /// When the step began here, in this epoch.
-    begun_at: Option<Millis>,
-    /// When the last of our sums was sent, and how many micro-batches they are of.
-    sent_at: Option<(Millis, u64)>,
+    /// What it took so far.
+    pub(super) spent: Spent,
     /// Whether our sums are still to be pushed to the owners. Only in a step that began in this epoch: in one that a
     /// new view interrupted, owners ask for exactly what they lack.
     pub(super) push_due: bool,
@@ -86,20 +65,11 @@ impl Work {
         self.failed = IndexSet::new();
         self.sent_early = IndexSet::new();
         self.push_due = false;
-        self.begun_at = None;
     }
 
     /// A step begins.
-    pub(super) fn begin(&mut self, now: Millis) {
+    pub(super) fn begin(&mut self) {
         self.push_due = true;
-        self.begun_at = Some(now);
-    }
-
-    /// What the step took that ends now; `None` where a view interrupted it.
-    pub(super) fn times(&self, now: Millis) -> Option<StepTimes> {
-        let (begun_at, (sent_at, microbatches)) = (self.begun_at?, self.sent_at?);
-        let (computing_ms, exchange_ms) = (sent_at.since(begun_at), now.since(sent_at));
-        Some(StepTimes { microbatches, computing_ms, exchange_ms })
     }
 
     /// What was sent may be lost.
@@ -115,17 +85,25 @@ impl<N: Numbers> SyncMachine<N> {
         self.compute_next(out);
     }
 
-    /// Asks the trainer for as many more computations as it is to have.
+    /// Asks the trainer for as many more computations as it is to have, what is ours to deliver before what else was asked for.
     pub(super) fn compute_next(&mut self, out: &mut Vec<SyncOutput>) {
-        let work = &mut self.work;
-        let room = COMPUTING_MAX.saturating_sub(work.computing.len());
+        let work = &self.work;
+        let room = self.pace.computing_max().saturating_sub(work.computing.len());
         if room == 0 {
             return;
         }
         let waiting = work.wanted.minus(&work.computed).minus(&work.computing).minus(&work.failed);
-        let microbatches: IndexSet = waiting.iter().take(room as usize).collect();
+        let due = match &self.membership {
+            Some(membership) if waiting.len() > room => self.lease_due(membership).unwrap_or_default(),
+            _ => IndexSet::new(),
+        };
+        let others = waiting.minus(&due);
+        let first = waiting.minus(&others);
+        let microbatches: IndexSet = first.iter().chain(others.iter()).take(room as usize).collect();
         if !microbatches.is_empty() {
+            let work = &mut self.work;
             work.computing.extend_from(&microbatches);
+            work.spent.asked(self.now);
             out.push(SyncOutput::Compute { step: self.step, base: self.chain, microbatches });
         }
     }
@@ -139,27 +117,48 @@ impl<N: Numbers> SyncMachine<N> {
         self.compute(&due, out);
     }
 
-    /// What of our lease is ours to deliver in this step: what nobody else says it has begun. Waits for all states
-    /// first, as a lease may have moved after it was begun. `None` too where others are ahead or the view ends here.
+    /// What is ours to deliver in this step. Waits for all states first, as a lease may have moved after it was begun. `None`
+    /// too where others are ahead or the view ends here.
     fn lease_due(&self, membership: &Membership) -> Option<IndexSet> {
         if !self.goes_on(membership) {
             return None;
         }
-        let mut due = membership.lease.clone();
         for &other in &membership.others {
             let standing = self.peers.standing(other)?;
-            if !standing.synced {
-                continue;
-            }
-            if standing.step > self.step {
+            if standing.synced && standing.step > self.step {
                 return None;
             }
-            if standing.step == self.step && standing.chain == self.chain {
-                due = due.minus(&standing.computed);
-                due = due.minus(&standing.computing);
+        }
+        match (self.deal.as_ref().filter(|deal| deal.step == self.step), membership.position) {
+            (Some(deal), Some(position)) => Some(deal.due(position)),
+            _ => Some(membership.lease.clone()),
+        }
+    }
+
+    /// Finds who computes what of the step that the view interrupted, as soon as all others have told how they entered it.
+    pub(super) fn deal_step(&mut self) {
+        let Some(membership) = self.membership.clone() else { return };
+        self.deal = self.deal_in(&membership);
+        let Some(deal) = &self.deal else { return };
+        // What one has told to have failed stays known if it dies.
+        for &other in &membership.others {
+            let entry = self.peers.standing(other).and_then(|standing| standing.entry.as_ref());
+            if let Some(entry) = entry.filter(|entry| entry.step == deal.step && entry.step == self.step) {
+                self.work.suspected.extend_from(&entry.failed);
             }
         }
-        Some(due.minus(&self.summed_by_all(membership)))
+    }
+
+    fn deal_in(&self, membership: &Membership) -> Option<Deal> {
+        let mut entries = Vec::new();
+        for (position, member) in (0u16..).zip(&membership.view.members) {
+            let entry = match member.node == self.options.me.node {
+                true => self.entry.as_ref(),
+                false => self.peers.standing(member.node)?.entry.as_ref(),
+            };
+            entries.extend(entry.map(|entry| (position, entry)));
+        }
+        Deal::of(&membership.view, &entries)
     }
 
     /// Micro-batches whose sums are here, of whomever, for all parts of the step in progress that we reduce.
@@ -169,33 +168,18 @@ impl<N: Numbers> SyncMachine<N> {
         };
         let all = IndexSet::full(self.options.microbatches);
         let mut summed = all.clone();
-        for part in 0..self.options.parts {
-            let is_ours = membership.view.owner(part) == Some(self.options.me.node);
-            if is_ours && self.results[part as usize].is_none() {
+        for part in membership.parts.iter() {
+            if self.results[part as usize].is_none() {
                 let (_, mut covered) = self.received.cover(self.step, part, self.chain);
                 covered.extend_from(&self.work.computed);
                 summed = summed.minus(&all.minus(&covered));
+                // As a rule the first part shows that there is none.
+                if summed.is_empty() {
+                    break;
+                }
             }
         }
         summed
-    }
-
-    /// Micro-batches that nobody needs to compute, as every member has told on entering the view that it has their sums.
-    fn summed_by_all(&self, membership: &Membership) -> IndexSet {
-        let all = IndexSet::full(self.options.microbatches);
-        let mut summed = all.clone();
-        for &other in &membership.others {
-            let told = self.peers.standing(other);
-            match told.filter(|told| told.synced && (told.step, told.chain) == (self.step, self.chain)) {
-                Some(told) => summed = summed.minus(&all.minus(&told.summed)),
-                None if self.goes_on_without(other, membership) => {}
-                None => return IndexSet::new(),
-            }
-            if summed.is_empty() {
-                return summed;
-            }
-        }
-        summed.minus(&all.minus(&self.summed()))
     }
 
     pub(super) fn computed(
@@ -213,11 +197,14 @@ impl<N: Numbers> SyncMachine<N> {
         if contributions.len() != self.options.parts as usize {
             return self.compute_failed(step, base, microbatch, out);
         }
+        let bytes = contributions.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+        let has_room = fits_memory(bytes, self.options.microbatches);
         self.work.computing.remove(microbatch);
         self.work.computed.insert(microbatch);
         self.work.contributions.insert(microbatch, contributions);
+        self.work.spent.computed(self.now, !self.work.computing.is_empty());
         self.fold_due = FoldDue::All;
-        if self.options.sends_early && self.step_times.is_some_and(StepTimes::leaves_room) {
+        if self.options.sends_early && has_room && self.pace.leaves_room() {
             self.send_early(microbatch, out);
         }
         self.answer_needs(out);
@@ -234,6 +221,8 @@ impl<N: Numbers> SyncMachine<N> {
         if step == self.step && base == self.chain && self.work.computing.contains(microbatch) {
             self.work.computing.remove(microbatch);
             self.work.failed.insert(microbatch);
+            self.work.suspected.insert(microbatch);
+            self.work.spent.failed(self.now, !self.work.computing.is_empty());
             self.fold_due = FoldDue::All;
             self.push_lease(out);
         }
@@ -248,6 +237,10 @@ impl<N: Numbers> SyncMachine<N> {
         out: &mut Vec<SyncOutput>,
     ) {
         self.compute(&microbatches, out);
+        // What waits already waits for others.
+        if microbatches.is_subset(&self.work.computed) {
+            return self.send_contribution(from, part, microbatches, false, out);
+        }
         let need = Need { from, part, microbatches };
         let of_one = self.work.needs.iter().filter(|need| need.from == from).count();
         if self.work.needs.len() >= NEEDS_PENDING_MAX || of_one >= NEEDS_OF_ONE_MAX {
@@ -256,7 +249,6 @@ impl<N: Numbers> SyncMachine<N> {
         if !self.work.needs.contains(&need) {
             self.work.needs.push(need);
         }
-        self.answer_needs(out);
     }
 
     fn answer_needs(&mut self, out: &mut Vec<SyncOutput>) {
@@ -282,8 +274,9 @@ impl<N: Numbers> SyncMachine<N> {
     fn send_early(&mut self, microbatch: u32, out: &mut Vec<SyncOutput>) {
         let Some(membership) = self.membership.clone() else { return };
         let me = self.options.me.node;
-        for (part, heir) in (0u32..).zip(membership.heirs.get_or_init(|| heirs(&membership.view))) {
-            let to = membership.view.owner(part).filter(|owner| *owner != me).or(*heir);
+        for part in 0..self.options.parts {
+            let owner = membership.view.owner(part).filter(|owner| *owner != me);
+            let to = owner.or_else(|| membership.heir(part));
             if let Some(to) = to.filter(|_| self.results[part as usize].is_none()) {
                 self.send_contribution(to, part, [microbatch].into_iter().collect(), true, out);
             }
@@ -304,7 +297,6 @@ impl<N: Numbers> SyncMachine<N> {
             return;
         }
         self.work.push_due = false;
-        self.work.sent_at = Some((self.now, u64::from(ready.len())));
         let rest = ready.minus(&self.work.sent_early);
         for part in 0..self.options.parts {
             if let Some(owner) = membership.view.owner(part)

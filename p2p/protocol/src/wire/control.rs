@@ -245,6 +245,13 @@ pub enum ReportEvent {
         /// Length of the state, bytes.
         bytes: u64,
     },
+    /// Could not write such a checkpoint.
+    CheckpointNotWritten {
+        /// Steps applied.
+        step: u64,
+        /// What was wrong, in words.
+        reason: String,
+    },
     /// Stopped in a view that halts. Said anew in each such view; the word of an earlier one counts for nothing.
     Halted {
         /// Steps applied.
@@ -321,6 +328,19 @@ pub struct Progress {
     pub work: Vec<(NodeId, Boot, WorkCounters)>,
     /// Nodes that are here and may not take part, at most one entry per registered node.
     pub kept_out: Vec<KeptOut>,
+    /// Members that could not write the latest checkpoint that was theirs to write, at most one entry each.
+    pub unwritten: Vec<UnwrittenCheckpoint>,
+}
+
+/// A checkpoint that is not on the disk of a member that was to write it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnwrittenCheckpoint {
+    /// The member.
+    pub node: NodeId,
+    /// Steps applied.
+    pub step: u64,
+    /// What was wrong, in words.
+    pub reason: String,
 }
 
 /// A node that is here and may not take part.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Boot, NodeId, SeatId, SwarmId};
 
 /// Version of the messages between nodes. Nodes of another version are refused by name.
-pub const PROTOCOL_VERSION: u32 = 8;
+pub const PROTOCOL_VERSION: u32 = 9;
 
 /// Longest encoded [`Hello`], bytes: four addresses of at most 256 bytes and fixed fields.
 pub const HELLO_BYTES_MAX: usize = 2048;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::coordinator::blame::{Word, blame};
+use crate::coordinator::blame::{Word, blame, votes_by_ends};
 use crate::ids::NodeId;
 use crate::ledger::testing::node;
 
@@ -112,5 +112,55 @@ fn somebody_always_stays() {
             let (nodes, _) = blamed(&words);
             assert!(nodes.len() < words.len(), "{words:?}: {nodes:?}");
         }
+    }
+}
+
+/// Members at which the waits that begin at `waiter` end, followed forwards.
+fn ends(words: &BTreeMap<NodeId, Word>, waiter: NodeId) -> BTreeSet<NodeId> {
+    let (mut seen, mut ends, mut next) = (BTreeSet::from([waiter]), BTreeSet::new(), vec![waiter]);
+    while let Some(node) = next.pop() {
+        let Some(Word::Waits { sums_of, results_of }) = words.get(&node) else { continue };
+        for named in sums_of.union(results_of) {
+            match words.get(named) {
+                Some(Word::Works | Word::Mute) => drop(ends.insert(*named)),
+                Some(Word::Waits { .. }) if seen.insert(*named) => next.push(*named),
+                _ => {}
+            }
+        }
+    }
+    ends
+}
+
+#[test]
+fn votes_are_those_of_following_every_wait() {
+    let mut random = 88_172_645_463_325_252u64;
+    let mut below = |end: u64| {
+        // xorshift64, Marsaglia (2003).
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % end
+    };
+    for _ in 0..2000 {
+        let count = 2 + below(6) as u8;
+        let mut some = |share: u64| -> BTreeSet<NodeId> {
+            (1..=count + 1).filter(|_| below(4) < share).map(node).collect()
+        };
+        let words: BTreeMap<NodeId, Word> = (1..=count)
+            .map(|number| {
+                let word = match number % 4 {
+                    0 => Word::Works,
+                    1 if count > 6 => Word::Mute,
+                    _ => Word::Waits { sums_of: some(1), results_of: some(2) },
+                };
+                (node(number), word)
+            })
+            .collect();
+        let waiters: Vec<NodeId> = words.keys().copied().collect();
+        let mut expected: BTreeMap<NodeId, usize> = BTreeMap::new();
+        for end in waiters.iter().flat_map(|waiter| ends(&words, *waiter)) {
+            *expected.entry(end).or_default() += 1;
+        }
+        assert_eq!(votes_by_ends(&words, &waiters), expected, "{words:?}");
     }
 }

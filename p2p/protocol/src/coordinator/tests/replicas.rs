@@ -117,6 +117,29 @@ fn another_is_chosen_for_one_that_dies_or_takes_too_long() {
 }
 
 #[test]
+fn who_waits_for_holders_that_are_gone_keeps_no_place_and_is_chosen_again_when_one_is_back() {
+    let (mut cluster, writers) = written_by_two(3);
+    // The other two hold it: the coordinator's own node is the only one that could fetch it.
+    let third = (2..=3).find(|number| !writers.contains(number)).unwrap();
+    record(&mut cluster, third);
+    let holder = Some(node(1));
+    cluster.apply(LedgerCommand::DropCheckpoint { job: job_id(1), step: 10, holder });
+    let writers = [other(&writers), third];
+    assert_eq!(entry(&cluster).holders, writers.map(node).into());
+    cluster.lose(writers[0], 1, true);
+    cluster.pass_ms(HOLDER_GRACE_MS + REPLICA_GRACE_MS + LOOK_MS);
+    assert_eq!(assigned(&cluster), [1]);
+    cluster.lose(writers[1], 1, true);
+    cluster.pass_ms(REPAIR_MS_MAX / 2);
+    assert_eq!(assigned(&cluster), [1], "a holder may be back soon");
+    cluster.pass_ms(REPAIR_MS_MAX);
+    assert!(assigned(&cluster).is_empty(), "others need the place");
+    cluster.join(writers[1], 2);
+    cluster.pass_ms(REPLICA_GRACE_MS + LOOK_MS);
+    assert_eq!(assigned(&cluster), [1], "it can be fetched again, by whoever waited too");
+}
+
+#[test]
 fn nothing_is_done_while_no_holder_is_here_or_nobody_could_fetch() {
     let mut cluster = Cluster::running(1, two_copies());
     (1..=10).for_each(|step| cluster.all_apply(step));

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::cluster::{Cluster, failed, name};
+use super::cluster::{Cluster, applied, failed, name};
+use crate::coordinator::failures::FAILED_OF_ONE_MAX;
 use crate::coordinator::limits::{
-    FAILURE_BATCH_MS, JOIN_BATCH_MS, JOINER_SYNC_MS_MAX, PROPOSAL_RETRY_MS, REJECTION_RETRY_MS,
+    FAILURE_BATCH_MS, JOIN_AT_ONCE_BYTES_MAX, JOIN_BATCH_MS, JOINER_SYNC_MS_MAX, PROPOSAL_RETRY_MS,
+    REJECTION_RETRY_MS,
 };
 use crate::coordinator::{CoordinatorInput, CoordinatorOutput};
 use crate::ids::{Boot, CouncilId, Epoch, SeatId};
-use crate::ledger::testing::{commit, member, node, plan, submit, view};
+use crate::ledger::testing::{DATA, commit, member, node, plan, submit, view};
 use crate::ledger::{JobPlan, JobStatus, LedgerCommand};
 use crate::wire::control::ControlMessage;
 
@@ -85,18 +87,36 @@ fn joiners_come_in_one_batch_wait_for_their_state_and_then_get_work() {
     assert_eq!([1, 2, 3, 4, 5].map(|number| cluster.lease(number).len()), [2, 2, 3, 2, 3]);
 }
 
+/// It is there before another could be; one that is about to say whether it may join is waited for all the same.
+#[test]
+fn a_joiner_of_a_short_state_waits_only_for_others_that_are_here() {
+    let short = JobPlan { state_bytes: JOIN_AT_ONCE_BYTES_MAX, ..plan() };
+    let mut cluster = Cluster::running(2, short);
+    cluster.join(3, 1);
+    assert_eq!(cluster.members(), [(1, 1, 1), (2, 1, 1), (3, 1, 2)]);
+    cluster.sync(3, 0);
+    cluster.data_is_there = false;
+    cluster.join(4, 1);
+    cluster.join(5, 1);
+    cluster.check(4, 1, Ok(DATA));
+    cluster.pass_ms(JOIN_BATCH_MS / 2);
+    assert_eq!(cluster.members().len(), 3);
+    cluster.check(5, 1, Ok(DATA));
+    assert_eq!(cluster.members().len(), 5, "no more than it takes");
+}
+
 #[test]
 fn a_joiner_that_never_gets_the_state_is_removed_and_left_out_for_a_while() {
     let mut cluster = Cluster::running(1, plan());
     cluster.join(2, 1);
     cluster.pass_ms(JOIN_BATCH_MS);
     assert_eq!(cluster.members().len(), 2);
-    cluster.pass_ms(JOINER_SYNC_MS_MAX);
+    cluster.pass_ms(JOINER_SYNC_MS_MAX + 1_000);
     assert_eq!(cluster.members(), [(1, 1, 1)]);
     assert!(cluster.reason().contains("had no state"));
-    cluster.pass_ms(59_000);
+    cluster.pass_ms(58_000);
     assert_eq!(cluster.view().epoch, Epoch(3));
-    cluster.pass_ms(2_000);
+    cluster.pass_ms(3_000);
     assert_eq!(cluster.members(), [(1, 1, 1), (2, 1, 4)]);
 }
 
@@ -273,6 +293,8 @@ fn a_failed_microbatch_moves_and_failing_twice_ends_the_job_by_name() {
 #[test]
 fn a_failure_of_a_step_that_others_have_passed_is_not_proposed_again_and_again() {
     let mut cluster = Cluster::running(2, plan());
+    cluster.report(1, applied(6));
+    cluster.report(2, applied(5));
     cluster.report(1, failed(6, 3));
     cluster.report(2, failed(5, 8));
     cluster.pass_ms(5_000);
@@ -303,4 +325,87 @@ fn failures_of_all_members_at_once_move_together_and_one_alone_tries_itself_agai
     assert_eq!((alone.view().epoch, alone.status()), (Epoch(2), &JobStatus::Running));
     alone.report(1, failed(0, 2));
     assert!(matches!(alone.status(), JobStatus::Failed { .. }));
+}
+
+#[test]
+fn a_microbatch_that_fails_again_on_its_node_says_more_of_the_node_and_the_job_goes_on_without_it() {
+    let mut cluster = Cluster::running(3, plan());
+    cluster.report(2, failed(0, 5));
+    cluster.pass_ms(FAILURE_BATCH_MS);
+    assert_ne!(cluster.view().lease_holder(5), Some(node(2)));
+    cluster.report(2, failed(0, 5));
+    assert_eq!(cluster.status(), &JobStatus::Running);
+    assert_eq!(cluster.view().member_on(node(2)), None, "it is taken out");
+    let reason = &cluster.job().view_changes.last().unwrap().reason;
+    assert!(reason.contains(&format!("{}: micro-batch 5 of step 0 failed there again", name(2))), "{reason}");
+    let words = cluster.coordinator.kept_out.iter().map(|(_, why, _)| why.as_str()).collect::<Vec<_>>();
+    assert!(words.iter().any(|why| why.contains("failed there again")), "{words:?}");
+    // It is of the node's word alone: that of another one ends the job.
+    let holder = cluster.view().lease_holder(5).unwrap();
+    cluster.report(holder.0[0], failed(0, 5));
+    let JobStatus::Failed { reason } = cluster.status() else { panic!("{:?}", cluster.status()) };
+    assert!(reason.contains(&name(2)) && reason.contains(&name(holder.0[0])), "{reason}");
+}
+
+#[test]
+fn a_failure_of_a_step_that_nobody_else_is_at_shuts_out_no_other() {
+    let mut cluster = Cluster::running(3, plan());
+    // Before anybody else has said where it is.
+    cluster.report(3, failed(plan().steps - 1, 1));
+    cluster.all_apply(1);
+    for step in [2, 3, plan().steps - 1, plan().steps, u64::MAX] {
+        cluster.report(3, applied(step));
+        cluster.report(3, failed(step, 1));
+    }
+    cluster.report(2, failed(1, 5));
+    cluster.pass_ms(FAILURE_BATCH_MS);
+    let known = &cluster.job().failed_microbatches;
+    assert_eq!(known.iter().map(|failure| (failure.step, failure.node)).collect::<Vec<_>>(), [(1, node(2))]);
+    // Once another is there, the word counts.
+    cluster.report(2, applied(2));
+    cluster.report(3, failed(2, 1));
+    assert_eq!(cluster.job().failed_microbatches.last().unwrap().step, 2);
+}
+
+#[test]
+fn a_second_failure_counts_from_the_holder_of_the_lease_and_else_against_who_says_it() {
+    let mut cluster = Cluster::running(3, plan());
+    cluster.report(2, failed(0, 5));
+    cluster.pass_ms(FAILURE_BATCH_MS);
+    let holder = cluster.view().lease_holder(5).unwrap().0[0];
+    let other = if holder == 1 { 3 } else { 1 };
+    cluster.report(other, failed(0, 5));
+    assert_eq!(cluster.status(), &JobStatus::Running);
+    assert_eq!(cluster.view().member_on(node(other)), None, "it had no lease of it");
+    assert_eq!(cluster.view().lease_holder(5), Some(node(holder)));
+    cluster.report(holder, failed(0, 5));
+    assert!(matches!(cluster.status(), JobStatus::Failed { .. }));
+}
+
+#[test]
+fn a_node_on_which_much_fails_in_a_step_is_put_out_and_one_that_is_alone_is_not() {
+    let mut cluster = Cluster::running(2, plan());
+    for microbatch in (0u32..).take(FAILED_OF_ONE_MAX) {
+        assert!(cluster.view().member_on(node(2)).is_some(), "before {microbatch}");
+        cluster.report(2, failed(0, microbatch));
+    }
+    assert_eq!((cluster.view().member_on(node(2)), cluster.status()), (None, &JobStatus::Running));
+    let reason = &cluster.job().view_changes.last().unwrap().reason;
+    assert!(reason.contains("8 micro-batches of step 0 failed there"), "{reason}");
+
+    let mut alone = Cluster::running(1, plan());
+    (0u32..).take(FAILED_OF_ONE_MAX).for_each(|microbatch| alone.report(1, failed(0, microbatch)));
+    assert!(alone.view().member_on(node(1)).is_some());
+    assert_eq!(alone.status(), &JobStatus::Running);
+}
+
+#[test]
+fn one_that_reports_many_failures_leaves_room_for_those_of_others() {
+    let mut cluster = Cluster::running(2, plan());
+    cluster.is_council_stuck = true;
+    (0..1_000).for_each(|microbatch| cluster.report(1, failed(0, 7 + microbatch)));
+    cluster.report(2, failed(0, 6));
+    let pending = &cluster.coordinator.reports.as_ref().unwrap().failures;
+    let of = |number: u8| pending.keys().filter(|(_, _, of)| *of == node(number)).count();
+    assert_eq!((of(1), of(2)), (super::super::limits::FAILURES_PENDING_OF_ONE_MAX, 1));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::cluster::{Cluster, JOB, PARTS, life, offer_of, view};
+use super::cluster::{Bits, Cluster, JOB, PARTS, life, offer_of, view};
 use crate::ids::{Chain, ChunkId, Epoch, Incarnation, NodeId};
 use crate::index_set::IndexSet;
 use crate::sync::certifying::{Decision, Heard, Offers};
@@ -136,7 +136,7 @@ fn no_minority_certifies_anything() {
     }
 }
 
-fn head(step: u64) -> SnapshotHead {
+pub(super) fn head(step: u64) -> SnapshotHead {
     let (incarnation, epoch, chain) = (Incarnation(1), Epoch(2), Chain([u8::try_from(step).unwrap(); 32]));
     SnapshotHead { incarnation, epoch, step, chain, previous_chain: chain, last: Vec::new() }
 }
@@ -148,7 +148,7 @@ fn said(from: u8, body: SyncBody) -> SyncInput {
 }
 
 /// A joiner that has heard from members 1, 2 and 3 that they have the state.
-fn joiner() -> SyncMachine<super::cluster::Bits> {
+pub(super) fn joiner() -> SyncMachine<super::cluster::Bits> {
     let mut machine = super::cluster::machine(4, 50);
     let mut out = Vec::new();
     let members = [(1, 1), (2, 1), (3, 1), (4, 2)];
@@ -240,11 +240,9 @@ fn a_state_that_is_none_is_refused_and_the_others_are_believed() {
 
 /// Where a member stands that has the state and has heard that the joiner arrives.
 fn awaits(from: u8, step: u64, chain: Chain) -> SyncInput {
-    let none = IndexSet::new;
-    let (held, computed, computing, summed) = (none(), none(), none(), none());
-    let entry = Some(Entry { step: 7, halt_step: 7, kept_step: None, is_loaded: false });
-    let (synced, arriving) = (true, false);
-    let standing = Standing { synced, arriving, step, chain, held, computed, computing, summed, entry };
+    let entry = Some(Entry { step: 7, halt_step: 7, ..Entry::default() });
+    let (synced, arriving, held) = (true, false, IndexSet::new());
+    let standing = Standing { synced, arriving, step, chain, held, entry };
     said(from, SyncBody::State { standing, fresh: false, awaits: true })
 }
 
@@ -369,4 +367,91 @@ fn a_state_is_put_together_from_its_chunks() {
     assert_eq!(&state[..], [0, 0, 0, 1, 1, 1, 0, 0, 0]);
     assert_eq!(last, [&[2][..], &[], &[2, 2, 3, 3, 3]]);
     assert_eq!(offer.assemble(|id| find(id).filter(|_| id.0[0] != 3)), None);
+}
+
+/// One gives a wrong result of step 7. What both then say builds on another chain, and neither is asked in circles: the joiner
+/// takes the state again and has the other give that part.
+#[test]
+fn a_joiner_that_was_given_a_wrong_result_starts_over() {
+    let mut machine = joiner();
+    let state = Bytes::copy_from_slice(&7u64.to_le_bytes());
+    let offer = offer_of(&head(7), &state);
+    let (right, wrong) = (63u64, 63u64 | 1 << 40);
+    let bytes = |result: u64| Bytes::copy_from_slice(&result.to_le_bytes());
+    let chain_of = |step: u64| {
+        (7..step).fold(head(7).chain, |chain, _| next_chain(chain, &vec![bytes(right); PARTS as usize]))
+    };
+    let mut asked_of_liar = 0;
+    let mut answers: Vec<SyncInput> =
+        (1..4).map(|from| said(from, SyncBody::Offer { offer: offer.clone() })).collect();
+    answers.extend([1, 2, 3].map(|from| awaits(from, 9, chain_of(9))));
+    let (mut fetched, mut rounds) = (0, 0);
+    while !machine.place().synced {
+        rounds += 1;
+        assert!(rounds < 100, "asked in circles: {:?}", machine.status());
+        let mut out = Vec::new();
+        answers.drain(..).for_each(|answer| machine.step(Default::default(), answer, &mut out));
+        for output in out {
+            match output {
+                SyncOutput::FetchState { is_anew: true, .. } => {
+                    fetched += 1;
+                    let (id, state) = (offer.id(), state.clone());
+                    answers.push(SyncInput::StateFetched { id, state, last: Vec::new() });
+                }
+                SyncOutput::Send { to, message } => match message.body {
+                    SyncBody::NeedSnapshot => {
+                        answers.push(said(to.0[0], SyncBody::Offer { offer: offer.clone() }));
+                    }
+                    SyncBody::NeedResult { step, part } => {
+                        // The second lies whenever it is asked for a part of the first step.
+                        let is_lie = to == node(2) && step == 7;
+                        asked_of_liar += u64::from(is_lie);
+                        let result = bytes(if is_lie && part == 1 { wrong } else { right });
+                        let base = chain_of(step);
+                        answers.push(said(to.0[0], SyncBody::Result { step, base, part, result }));
+                    }
+                    SyncBody::State { .. } => answers.push(awaits(to.0[0], 9, chain_of(9))),
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+    }
+    assert_eq!((machine.place().step, machine.place().chain), (9, chain_of(9)));
+    assert_eq!(fetched, 2, "once, and once more");
+    assert!(asked_of_liar <= 2 * u64::from(PARTS));
+}
+
+/// Who gave a result died before anybody else had it, and another was made of the step: the joiner is as far as the others and its
+/// state is not theirs.
+#[test]
+fn a_joiner_with_a_result_that_nobody_else_has_starts_over() {
+    let mut machine = joiner();
+    let state = Bytes::copy_from_slice(&7u64.to_le_bytes());
+    let offer = offer_of(&head(7), &state);
+    let result = |bits: u64| Bytes::copy_from_slice(&bits.to_le_bytes());
+    let lost = vec![result(63 | 1 << 40); PARTS as usize];
+    let made = vec![result(63); PARTS as usize];
+    let mut out = Vec::new();
+    let mut feed = |machine: &mut SyncMachine<Bits>, input| {
+        out.clear();
+        machine.step(Default::default(), input, &mut out);
+        out.clone()
+    };
+    for from in 1..4 {
+        feed(&mut machine, said(from, SyncBody::Offer { offer: offer.clone() }));
+    }
+    feed(&mut machine, SyncInput::StateFetched { id: offer.id(), state, last: Vec::new() });
+    feed(&mut machine, awaits(1, 8, next_chain(head(7).chain, &lost)));
+    for part in 0..PARTS {
+        let (step, base, result) = (7, head(7).chain, lost[part as usize].clone());
+        feed(&mut machine, said(1, SyncBody::Result { step, base, part, result }));
+    }
+    assert_eq!(machine.place().step, 8);
+    let of_others = next_chain(head(7).chain, &made);
+    feed(&mut machine, awaits(2, 8, of_others));
+    let out = feed(&mut machine, awaits(3, 8, of_others));
+    assert!(!machine.place().synced, "its state is another");
+    let asks = |output: &SyncOutput| matches!(output, SyncOutput::Send { message, .. } if message.body == SyncBody::NeedSnapshot);
+    assert_eq!(out.iter().filter(|output| asks(output)).count(), 3);
 }

@@ -39,11 +39,18 @@ fn message(body: SyncBody) -> SyncMessage {
 pub(super) fn samples() -> Vec<SyncMessage> {
     let (step, base, part) = (70_000, Chain([5; 32]), 3);
     let microbatches: IndexSet = [0, 4, 5].into_iter().collect();
-    let (held, computed, computing, summed) =
-        (IndexSet::full(2), microbatches.clone(), IndexSet::full(1), IndexSet::full(3));
-    let entry = Some(Entry { step, halt_step: step + 1, kept_step: Some(step - 9), is_loaded: false });
-    let (synced, arriving) = (true, false);
-    let standing = Standing { synced, arriving, step, chain: base, held, computed, computing, summed, entry };
+    let entry = Some(Entry {
+        step,
+        halt_step: step + 1,
+        kept_step: Some(step - 9),
+        is_loaded: false,
+        computed: microbatches.clone(),
+        computing: IndexSet::full(1),
+        summed: IndexSet::full(3),
+        failed: IndexSet::full(4),
+    });
+    let (synced, arriving, held) = (true, false, IndexSet::full(2));
+    let standing = Standing { synced, arriving, step, chain: base, held, entry };
     let first = StateOffer { last: Vec::new(), last_bytes: Vec::new(), ..offer() };
     [
         SyncBody::State { standing, fresh: true, awaits: true },
@@ -102,6 +109,10 @@ fn payloads_are_slices_and_not_copies() {
     }
 }
 
+fn state_of(standing: Standing) -> SyncBody {
+    SyncBody::State { standing, fresh: false, awaits: false }
+}
+
 #[test]
 fn what_the_job_does_not_have_is_refused() {
     let step = 1;
@@ -109,23 +120,16 @@ fn what_the_job_does_not_have_is_refused() {
     let too_far: IndexSet = [MICROBATCHES].into_iter().collect();
     let some = IndexSet::full(1);
     let sum = Bytes::from_static(b"x");
-    let standing = Standing {
-        synced: true,
-        arriving: false,
-        step,
-        chain: base,
-        held: IndexSet::new(),
-        computed: IndexSet::new(),
-        computing: IndexSet::new(),
-        summed: IndexSet::new(),
-        entry: None,
-    };
-    let state = |standing: Standing| SyncBody::State { standing, fresh: false, awaits: false };
+    let standing =
+        Standing { synced: true, arriving: false, step, chain: base, held: IndexSet::new(), entry: None };
+    let entered =
+        |entry: Entry| state_of(Standing { entry: Some(Entry { step, ..entry }), ..standing.clone() });
     let bodies = [
-        state(Standing { held: IndexSet::full(PARTS + 1), ..standing.clone() }),
-        state(Standing { computed: too_far.clone(), ..standing.clone() }),
-        state(Standing { computing: too_far.clone(), ..standing.clone() }),
-        state(Standing { summed: too_far.clone(), ..standing }),
+        state_of(Standing { held: IndexSet::full(PARTS + 1), ..standing.clone() }),
+        entered(Entry { computed: too_far.clone(), ..Entry::default() }),
+        entered(Entry { computing: too_far.clone(), ..Entry::default() }),
+        entered(Entry { summed: too_far.clone(), ..Entry::default() }),
+        entered(Entry { failed: too_far.clone(), ..Entry::default() }),
         SyncBody::NeedResult { step, part: PARTS },
         SyncBody::Result { step, base, part: PARTS, result: sum.clone() },
         SyncBody::NeedContribution { step, part: 0, microbatches: too_far.clone() },
@@ -229,8 +233,11 @@ fn random_bytes_are_no_messages_or_small_ones() {
         assert!(message.payload_bytes() <= payload_bytes.max(1 << 12), "seed {seed}");
         match message.body {
             SyncBody::State { standing, .. } => {
-                assert!(standing.held.is_valid(PARTS) && standing.computed.is_valid(MICROBATCHES));
-                assert!(standing.computing.is_valid(MICROBATCHES));
+                assert!(standing.held.is_valid(PARTS));
+                if let Some(entry) = standing.entry {
+                    let sets = [entry.computed, entry.computing, entry.summed, entry.failed];
+                    assert!(sets.iter().all(|set| set.is_valid(MICROBATCHES)));
+                }
             }
             SyncBody::Contribution { microbatches, part, .. }
             | SyncBody::NeedContribution { microbatches, part, .. } => {

@@ -4,6 +4,7 @@ use super::cluster::{Cluster, MICROBATCHES, PARTS, life, view};
 use crate::ids::Millis;
 use crate::index_set::IndexSet;
 use crate::rendezvous::heirs;
+use crate::sync::pace::fits_memory;
 use crate::sync::{SyncBody, SyncInput};
 use crate::view::View;
 
@@ -11,13 +12,21 @@ use crate::view::View;
 const LONG_MS: u64 = 10;
 
 /// Three nodes in their third step, each with its lease begun and nothing done. What micro-batches took before decides how sums
-/// are sent: in the first step nobody has a step behind it, nor in the second one that no view interrupted.
+/// are sent: in the first step nobody has a step behind it.
 fn begun(took_ms: u64) -> Cluster {
+    let mut cluster = after_two_steps(took_ms);
+    assert_eq!(cluster.under_way.len(), MICROBATCHES as usize);
+    cluster.sent.clear();
+    cluster.computed = u64::from(MICROBATCHES);
+    cluster
+}
+
+/// Three nodes after two steps of two micro-batches each, which took so long at the same time everywhere.
+pub(super) fn after_two_steps(took_ms: u64) -> Cluster {
     let mut cluster = Cluster::new(&[1, 2, 3], 4);
     cluster.slow = vec![1, 2, 3];
     cluster.enter(&view(1, &[(1, 1), (2, 1), (3, 1)]));
     cluster.settle();
-    // Two steps of two micro-batches each, at the same time everywhere.
     for _ in 0..4 {
         cluster.now = Millis(cluster.now.0 + took_ms);
         for node in [1, 2, 3] {
@@ -25,9 +34,6 @@ fn begun(took_ms: u64) -> Cluster {
         }
     }
     assert!([1, 2, 3].iter().all(|node| cluster.step_of(*node) == 2));
-    assert_eq!(cluster.under_way.len(), MICROBATCHES as usize);
-    cluster.sent.clear();
-    cluster.computed = u64::from(MICROBATCHES);
     cluster
 }
 
@@ -83,6 +89,15 @@ fn what_was_computed_before_a_death_is_not_computed_again() {
         assert_eq!((cluster.step_of(1), cluster.step_of(2)), (3, 3));
         let of_next_step = cluster.under_way.len() as u64;
         assert_eq!(cluster.computed - of_next_step, u64::from(expected), "took {took_ms} ms, {done} done");
+    }
+}
+
+#[test]
+fn long_gradients_go_as_one_sum_for_a_lease() {
+    for (bytes, microbatches, fits) in
+        [(64 << 20, 4, true), ((64 << 20) + 1, 4, false), (1, 1 << 28, true), (u64::MAX, 2, false)]
+    {
+        assert_eq!(fits_memory(bytes, microbatches), fits, "{bytes} bytes, {microbatches}");
     }
 }
 

@@ -17,9 +17,10 @@ fn body(below: &mut impl FnMut(usize) -> usize, genesis: Chain) -> SyncBody {
     let bytes = Bytes::from(vec![[0, 1, 63][below(3)], 0, 0, 0, 0, 0, 0, 0][..[0, 3, 8][below(3)]].to_vec());
     match below(7) {
         0 => {
-            let computing = (0..MICROBATCHES).filter(|_| below(4) == 0).collect();
-            let summed = (0..MICROBATCHES).filter(|_| below(2) == 0).collect();
-            let (synced, arriving, computed) = (below(4) > 0, below(3) == 0, microbatches);
+            let (synced, arriving) = (below(4) > 0, below(3) == 0);
+            let mut some_set =
+                |one_in: usize| (0..MICROBATCHES).filter(|_| below(one_in) == 0).collect::<IndexSet>();
+            let (computing, summed, failed) = (some_set(4), some_set(2), some_set(4));
             let mut some_step = || [0, 2, u64::MAX][below(3)];
             let (step_then, halt_step, kept) = (some_step(), some_step(), some_step());
             let entry = Entry {
@@ -27,10 +28,13 @@ fn body(below: &mut impl FnMut(usize) -> usize, genesis: Chain) -> SyncBody {
                 halt_step,
                 kept_step: (below(2) == 0).then_some(kept),
                 is_loaded: below(2) == 0,
+                computed: microbatches,
+                computing,
+                summed,
+                failed,
             };
             let entry = (below(4) > 0).then_some(entry);
-            let standing =
-                Standing { synced, arriving, step, chain: base, held, computed, computing, summed, entry };
+            let standing = Standing { synced, arriving, step, chain: base, held, entry };
             SyncBody::State { standing, fresh: below(2) == 0, awaits: below(2) == 0 }
         }
         1 => SyncBody::Contribution { step, base, part, microbatches, sum: bytes, more: below(2) == 0 },

@@ -1,7 +1,14 @@
 //! What a joiner with a long state costs the others, and how it comes to their step.
 
-use super::cluster::{Cluster, PARTS, life, view};
-use crate::sync::{SyncInput, SyncWait};
+use bytes::Bytes;
+
+use super::certifying::{head, joiner};
+use super::cluster::{Bits, Cluster, JOB, MICROBATCHES, PARTS, life, offer_of, view};
+use crate::ids::{Chain, Epoch, Incarnation};
+use crate::index_set::IndexSet;
+use crate::sync::{
+    Entry, Standing, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOutput, SyncWait, next_chain,
+};
 use crate::view::View;
 
 /// Steps of the job: more than any of these tests makes.
@@ -126,4 +133,130 @@ fn the_state_that_is_kept_outlives_a_view() {
     }
     assert!(cluster.step_of(3) > kept + 5, "it went on from where it was");
     assert_eq!(cluster.fetched.len(), 1);
+}
+
+fn said(epoch: u64, from: u8, body: SyncBody) -> SyncInput {
+    let (incarnation, epoch, boot) = (Incarnation(1), Epoch(epoch), life(from).boot);
+    SyncInput::Message {
+        from: life(from).node,
+        message: SyncMessage { job: JOB, incarnation, epoch, boot, body },
+    }
+}
+
+fn stands(epoch: u64, from: u8, at: (u64, Chain)) -> SyncInput {
+    stands_since(epoch, from, at, Some(7))
+}
+
+/// In which step it entered the view, if it has the state.
+fn stands_since(epoch: u64, from: u8, (step, chain): (u64, Chain), entered: Option<u64>) -> SyncInput {
+    let entry = entered.map(|step| Entry { step, halt_step: step, ..Entry::default() });
+    let (synced, arriving, held) = (entered.is_some(), false, IndexSet::new());
+    let standing = Standing { synced, arriving, step, chain, held, entry };
+    said(epoch, from, SyncBody::State { standing, fresh: false, awaits: true })
+}
+
+fn feed(machine: &mut SyncMachine<Bits>, input: SyncInput) -> Vec<SyncOutput> {
+    let mut out = Vec::new();
+    machine.step(Default::default(), input, &mut out);
+    out
+}
+
+fn results() -> Vec<Bytes> {
+    vec![Bytes::copy_from_slice(&(u64::from((1u32 << MICROBATCHES) - 1)).to_le_bytes()); PARTS as usize]
+}
+
+/// Node 4 got the state of step 7, and of member 1, which was alone in step 8 and died, these results of step 7. Members 2 and 3
+/// are left, in step 7.
+fn left_by_the_first(parts: u32) -> SyncMachine<Bits> {
+    let mut machine = joiner();
+    let state = Bytes::copy_from_slice(&7u64.to_le_bytes());
+    let offer = offer_of(&head(7), &state);
+    for from in 1..4 {
+        feed(&mut machine, said(2, from, SyncBody::Offer { offer: offer.clone() }));
+    }
+    feed(&mut machine, SyncInput::StateFetched { id: offer.id(), state, last: Vec::new() });
+    let chain = head(7).chain;
+    feed(&mut machine, stands(2, 1, (8, next_chain(chain, &results()))));
+    for (part, result) in (0..parts).zip(results()) {
+        feed(&mut machine, said(2, 1, SyncBody::Result { step: 7, base: chain, part, result }));
+    }
+    let workers = view(3, &[(2, 1), (3, 1)]);
+    let with_joiner = view(3, &[(2, 1), (3, 1), (4, 2)]);
+    let next = View { leases: workers.leases, owners: workers.owners, ..with_joiner };
+    feed(&mut machine, SyncInput::EnterView(next));
+    machine
+}
+
+/// On other processors the others may make another result of what the dead one had folded, before they hear of the joiner's.
+#[test]
+fn a_joiner_that_is_ahead_of_all_starts_over_once_all_have_said_so() {
+    let mut machine = left_by_the_first(PARTS);
+    assert_eq!(machine.place().step, 8);
+    let at_seven = (7, head(7).chain);
+    feed(&mut machine, stands(3, 2, at_seven));
+    let is_arriving = machine.following.as_ref().map(|following| following.is_arriving);
+    assert_eq!(is_arriving, Some(false), "the other may be further, and nobody is to wait yet");
+    let out = feed(&mut machine, stands(3, 3, at_seven));
+    assert!(machine.following.is_none() && !machine.place().synced, "it starts over");
+    let asks = |output: &&SyncOutput| matches!(output, SyncOutput::Send { to, message } if message.body == SyncBody::NeedSnapshot && *to == life(2).node);
+    assert_eq!(out.iter().filter(asks).count(), 1, "it asks again who was asked before");
+
+    // One of them has it too: it stays.
+    let mut machine = left_by_the_first(PARTS);
+    feed(&mut machine, stands(3, 2, (8, next_chain(head(7).chain, &results()))));
+    feed(&mut machine, stands(3, 3, at_seven));
+    assert!(machine.place().synced && machine.place().step == 8);
+}
+
+#[test]
+fn a_joiner_brings_no_result_along_of_one_that_is_gone() {
+    let mut machine = left_by_the_first(PARTS - 1);
+    assert_eq!(machine.place().step, 7);
+    let at_seven = (7, head(7).chain);
+    feed(&mut machine, stands(3, 2, at_seven));
+    let out = feed(&mut machine, stands(3, 3, at_seven));
+    assert!(machine.place().synced && machine.place().step == 7);
+    let held = out.iter().filter_map(|output| match output {
+        SyncOutput::Send { message, .. } => match &message.body {
+            SyncBody::State { standing, .. } if standing.synced => Some(standing.held.clone()),
+            _ => None,
+        },
+        _ => None,
+    });
+    assert_eq!(held.collect::<Vec<_>>(), [IndexSet::new(), IndexSet::new()]);
+}
+
+/// Members keep the state of another step than the one that it came from, and another joiner may ask it for what leads on from there.
+#[test]
+fn who_came_from_an_older_state_gives_the_results_since_the_one_that_is_kept() {
+    let mut machine = left_by_the_first(0);
+    let mut chain = head(7).chain;
+    let mut chains = vec![chain];
+    for _ in 7..10 {
+        chain = next_chain(chain, &results());
+        chains.push(chain);
+    }
+    let all = [(2, 1), (3, 1), (4, 2), (5, 3)];
+    let workers = view(4, &[(2, 1), (3, 1)]);
+    let next = View { leases: workers.leases, owners: workers.owners, ..view(4, &all) };
+    feed(&mut machine, SyncInput::EnterView(next));
+    feed(&mut machine, stands_since(4, 5, (0, chain), None));
+    for from in [2, 3] {
+        feed(&mut machine, stands_since(4, from, (10, chain), Some(8)));
+    }
+    for (step, base) in (7..10).zip(chains) {
+        for (part, result) in (0u32..).zip(results()) {
+            let body = SyncBody::Result { step, base, part, result };
+            // One of them was asked.
+            feed(&mut machine, said(4, 2, body.clone()));
+            feed(&mut machine, said(4, 3, body));
+        }
+    }
+    assert!(machine.place().synced && machine.place().step == 10, "{:?}", machine.status());
+    for (step, is_given) in [(7, false), (8, true), (9, true)] {
+        let out = feed(&mut machine, said(4, 5, SyncBody::NeedResult { step, part: 1 }));
+        let gives = |output: &SyncOutput| matches!(output, SyncOutput::Send { message, .. } if matches!(message.body, SyncBody::Result { step: of, .. } if of == step));
+        assert_eq!(out.iter().any(gives), is_given, "step {step}");
+    }
+    assert!(machine.kept.as_ref().is_some_and(|kept| !kept.is_whole), "it offers none itself");
 }

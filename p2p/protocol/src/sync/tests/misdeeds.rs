@@ -82,10 +82,9 @@ impl Bench {
     fn hear_states(&mut self) {
         for from in [2, 3] {
             let computed = set(&[u32::from(from) - 1, u32::from(from) + 2]);
-            let (held, computing, summed) = (IndexSet::new(), IndexSet::new(), IndexSet::new());
-            let (synced, arriving, step, chain, entry) = (true, false, 0, self.genesis, None);
-            let standing =
-                Standing { synced, arriving, step, chain, held, computed, computing, summed, entry };
+            let entry = Some(Entry { computed, ..Entry::default() });
+            let (synced, arriving, step, chain, held) = (true, false, 0, self.genesis, IndexSet::new());
+            let standing = Standing { synced, arriving, step, chain, held, entry };
             let out = self.hear_in(5, from, SyncBody::State { standing, fresh: false, awaits: false });
             assert_eq!(accused(&out), []);
         }
@@ -233,17 +232,13 @@ fn deceived(tenure_of_owner: u64) -> Vec<SyncOutput> {
     }
     let mut out = bench.feed(SyncInput::StateFetched { id: offer.id(), state, last: right.to_vec() });
     assert!(!bench.machine.place().synced, "others may be further");
-    let none = IndexSet::new;
     let standing = Standing {
         synced: true,
         arriving: false,
         step: 1,
         chain: head.chain,
-        held: none(),
-        computed: none(),
-        computing: none(),
-        summed: none(),
-        entry: Some(Entry { step: 1, halt_step: 1, kept_step: None, is_loaded: false }),
+        held: IndexSet::new(),
+        entry: Some(Entry { step: 1, halt_step: 1, ..Entry::default() }),
     };
     for from in [2, 3] {
         let standing = standing.clone();
@@ -319,6 +314,59 @@ fn a_member_that_floods_is_accused_once_and_leaves_the_others_their_room() {
     assert_eq!(bench.machine.held.size(), (1025 + 16, 16 << 20));
 }
 
+fn refused(out: &[SyncOutput]) -> bool {
+    out.iter().any(|output| matches!(output, SyncOutput::Refused { .. }))
+}
+
+/// Whoever neither reduces a part nor is the heir of its owner keeps no sums of it, and only its owner may ask for them.
+#[test]
+fn sums_go_to_who_reduces_their_part_and_to_nobody_else() {
+    let mut bench = bench();
+    bench.hear_states();
+    let heir = bench.machine.membership.as_ref().and_then(|membership| membership.heir(1));
+    for (from, part) in [(2, 1), (2, 2), (3, 1), (3, 2)] {
+        let is_for_us = (from, part) == (2, 1) && heir == Some(life(1).node);
+        let out = bench.sum(from, part, &[1, 4], bytes(0b01_0010));
+        assert_eq!(refused(&out), !is_for_us, "from {from}, part {part}");
+        assert_eq!(bench.machine.received.len(), usize::from(is_for_us));
+        bench.machine.received.clear();
+    }
+    assert!(!refused(&bench.sum(2, 0, &[1, 4], bytes(0b01_0010))));
+    assert_eq!(bench.machine.received.len(), 1);
+    for (from, part, is_owner) in [(2, 1, true), (2, 2, false), (3, 0, false), (3, 2, true)] {
+        let body = SyncBody::NeedContribution { step: 0, part, microbatches: set(&[0]) };
+        assert_eq!(refused(&bench.hear_in(5, from, body)), !is_owner, "from {from}, part {part}");
+    }
+}
+
+#[test]
+fn what_others_ask_for_waits_until_the_own_lease_is_computed() {
+    let mut bench = bench();
+    let asked = |out: &[SyncOutput]| -> Vec<u32> {
+        let asked = |output: &SyncOutput| match output {
+            SyncOutput::Compute { microbatches, .. } => Some(microbatches.iter().collect::<Vec<_>>()),
+            _ => None,
+        };
+        out.iter().filter_map(asked).flatten().collect()
+    };
+    // Two members: 0, 2 and 4 are its lease.
+    bench.enter(6, &FOUNDERS[..2]);
+    let (synced, arriving, step, chain, held) = (true, false, 0, bench.genesis, IndexSet::new());
+    let entry = Some(Entry::default());
+    let standing = Standing { synced, arriving, step, chain, held, entry };
+    let begun = asked(&bench.hear_in(6, 2, SyncBody::State { standing, fresh: false, awaits: false }));
+    assert_eq!(begun, [0, 2]);
+    let body = SyncBody::NeedContribution { step: 0, part: 1, microbatches: set(&[0, 1, 2, 3, 4, 5]) };
+    assert_eq!(asked(&bench.hear_in(6, 2, body)), [] as [u32; 0]);
+    let mut order = Vec::new();
+    for microbatch in [0, 2, 4, 1, 3] {
+        let base = bench.genesis;
+        let contributions = vec![bytes(1 << microbatch); PARTS as usize];
+        order.extend(asked(&bench.feed(SyncInput::Computed { step: 0, base, microbatch, contributions })));
+    }
+    assert_eq!(order, [4, 1, 3, 5]);
+}
+
 #[test]
 fn questions_of_one_member_leave_the_others_their_room() {
     let microbatches = 15;
@@ -345,7 +393,7 @@ fn questions_of_one_member_leave_the_others_their_room() {
     assert!(bench.machine.place().synced);
     let mut ask = |from: u8, number: u32| {
         let microbatches = (0..microbatches).filter(|index| number >> index & 1 == 1).collect();
-        let body = SyncBody::NeedContribution { step: 0, part: 1, microbatches };
+        let body = SyncBody::NeedContribution { step: 0, part: u32::from(from) - 1, microbatches };
         let out = bench.hear_in(6, from, body);
         out.iter().any(|output| matches!(output, SyncOutput::Refused { .. }))
     };

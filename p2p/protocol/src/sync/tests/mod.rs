@@ -3,6 +3,7 @@
 mod certifying;
 mod cluster;
 mod codec;
+mod dealing;
 mod early_sums;
 mod hostile;
 mod joiners;
