@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use traind_protocol::ids::{Boot, JobId, NodeId};
+use traind_protocol::ids::{Boot, Epoch, JobId, NodeId};
 use traind_protocol::wire::control::{Progress, StepPoint, UnwrittenCheckpoint, WorkCounters};
 
 use crate::control::api::LossPoint;
@@ -19,6 +19,8 @@ const POINTS_KEPT_MAX: usize = 4096;
 pub(super) struct JobHistory {
     /// Stable steps, as the coordinator said last.
     pub(super) stable_step: u64,
+    /// The newest view then.
+    pub(super) epoch: Epoch,
     /// Steps in figures.
     pub(super) points: BTreeMap<u64, StepPoint>,
     /// Nodes that the job does without, why, and until when if a timer ends that.
@@ -81,6 +83,7 @@ impl History {
             job.points.retain(|&step, _point| step <= progress.stable_step);
         }
         job.stable_step = progress.stable_step;
+        job.epoch = progress.epoch;
         job.points.extend(progress.points.iter().map(|point| (point.step, *point)));
         let now = Instant::now();
         let until = |ms: Option<u64>| ms.and_then(|ms| now.checked_add(Duration::from_millis(ms)));
@@ -118,7 +121,7 @@ impl History {
 
 #[cfg(test)]
 mod tests {
-    use traind_protocol::ids::{Epoch, Incarnation};
+    use traind_protocol::ids::Incarnation;
     use traind_protocol::wire::control::KeptOut;
 
     use super::*;

@@ -2,6 +2,7 @@
 
 use super::limits::{COMMITTED_RANGES_MAX, EVALUATIONS_MAX, EVALUATIONS_SHRUNK_MAX, VIEW_CHANGES_MAX};
 use super::{CommittedRange, EvaluationEntry, JobRecord, ViewChange};
+use crate::ids::Epoch;
 use crate::view::Origin;
 
 impl JobRecord {
@@ -53,6 +54,15 @@ impl JobRecord {
         let view = self.view_changes.iter().find(|change| change.epoch == range.epoch)?;
         // A range that begins before its view was made of several.
         (view.stable_step <= range.from_step).then_some(view)
+    }
+
+    /// The same of a step that may be stable without being committed yet, by what the coordinator said: so many are stable, in
+    /// that view. All since the last commit are committed in the present one.
+    #[must_use]
+    pub fn view_of_stable_step(&self, step: u64, (stable, epoch): (u64, Epoch)) -> Option<&ViewChange> {
+        let is_due = step > self.committed_to().0 && step <= stable;
+        let present = self.view_changes.last().filter(|change| is_due && change.epoch == epoch);
+        present.or_else(|| self.view_of_step(step))
     }
 
     /// Adds a view to the history.

@@ -423,7 +423,8 @@ fn a_step_is_of_the_view_whose_range_it_is_in_and_leases_are_remembered() {
     let second = LedgerCommand::CommitView {
         view: view(2, 1, vec![member(2, 1, 1)], 0),
         reason: String::new(),
-        stable_step: 5,
+        // More than what the ledger knows to be stable by then: the rest is committed in this view.
+        stable_step: 7,
     };
     for command in [commit(first), commit_steps(0, 5, 1), second, commit_steps(5, 9, 2)] {
         ledger.apply_command(9, command).unwrap();
@@ -432,6 +433,10 @@ fn a_step_is_of_the_view_whose_range_it_is_in_and_leases_are_remembered() {
     let epoch = |job: &JobRecord, step| job.view_of_step(step).map(|view| view.epoch.0);
     let epochs = [0, 1, 5, 6, 9, 10].map(|step| epoch(job, step));
     assert_eq!(epochs, [None, Some(1), Some(1), Some(2), Some(2), None]);
+    let under_way = |step, epoch| job.view_of_stable_step(step, (12, Epoch(epoch))).map(|view| view.epoch.0);
+    let epochs = [3, 9, 10, 12, 13].map(|step| under_way(step, 2));
+    assert_eq!(epochs, [Some(1), Some(2), Some(2), Some(2), None], "stable, and not committed yet");
+    assert_eq!([9, 10].map(|step| under_way(step, 3)), [Some(2), None], "of a view that is not known here");
     let change = job.view_of_step(3).unwrap();
     assert_eq!(change.leases, [(0, 5), (1, 4), (0, 3)]);
     let holders = [4, 5, 8, 9, 11].map(|index| change.lease_holder(index).unwrap());
