@@ -3,7 +3,7 @@
 use traind_protocol::ids::{Chain, Epoch, NodeId};
 use traind_protocol::index_set::IndexSet;
 use traind_protocol::invariants::Place;
-use traind_protocol::sync::{SnapshotHead, Standing, SyncBody, SyncInput, SyncMachine, SyncMessage};
+use traind_protocol::sync::{Arrival, SnapshotHead, Standing, SyncBody, SyncInput, SyncMachine, SyncMessage};
 use traind_protocol::view::View;
 
 use super::PlantedFault as Rule;
@@ -105,7 +105,9 @@ impl Adapter {
                 if message.epoch == view.epoch && !self.told.contains_key(&from) =>
             {
                 let standing = Self::standing_at(*step, *base);
-                before.extend(self.heard(from, SyncBody::State { standing, fresh: false, awaits: false }));
+                before.extend(
+                    self.heard(from, SyncBody::State { standing, fresh: false, awaits: Arrival::default() }),
+                );
             }
             _ => {}
         }
@@ -175,7 +177,7 @@ impl Adapter {
         let told = std::mem::take(&mut self.told);
         if self.rule == Rule::PeersKept && same_lineage && place.tenure.is_some() {
             let state = |(from, standing)| {
-                self.heard(from, SyncBody::State { standing, fresh: false, awaits: false })
+                self.heard(from, SyncBody::State { standing, fresh: false, awaits: Arrival::default() })
             };
             return told.into_iter().filter_map(state).collect();
         }
@@ -252,7 +254,9 @@ impl Adapter {
             if self.rule == Rule::FlushSkipped || behind {
                 let standing = Self::standing_at(step, chain);
                 self.told.insert(node, standing.clone());
-                inputs.extend(self.heard(node, SyncBody::State { standing, fresh: false, awaits: false }));
+                inputs.extend(
+                    self.heard(node, SyncBody::State { standing, fresh: false, awaits: Arrival::default() }),
+                );
             }
         }
         inputs

@@ -1,7 +1,7 @@
 //! Outputs altered, held back or made up.
 
 use traind_protocol::index_set::IndexSet;
-use traind_protocol::sync::{Standing, SyncBody, SyncMachine, SyncMessage, SyncOutput};
+use traind_protocol::sync::{Arrival, Standing, SyncBody, SyncMachine, SyncMessage, SyncOutput};
 
 use super::PlantedFault as Rule;
 use super::rig::Adapter;
@@ -101,7 +101,7 @@ impl Adapter {
                 }
                 entry.halt_step = self.entered.1;
             }
-            (Rule::AwaitsUnheard, SyncBody::State { awaits, .. }) => *awaits = true,
+            (Rule::AwaitsUnheard, SyncBody::State { awaits, .. }) => *awaits = Arrival::default().next(),
             (Rule::KeptResultsDropped, SyncBody::Result { step, .. }) if *step + 1 < current_step => return,
             (Rule::LastResultsDropped, SyncBody::Result { step, .. }) if *step + 1 == current_step => return,
             (Rule::EmptyLeasesNotAwaited, SyncBody::Contribution { microbatches, .. })

@@ -6,7 +6,7 @@ use traind_protocol::ids::{Boot, Chain, Epoch, Life, Millis, NodeId};
 use traind_protocol::index_set::IndexSet;
 use traind_protocol::invariants::Place;
 use traind_protocol::sync::{
-    Standing, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOptions, SyncOutput, SyncStatus,
+    Arrival, Standing, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOptions, SyncOutput, SyncStatus,
 };
 use traind_protocol::view::View;
 
@@ -130,7 +130,7 @@ impl Adapter {
 
     /// A state that says nothing but that its sender is at `place`.
     pub(super) fn standing_at(step: u64, chain: Chain) -> Standing {
-        let (synced, arriving, held, entry) = (true, false, IndexSet::new(), None);
-        Standing { synced, arriving, step, chain, held, entry }
+        let (synced, arrival, held, entry) = (true, Arrival::default(), IndexSet::new(), None);
+        Standing { synced, arrival, step, chain, held, entry }
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::arrival::Arrival;
 use super::message::{Standing, SyncBody, SyncMessage};
 use super::state_offer::{OFFER_CHUNKS_MAX, StateOffer};
 use crate::ids::{Boot, Chain, Epoch, Incarnation, JobId};
@@ -41,7 +42,7 @@ struct Header {
 
 #[derive(Serialize, Deserialize)]
 enum BodyHeader {
-    State { standing: Standing, fresh: bool, awaits: bool },
+    State { standing: Standing, fresh: bool, awaits: Arrival },
     Contribution { step: u64, base: Chain, part: u32, microbatches: IndexSet, more: bool },
     Result { step: u64, base: Chain, part: u32 },
     NeedContribution { step: u64, part: u32, microbatches: IndexSet },

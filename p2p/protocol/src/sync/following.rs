@@ -48,8 +48,6 @@ pub(super) struct Following {
     asked: BTreeMap<(u64, u32), NodeId>,
     /// Members with the state that have answered since we have one, in this epoch.
     pub(super) told: BTreeSet<NodeId>,
-    /// The others know that we are about to be synced.
-    pub(super) is_arriving: bool,
     /// Results that members gave us when we had a state before, and others did not get.
     pub(super) differing: Option<DifferingResults>,
     /// The fewest steps that the others were ahead in this epoch, and the step in which that was so first.
@@ -63,7 +61,6 @@ impl Following {
         self.contradicting.clear();
         self.nearest = None;
         self.told.clear();
-        self.is_arriving = false;
     }
 
     /// Whether it is time for the others to wait for us, who are in `step` and so many behind.
@@ -86,6 +83,7 @@ impl<N: Numbers> SyncMachine<N> {
         self.results.fill(None);
         let differing = self.differing_results();
         self.following = Some(Following { differing, ..Following::default() });
+        self.take_back_arrival();
         // For joiners that are not as far yet.
         self.kept = Some(KeptState::new(self.head(membership)));
         for &other in &membership.others {
@@ -111,8 +109,9 @@ impl<N: Numbers> SyncMachine<N> {
             return self.start_over(membership, out);
         }
         let (step, latest) = (self.step, self.latest_step(membership));
+        let is_arriving = self.handover.arrival.is_announced();
         let Some(following) = &mut self.following else { return };
-        if following.is_arriving {
+        if is_arriving {
             if self.has_arrived(membership) {
                 return self.become_synced(out);
             }
@@ -159,6 +158,12 @@ impl<N: Numbers> SyncMachine<N> {
     /// Some result that we were given was not that of the others: back to a state that most of them offer, and then results from
     /// other members than before.
     fn start_over(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
+        // Nobody is to wait meanwhile.
+        if self.take_back_arrival() {
+            for &other in &membership.others {
+                self.send_state(other, false, out);
+            }
+        }
         if self.handover.started_over >= STARTED_OVER_MAX {
             return;
         }
@@ -177,12 +182,19 @@ impl<N: Numbers> SyncMachine<N> {
 
     /// Tells all that we are about to be synced.
     fn announce_arrival(&mut self, membership: &Membership, out: &mut Vec<SyncOutput>) {
-        if let Some(following) = &mut self.following {
-            following.is_arriving = true;
-        }
+        self.handover.arrival = self.handover.arrival.next();
         for &other in &membership.others {
             self.send_state(other, true, out);
         }
+    }
+
+    /// We are not about to be synced any more. Returns whether the others think so.
+    fn take_back_arrival(&mut self) -> bool {
+        let was_announced = self.handover.arrival.is_announced();
+        if was_announced {
+            self.handover.arrival = self.handover.arrival.next();
+        }
+        was_announced
     }
 
     /// Whether nobody goes further without us, and nobody is further. Other joiners must have heard of us too, as they may be synced
@@ -191,7 +203,7 @@ impl<N: Numbers> SyncMachine<N> {
         let awaits = |other: &NodeId| {
             let told = self.peers.standing(*other);
             told.is_some_and(|told| !told.synced || told.step <= self.step)
-                && self.peers.is_awaited_by(*other)
+                && self.peers.awaited_by(*other) == self.handover.arrival
         };
         let mut others = membership.others.iter();
         others.clone().all(awaits) && others.any(|other| self.peers.is_synced(*other))

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::arrival::Arrival;
 use super::certifying::{Heard, Offers};
 use super::fold::FoldDue;
 use super::io::{AlarmKind, SyncOutput};
@@ -31,6 +32,8 @@ pub(super) struct Handover {
     is_fetching: bool,
     /// How often what we were given proved wrong.
     pub(super) started_over: usize,
+    /// What we have told the others of being about to be synced.
+    pub(super) arrival: Arrival,
 }
 
 impl Handover {

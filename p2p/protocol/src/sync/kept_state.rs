@@ -106,7 +106,7 @@ impl<N: Numbers> SyncMachine<N> {
     pub(super) fn goes_on_without(&self, other: NodeId, membership: &Membership) -> bool {
         let has_room = self.kept.as_ref().is_none_or(|kept| kept.bytes <= self.options.kept_bytes_max);
         let is_idle = membership.joiners.iter().any(|joiner| joiner.node == other && !joiner.has_work);
-        is_idle && !self.peers.arrives(other) && has_room
+        is_idle && !self.peers.arrival(other).is_announced() && has_room
     }
 
     /// What goes with the present state.

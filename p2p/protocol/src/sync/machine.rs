@@ -208,9 +208,9 @@ impl<N: Numbers> SyncMachine<N> {
     pub(super) fn standing(&self) -> Standing {
         let held = self.held_parts();
         let (synced, step, chain) = (self.synced, self.step, self.chain);
-        let arriving = self.following.as_ref().is_some_and(|following| following.is_arriving);
+        let arrival = self.handover.arrival;
         let entry = self.entry.clone();
-        Standing { synced, arriving, step, chain, held, entry }
+        Standing { synced, arrival, step, chain, held, entry }
     }
 
     /// Parts of the step in progress whose result is held.
@@ -234,7 +234,7 @@ impl<N: Numbers> SyncMachine<N> {
     /// Tells `to` where we stand.
     pub(super) fn send_state(&mut self, to: NodeId, fresh: bool, out: &mut Vec<SyncOutput>) {
         let standing = self.standing();
-        let awaits = self.peers.arrives(to);
+        let awaits = self.peers.arrival(to);
         self.peers.tell_step(to, standing.step);
         self.send(to, SyncBody::State { standing, fresh, awaits }, out);
     }

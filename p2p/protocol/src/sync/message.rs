@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::arrival::Arrival;
 use super::state_offer::StateOffer;
 use crate::ids::{Boot, Chain, Epoch, Incarnation, JobId};
 use crate::index_set::IndexSet;
@@ -10,11 +11,11 @@ use crate::index_set::IndexSet;
 /// Where a member stands. Within an epoch it only grows, by (synced, step), then by what is held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
-    /// Whether it has the state. If not, the rest says nothing but for `arriving`.
+    /// Whether it has the state. If not, the rest says nothing but for `arrival`.
     pub synced: bool,
-    /// It has been given the state and followed the others to the step they are in: whoever hears this goes no further
-    /// before it is synced, says so ([`SyncBody::State`]), and what it lacks by then it gets.
-    pub arriving: bool,
+    /// While announced, it has been given the state and followed the others to the step they are in: whoever hears this goes no
+    /// further before it is synced, says so ([`SyncBody::State`]), and what it lacks by then it gets.
+    pub arrival: Arrival,
     /// Steps applied.
     pub step: u64,
     /// Chain of its state.
@@ -73,8 +74,9 @@ pub enum SyncBody {
         /// What was under way between the two may be lost, as the sender has just entered the view or noticed a new
         /// connection. The receiver answers with its own.
         fresh: bool,
-        /// The sender has heard that the receiver arrives, and goes no further without it, nor will once it is synced.
-        awaits: bool,
+        /// The arrival of the receiver that the sender has heard of: while it is announced, the sender goes no further without it,
+        /// nor will once it is synced.
+        awaits: Arrival,
     },
     /// The sum of contributions of a set of micro-batches to a part, to its owner, or what the owner itself has computed to who
     /// takes its place if it dies. An empty set says only that the sender is in this step.

@@ -28,6 +28,7 @@
 mod accusing;
 mod allowance;
 mod apply;
+mod arrival;
 mod certifying;
 mod codec;
 mod deal;
@@ -53,6 +54,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
+pub use arrival::Arrival;
 pub use codec::SyncLimits;
 pub use handover::STATES_CONTRADICT;
 pub use io::{AlarmKind, SyncInput, SyncOptions, SyncOutput};

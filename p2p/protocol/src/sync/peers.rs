@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::arrival::Arrival;
 use super::message::Standing;
 use crate::ids::{Chain, NodeId};
 use crate::index_set::IndexSet;
@@ -33,10 +34,10 @@ pub(super) struct Peer {
     stated: bool,
     /// Parts for which a contribution of its step has come.
     announced: IndexSet,
-    /// It has said that it arrives.
-    arrives: bool,
-    /// It goes no further without us.
-    awaits_us: bool,
+    /// What it has said of arriving.
+    arrival: Arrival,
+    /// The arrival of ours that it has heard of, without which it goes no further.
+    awaits_us: Arrival,
     /// The latest of our steps that a state has told it.
     told_step: Option<u64>,
     /// The step of contributions that came before any state (rule R2).
@@ -65,11 +66,11 @@ impl Peers {
 
     /// Takes a state of this epoch. Only growth counts: states arrive in any order.
     /// Returns whether the peer has become synced by it.
-    pub(super) fn merge_state(&mut self, node: NodeId, standing: &Standing, awaits: bool) -> bool {
+    pub(super) fn merge_state(&mut self, node: NodeId, standing: &Standing, awaits: Arrival) -> bool {
         let was_synced = self.is_synced(node);
         let peer = self.known.entry(node).or_default();
-        peer.awaits_us |= awaits;
-        peer.arrives |= standing.arriving;
+        peer.awaits_us = peer.awaits_us.max(awaits);
+        peer.arrival = peer.arrival.max(standing.arrival);
         let step = standing.step;
         peer.merge(standing);
         if peer.standing.as_ref().is_some_and(|now| now.step == step && now.synced == standing.synced) {
@@ -106,14 +107,14 @@ impl Peers {
         false
     }
 
-    /// Whether `node` has said that it is about to be synced.
-    pub(super) fn arrives(&self, node: NodeId) -> bool {
-        self.known.get(&node).is_some_and(|peer| peer.arrives)
+    /// What `node` has said last of being about to be synced.
+    pub(super) fn arrival(&self, node: NodeId) -> Arrival {
+        self.known.get(&node).map(|peer| peer.arrival).unwrap_or_default()
     }
 
-    /// Whether `node` goes no further without us.
-    pub(super) fn is_awaited_by(&self, node: NodeId) -> bool {
-        self.known.get(&node).is_some_and(|peer| peer.awaits_us)
+    /// Which arrival of ours `node` waits for.
+    pub(super) fn awaited_by(&self, node: NodeId) -> Arrival {
+        self.known.get(&node).map(|peer| peer.awaits_us).unwrap_or_default()
     }
 
     /// `node` is told that we are in this step.
@@ -206,8 +207,8 @@ impl Peer {
 
     fn merge_contribution(&mut self, step: u64, base: Chain, parts: &IndexSet) {
         // It says nothing of the entry; what a state said of it stays.
-        let (synced, arriving, chain, held, entry) = (true, false, base, IndexSet::new(), None);
-        self.merge(&Standing { synced, arriving, step, chain, held, entry });
+        let (synced, arrival, chain, held, entry) = (true, Arrival::default(), base, IndexSet::new(), None);
+        self.merge(&Standing { synced, arrival, step, chain, held, entry });
         if self.standing.as_ref().is_some_and(|standing| standing.step == step) {
             self.announced.extend_from(parts);
         }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::arrival::Arrival;
 use super::fold::FoldDue;
 use super::held::is_far_ahead;
 use super::io::{AlarmKind, SyncOutput};
@@ -105,7 +106,7 @@ impl<N: Numbers> SyncMachine<N> {
         &mut self,
         from: NodeId,
         standing: &Standing,
-        (fresh, awaits): (bool, bool),
+        (fresh, awaits): (bool, Arrival),
         out: &mut Vec<SyncOutput>,
     ) {
         // Rule R1: what we sent before the peer entered this view, or before its end of the path noticed that it

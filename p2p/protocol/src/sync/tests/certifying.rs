@@ -9,8 +9,8 @@ use crate::ids::{Chain, ChunkId, Epoch, Incarnation, NodeId};
 use crate::index_set::IndexSet;
 use crate::sync::certifying::{Decision, Heard, Offers};
 use crate::sync::{
-    AlarmKind, Entry, SnapshotHead, Standing, StateOffer, SyncBody, SyncInput, SyncMachine, SyncMessage,
-    SyncOutput, SyncWait, next_chain,
+    AlarmKind, Arrival, Entry, SnapshotHead, Standing, StateOffer, SyncBody, SyncInput, SyncMachine,
+    SyncMessage, SyncOutput, SyncWait, next_chain,
 };
 use crate::transfer::Chunk;
 
@@ -159,7 +159,7 @@ pub(super) fn joiner() -> SyncMachine<super::cluster::Bits> {
         let standing = other.standing();
         machine.step(
             Default::default(),
-            said(from, SyncBody::State { standing, fresh: false, awaits: false }),
+            said(from, SyncBody::State { standing, fresh: false, awaits: Arrival::default() }),
             &mut out,
         );
     }
@@ -240,10 +240,15 @@ fn a_state_that_is_none_is_refused_and_the_others_are_believed() {
 
 /// Where a member stands that has the state and has heard that the joiner arrives.
 fn awaits(from: u8, step: u64, chain: Chain) -> SyncInput {
+    awaits_for(from, (step, chain), Arrival::default().next())
+}
+
+/// The same, having heard that.
+fn awaits_for(from: u8, (step, chain): (u64, Chain), awaits: Arrival) -> SyncInput {
     let entry = Some(Entry { step: 7, halt_step: 7, ..Entry::default() });
-    let (synced, arriving, held) = (true, false, IndexSet::new());
-    let standing = Standing { synced, arriving, step, chain, held, entry };
-    said(from, SyncBody::State { standing, fresh: false, awaits: true })
+    let (synced, arrival, held) = (true, Arrival::default(), IndexSet::new());
+    let standing = Standing { synced, arrival, step, chain, held, entry };
+    said(from, SyncBody::State { standing, fresh: false, awaits })
 }
 
 /// One was a step behind all the time, and the joiner is the owner that it gets the results of that step from.
@@ -410,7 +415,9 @@ fn a_joiner_that_was_given_a_wrong_result_starts_over() {
                         let base = chain_of(step);
                         answers.push(said(to.0[0], SyncBody::Result { step, base, part, result }));
                     }
-                    SyncBody::State { .. } => answers.push(awaits(to.0[0], 9, chain_of(9))),
+                    SyncBody::State { standing, .. } => {
+                        answers.push(awaits_for(to.0[0], (9, chain_of(9)), standing.arrival));
+                    }
                     _ => {}
                 },
                 _ => {}
@@ -441,7 +448,7 @@ fn a_joiner_with_a_result_that_nobody_else_has_starts_over() {
     for from in 1..4 {
         feed(&mut machine, said(from, SyncBody::Offer { offer: offer.clone() }));
     }
-    feed(&mut machine, SyncInput::StateFetched { id: offer.id(), state, last: Vec::new() });
+    feed(&mut machine, SyncInput::StateFetched { id: offer.id(), state: state.clone(), last: Vec::new() });
     feed(&mut machine, awaits(1, 8, next_chain(head(7).chain, &lost)));
     for part in 0..PARTS {
         let (step, base, result) = (7, head(7).chain, lost[part as usize].clone());
@@ -454,4 +461,17 @@ fn a_joiner_with_a_result_that_nobody_else_has_starts_over() {
     assert!(!machine.place().synced, "its state is another");
     let asks = |output: &SyncOutput| matches!(output, SyncOutput::Send { message, .. } if message.body == SyncBody::NeedSnapshot);
     assert_eq!(out.iter().filter(|output| asks(output)).count(), 3);
+    // It has said that it arrives, and takes that back.
+    let takes_back = |output: &&SyncOutput| matches!(output, SyncOutput::Send { message: SyncMessage { body: SyncBody::State { standing, .. }, .. }, .. } if standing.arrival == Arrival::default().next().next());
+    assert_eq!(out.iter().filter(takes_back).count(), 3);
+    // What was an answer to its first word does not count for the next: it has a state again, and nobody has heard of that.
+    feed(&mut machine, said(2, SyncBody::Offer { offer: offer.clone() }));
+    feed(&mut machine, said(3, SyncBody::Offer { offer: offer.clone() }));
+    feed(&mut machine, SyncInput::StateFetched { id: offer.id(), state, last: Vec::new() });
+    for (from, part) in [2, 3].into_iter().flat_map(|from| (0..PARTS).map(move |part| (from, part))) {
+        let (step, base, result) = (7, head(7).chain, made[part as usize].clone());
+        feed(&mut machine, said(from, SyncBody::Result { step, base, part, result }));
+    }
+    [2, 3].map(|from| feed(&mut machine, awaits(from, 8, of_others)));
+    assert_eq!((machine.place().step, machine.place().chain, machine.place().synced), (8, of_others, false));
 }

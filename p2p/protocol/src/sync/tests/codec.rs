@@ -5,7 +5,9 @@ use bytes::Bytes;
 use super::cluster::{JOB, MICROBATCHES, PARTS, life};
 use crate::ids::{Chain, ChunkId, Epoch, Incarnation};
 use crate::index_set::IndexSet;
-use crate::sync::{Entry, OFFER_CHUNKS_MAX, Standing, StateOffer, SyncBody, SyncLimits, SyncMessage};
+use crate::sync::{
+    Arrival, Entry, OFFER_CHUNKS_MAX, Standing, StateOffer, SyncBody, SyncLimits, SyncMessage,
+};
 use crate::transfer::{CHUNK_BYTES_MAX, Chunk};
 
 const LIMITS: SyncLimits = SyncLimits {
@@ -49,11 +51,11 @@ pub(super) fn samples() -> Vec<SyncMessage> {
         summed: IndexSet::full(3),
         failed: IndexSet::full(4),
     });
-    let (synced, arriving, held) = (true, false, IndexSet::full(2));
-    let standing = Standing { synced, arriving, step, chain: base, held, entry };
+    let (synced, arrival, held) = (true, Arrival::default(), IndexSet::full(2));
+    let standing = Standing { synced, arrival, step, chain: base, held, entry };
     let first = StateOffer { last: Vec::new(), last_bytes: Vec::new(), ..offer() };
     [
-        SyncBody::State { standing, fresh: true, awaits: true },
+        SyncBody::State { standing, fresh: true, awaits: Arrival::default().next() },
         SyncBody::Contribution {
             step,
             base,
@@ -110,7 +112,7 @@ fn payloads_are_slices_and_not_copies() {
 }
 
 fn state_of(standing: Standing) -> SyncBody {
-    SyncBody::State { standing, fresh: false, awaits: false }
+    SyncBody::State { standing, fresh: false, awaits: Arrival::default() }
 }
 
 #[test]
@@ -120,8 +122,14 @@ fn what_the_job_does_not_have_is_refused() {
     let too_far: IndexSet = [MICROBATCHES].into_iter().collect();
     let some = IndexSet::full(1);
     let sum = Bytes::from_static(b"x");
-    let standing =
-        Standing { synced: true, arriving: false, step, chain: base, held: IndexSet::new(), entry: None };
+    let standing = Standing {
+        synced: true,
+        arrival: Arrival::default(),
+        step,
+        chain: base,
+        held: IndexSet::new(),
+        entry: None,
+    };
     let entered =
         |entry: Entry| state_of(Standing { entry: Some(Entry { step, ..entry }), ..standing.clone() });
     let bodies = [

@@ -5,8 +5,14 @@ use bytes::Bytes;
 use super::cluster::{Bits, JOB, MICROBATCHES, PARTS, life, machine, view};
 use crate::ids::{Chain, ChunkId, Epoch, Incarnation, Millis, StateId};
 use crate::index_set::IndexSet;
-use crate::sync::{Entry, Standing, StateOffer, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOutput};
+use crate::sync::{
+    Arrival, Entry, Standing, StateOffer, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOutput,
+};
 use crate::transfer::Chunk;
+
+fn some_arrival(words: usize) -> Arrival {
+    (0..words).fold(Arrival::default(), |arrival, _| arrival.next())
+}
 
 fn body(below: &mut impl FnMut(usize) -> usize, genesis: Chain) -> SyncBody {
     let step = [0, 1, 2, 7, u64::MAX - 1, u64::MAX][below(6)];
@@ -17,7 +23,7 @@ fn body(below: &mut impl FnMut(usize) -> usize, genesis: Chain) -> SyncBody {
     let bytes = Bytes::from(vec![[0, 1, 63][below(3)], 0, 0, 0, 0, 0, 0, 0][..[0, 3, 8][below(3)]].to_vec());
     match below(7) {
         0 => {
-            let (synced, arriving) = (below(4) > 0, below(3) == 0);
+            let (synced, arrival) = (below(4) > 0, some_arrival(below(3)));
             let mut some_set =
                 |one_in: usize| (0..MICROBATCHES).filter(|_| below(one_in) == 0).collect::<IndexSet>();
             let (computing, summed, failed) = (some_set(4), some_set(2), some_set(4));
@@ -34,8 +40,8 @@ fn body(below: &mut impl FnMut(usize) -> usize, genesis: Chain) -> SyncBody {
                 failed,
             };
             let entry = (below(4) > 0).then_some(entry);
-            let standing = Standing { synced, arriving, step, chain: base, held, entry };
-            SyncBody::State { standing, fresh: below(2) == 0, awaits: below(2) == 0 }
+            let standing = Standing { synced, arrival, step, chain: base, held, entry };
+            SyncBody::State { standing, fresh: below(2) == 0, awaits: some_arrival(below(3)) }
         }
         1 => SyncBody::Contribution { step, base, part, microbatches, sum: bytes, more: below(2) == 0 },
         2 => SyncBody::Result { step, base, part, result: bytes },
@@ -133,7 +139,11 @@ fn useless_sums_are_bounded_and_do_not_hinder() {
         flood(&mut machine, 0, genesis, set);
     }
     let (standing, fresh) = (machine.standing(), true);
-    machine.step(Millis(2), from_second(1, SyncBody::State { standing, fresh, awaits: false }), &mut out);
+    machine.step(
+        Millis(2),
+        from_second(1, SyncBody::State { standing, fresh, awaits: Arrival::default() }),
+        &mut out,
+    );
     assert!(machine.place().held.contains(0), "part 0 is covered, so it is folded");
     for set in 1..64 {
         (1..9).for_each(|base| flood(&mut machine, 1, Chain([base; 32]), set));

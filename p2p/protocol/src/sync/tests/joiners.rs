@@ -7,7 +7,7 @@ use super::cluster::{Bits, Cluster, JOB, MICROBATCHES, PARTS, life, offer_of, vi
 use crate::ids::{Chain, Epoch, Incarnation};
 use crate::index_set::IndexSet;
 use crate::sync::{
-    Entry, Standing, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOutput, SyncWait, next_chain,
+    Arrival, Entry, Standing, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOutput, SyncWait, next_chain,
 };
 use crate::view::View;
 
@@ -102,6 +102,34 @@ fn results_are_kept_up_to_a_bound_and_then_the_others_wait() {
     assert!(is_synced(&cluster));
 }
 
+/// The joiner was about to be synced and starts over: that it arrived is no word any more, whenever it is heard.
+#[test]
+fn nobody_waits_for_a_joiner_that_takes_back_that_it_arrives() {
+    let mut cluster = cluster_with_joiner(u64::MAX);
+    let announced = Arrival::default().next();
+    let say = |cluster: &mut Cluster, arrival: Arrival| {
+        let (step, chain, held) = (0, Chain([0; 32]), IndexSet::new());
+        let standing = Standing { synced: false, arrival, step, chain, held, entry: None };
+        for to in [1, 2] {
+            let (standing, awaits) = (standing.clone(), Arrival::default());
+            cluster.feed(to, said(2, 3, SyncBody::State { standing, fresh: false, awaits }));
+        }
+    };
+    say(&mut cluster, announced);
+    cluster.settle();
+    let (stood_at, waits) = (cluster.step_of(1), cluster.machines[&1].status().waits);
+    assert!(waits.contains(&SyncWait::Handover(life(3).node)), "{waits:?}");
+    say(&mut cluster, announced.next());
+    // What it said first comes once more, and late.
+    say(&mut cluster, announced);
+    while cluster.step_of(1) < stood_at + 20 {
+        assert!(cluster.deliver(), "they go on");
+    }
+    say(&mut cluster, announced.next().next());
+    cluster.settle();
+    assert!(cluster.machines[&2].status().waits.contains(&SyncWait::Handover(life(3).node)));
+}
+
 /// A donor dies: what the other kept counts in the next view, and so does what was fetched.
 #[test]
 fn the_state_that_is_kept_outlives_a_view() {
@@ -150,9 +178,9 @@ fn stands(epoch: u64, from: u8, at: (u64, Chain)) -> SyncInput {
 /// In which step it entered the view, if it has the state.
 fn stands_since(epoch: u64, from: u8, (step, chain): (u64, Chain), entered: Option<u64>) -> SyncInput {
     let entry = entered.map(|step| Entry { step, halt_step: step, ..Entry::default() });
-    let (synced, arriving, held) = (entered.is_some(), false, IndexSet::new());
-    let standing = Standing { synced, arriving, step, chain, held, entry };
-    said(epoch, from, SyncBody::State { standing, fresh: false, awaits: true })
+    let (synced, arrival, held) = (entered.is_some(), Arrival::default(), IndexSet::new());
+    let standing = Standing { synced, arrival, step, chain, held, entry };
+    said(epoch, from, SyncBody::State { standing, fresh: false, awaits: Arrival::default().next() })
 }
 
 fn feed(machine: &mut SyncMachine<Bits>, input: SyncInput) -> Vec<SyncOutput> {
@@ -194,8 +222,11 @@ fn a_joiner_that_is_ahead_of_all_starts_over_once_all_have_said_so() {
     assert_eq!(machine.place().step, 8);
     let at_seven = (7, head(7).chain);
     feed(&mut machine, stands(3, 2, at_seven));
-    let is_arriving = machine.following.as_ref().map(|following| following.is_arriving);
-    assert_eq!(is_arriving, Some(false), "the other may be further, and nobody is to wait yet");
+    let is_arriving = machine.standing().arrival.is_announced();
+    assert!(
+        machine.following.is_some() && !is_arriving,
+        "the other may be further, and nobody is to wait yet"
+    );
     let out = feed(&mut machine, stands(3, 3, at_seven));
     assert!(machine.following.is_none() && !machine.place().synced, "it starts over");
     let asks = |output: &&SyncOutput| matches!(output, SyncOutput::Send { to, message } if message.body == SyncBody::NeedSnapshot && *to == life(2).node);

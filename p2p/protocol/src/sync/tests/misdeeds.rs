@@ -7,8 +7,8 @@ use crate::ids::{Boot, Chain, Epoch, Incarnation, Life, Millis};
 use crate::index_set::IndexSet;
 use crate::misdeed::Misdeed;
 use crate::sync::{
-    AlarmKind, Entry, SnapshotHead, Standing, SyncBody, SyncInput, SyncMachine, SyncMessage, SyncOptions,
-    SyncOutput, next_chain,
+    AlarmKind, Arrival, Entry, SnapshotHead, Standing, SyncBody, SyncInput, SyncMachine, SyncMessage,
+    SyncOptions, SyncOutput, next_chain,
 };
 use crate::view::View;
 
@@ -83,9 +83,11 @@ impl Bench {
         for from in [2, 3] {
             let computed = set(&[u32::from(from) - 1, u32::from(from) + 2]);
             let entry = Some(Entry { computed, ..Entry::default() });
-            let (synced, arriving, step, chain, held) = (true, false, 0, self.genesis, IndexSet::new());
-            let standing = Standing { synced, arriving, step, chain, held, entry };
-            let out = self.hear_in(5, from, SyncBody::State { standing, fresh: false, awaits: false });
+            let (synced, arrival, step, chain, held) =
+                (true, Arrival::default(), 0, self.genesis, IndexSet::new());
+            let standing = Standing { synced, arrival, step, chain, held, entry };
+            let out =
+                self.hear_in(5, from, SyncBody::State { standing, fresh: false, awaits: Arrival::default() });
             assert_eq!(accused(&out), []);
         }
     }
@@ -234,7 +236,7 @@ fn deceived(tenure_of_owner: u64) -> Vec<SyncOutput> {
     assert!(!bench.machine.place().synced, "others may be further");
     let standing = Standing {
         synced: true,
-        arriving: false,
+        arrival: Arrival::default(),
         step: 1,
         chain: head.chain,
         held: IndexSet::new(),
@@ -242,7 +244,11 @@ fn deceived(tenure_of_owner: u64) -> Vec<SyncOutput> {
     };
     for from in [2, 3] {
         let standing = standing.clone();
-        out.extend(bench.hear_in(6, from, SyncBody::State { standing, fresh: false, awaits: true }));
+        out.extend(bench.hear_in(
+            6,
+            from,
+            SyncBody::State { standing, fresh: false, awaits: Arrival::default().next() },
+        ));
     }
     assert!(bench.machine.place().synced);
     out
@@ -351,10 +357,11 @@ fn what_others_ask_for_waits_until_the_own_lease_is_computed() {
     };
     // Two members: 0, 2 and 4 are its lease.
     bench.enter(6, &FOUNDERS[..2]);
-    let (synced, arriving, step, chain, held) = (true, false, 0, bench.genesis, IndexSet::new());
+    let (synced, arrival, step, chain, held) = (true, Arrival::default(), 0, bench.genesis, IndexSet::new());
     let entry = Some(Entry::default());
-    let standing = Standing { synced, arriving, step, chain, held, entry };
-    let begun = asked(&bench.hear_in(6, 2, SyncBody::State { standing, fresh: false, awaits: false }));
+    let standing = Standing { synced, arrival, step, chain, held, entry };
+    let begun =
+        asked(&bench.hear_in(6, 2, SyncBody::State { standing, fresh: false, awaits: Arrival::default() }));
     assert_eq!(begun, [0, 2]);
     let body = SyncBody::NeedContribution { step: 0, part: 1, microbatches: set(&[0, 1, 2, 3, 4, 5]) };
     assert_eq!(asked(&bench.hear_in(6, 2, body)), [] as [u32; 0]);
