@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::input_output::CoordinatorOutput;
-use super::limits::{CHECKPOINT_BATCH_MS, CHECKPOINTS_PENDING_MAX};
+use super::limits::{CHECKPOINT_BATCH_MS, CHECKPOINTS_PENDING_MAX, COMMIT_DELAY_MS};
 use super::machine::{Coordinator, Pass};
 use super::proposals::ProposalKey;
 use super::reports::JobReports;
@@ -127,6 +127,23 @@ impl Coordinator {
                 pass.out.push(CoordinatorOutput::Propose(command));
             }
         }
+    }
+
+    /// Stable steps get into the ledger also where no checkpoint and no view takes them along.
+    pub(super) fn commit_in_time(&mut self, pass: &mut Pass<'_>, job: &JobRecord) {
+        let Some(reports) = &mut self.reports else { return };
+        let (committed, _) = job.committed_to();
+        if reports.stable.0 <= committed {
+            reports.uncommitted = None;
+            return;
+        }
+        let known = reports.uncommitted.filter(|(behind, _)| *behind == committed);
+        let (_, since) = *reports.uncommitted.insert(known.unwrap_or((committed, pass.now)));
+        let due = since.plus(COMMIT_DELAY_MS);
+        if pass.now < due {
+            return pass.wake_at(due);
+        }
+        self.commit_stable(pass, job);
     }
 
     /// Makes the ledger show the stable steps. Whether it does, or will before anything proposed from now on.

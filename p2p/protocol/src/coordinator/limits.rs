@@ -15,6 +15,10 @@ pub const REPORTS_EARLY_MAX: usize = 4 * crate::ledger::limits::NODES_MAX;
 /// After this a proposal that the ledger does not show is made again, ms: several round trips of the council.
 pub const PROPOSAL_RETRY_MS: u64 = 500;
 
+/// Stable steps are in the ledger after this time at the latest, ms: until then only the coordinator knows in which view they were
+/// done, and where it dies they count as those of the next. An entry of some tens of bytes.
+pub const COMMIT_DELAY_MS: u64 = 5_000;
+
 /// After a rejection proposals are made again from this age on, ms: one that is always rejected costs 20 a second.
 pub const REJECTION_RETRY_MS: u64 = 50;
 

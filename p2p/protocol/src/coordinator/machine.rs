@@ -261,6 +261,7 @@ impl Coordinator {
         }
         self.decide_checkpoints(pass, job, view, false);
         self.decide_saves(pass, job, view);
+        self.commit_in_time(pass, job);
         self.decide_view(pass, job, view);
     }
 }

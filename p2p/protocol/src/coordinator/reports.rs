@@ -61,6 +61,8 @@ pub(super) struct JobReports {
     pub(super) checkpoints: BTreeMap<WrittenState, PendingCheckpoint>,
     /// By member the latest checkpoint that it could not write, and why.
     pub(super) unwritten: BTreeMap<NodeId, (u64, String)>,
+    /// The committed steps behind which stable ones are, and since when.
+    pub(super) uncommitted: Option<(u64, Millis)>,
     /// When time made the last checkpoint due.
     pub(super) saves: SaveClock,
     /// Whether step 0 was imported: then its state is worth a checkpoint.
@@ -109,6 +111,7 @@ impl JobReports {
             work: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
             unwritten: BTreeMap::new(),
+            uncommitted: None,
             saves: SaveClock::new(now, step),
             is_imported: job.initial.is_some(),
             halted: BTreeMap::new(),

@@ -3,7 +3,8 @@
 use super::cluster::{Cluster, applied, finished, fresh_coordinator, point, written};
 use crate::coordinator::CoordinatorInput;
 use crate::coordinator::limits::{
-    CHECKPOINT_BATCH_MS, FINAL_CHECKPOINT_WAIT_MS, FINAL_COPIES_WAIT_MS, JOIN_BATCH_MS, PROGRESS_INTERVAL_MS,
+    CHECKPOINT_BATCH_MS, COMMIT_DELAY_MS, FINAL_CHECKPOINT_WAIT_MS, FINAL_COPIES_WAIT_MS, JOIN_BATCH_MS,
+    PROGRESS_INTERVAL_MS,
 };
 use crate::ids::{Boot, Epoch};
 use crate::ledger::testing::{chain, checkpoint, digest, job_id, manifest, node, plan, submit};
@@ -132,6 +133,23 @@ fn progress_is_told_a_few_times_a_second_and_at_once_at_the_end() {
     assert_eq!(cluster.progress()[0].stable_step, 100);
     cluster.pass_ms(10_000);
     assert_eq!(cluster.progress().len(), 1, "an ended job is silent");
+}
+
+/// Where checkpoints are rare, a coordinator that dies would leave what is stable to whatever view comes next.
+#[test]
+fn stable_steps_get_into_the_ledger_in_time_with_the_view_that_did_them() {
+    let mut cluster = Cluster::running(2, plan());
+    let mut told = Vec::new();
+    for step in 1..=9 {
+        cluster.all_apply(step);
+        cluster.pass_ms(COMMIT_DELAY_MS / 4);
+        told.push(cluster.job().committed_to().0);
+    }
+    assert_eq!(told, [0, 0, 0, 4, 4, 4, 4, 8, 8], "not with each step");
+    cluster.pass_ms(COMMIT_DELAY_MS);
+    assert_eq!((cluster.job().committed_to().0, commits(&cluster)), (9, 3));
+    cluster.pass_ms(3 * COMMIT_DELAY_MS);
+    assert_eq!(commits(&cluster), 3, "nothing new");
 }
 
 #[test]
