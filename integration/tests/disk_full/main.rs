@@ -23,6 +23,9 @@ const DISK_BYTES: u64 = 90 << 20;
 /// Bytes that chunks leave free, as docs/operations.md has it.
 const RESERVE_BYTES: u64 = 64 << 20;
 
+/// More than the three checkpoints that a node keeps, half a megabyte each.
+const KEPT_BYTES: u64 = 2 << 20;
+
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
     if let [_, word, disk] = arguments.as_slice()
@@ -58,10 +61,10 @@ fn available(disk: &Path) -> anyhow::Result<u64> {
     Ok(found.f_bavail * found.f_frsize)
 }
 
-/// Takes what chunks may use, and leaves what they must.
+/// Takes what chunks may use, and so much of what they must leave that no checkpoint fits where retention lets old ones go.
 fn fill(filler: &Path, disk: &Path) -> anyhow::Result<()> {
     let mut file = fs::File::create(filler)?;
-    while available(disk)? > RESERVE_BYTES {
+    while available(disk)? > RESERVE_BYTES - KEPT_BYTES {
         file.write_all(&[1; 64 << 10])?;
         file.flush()?;
     }
