@@ -472,6 +472,8 @@ fn a_joiner_with_a_result_that_nobody_else_has_starts_over() {
         let (step, base, result) = (7, head(7).chain, made[part as usize].clone());
         feed(&mut machine, said(from, SyncBody::Result { step, base, part, result }));
     }
-    [2, 3].map(|from| feed(&mut machine, awaits(from, 8, of_others)));
+    for from in [2, 3] {
+        feed(&mut machine, awaits(from, 8, of_others));
+    }
     assert_eq!((machine.place().step, machine.place().chain, machine.place().synced), (8, of_others, false));
 }
