@@ -70,7 +70,6 @@ impl Ledger {
             incarnation: view.incarnation,
             members: view.members.clone(),
             reason,
-            // Steps beyond these, if any, will be committed in this view.
             stable_step: stable_step.min(job.committed_to().0),
             leases: view.lease_runs(),
         });

@@ -101,7 +101,7 @@ pub struct ViewChange {
     pub members: Vec<Member>,
     /// Why it was committed, as `brave-otter-1c died: connection refused`.
     pub reason: String,
-    /// Stable steps when it was committed.
+    /// Stable steps in the ledger when it was committed; what was stable beyond them is committed in this view.
     pub stable_step: u64,
     /// Who had which micro-batches: runs of (position in `members`, number of micro-batches), in their order.
     pub leases: Vec<(u16, u32)>,
