@@ -468,12 +468,13 @@ fn a_joiner_with_a_result_that_nobody_else_has_starts_over() {
     feed(&mut machine, said(2, SyncBody::Offer { offer: offer.clone() }));
     feed(&mut machine, said(3, SyncBody::Offer { offer: offer.clone() }));
     feed(&mut machine, SyncInput::StateFetched { id: offer.id(), state, last: Vec::new() });
-    for (from, part) in [2, 3].into_iter().flat_map(|from| (0..PARTS).map(move |part| (from, part))) {
+    for (from, part) in [1, 2, 3].into_iter().flat_map(|from| (0..PARTS).map(move |part| (from, part))) {
         let (step, base, result) = (7, head(7).chain, made[part as usize].clone());
         feed(&mut machine, said(from, SyncBody::Result { step, base, part, result }));
     }
     for from in [2, 3] {
         feed(&mut machine, awaits(from, 8, of_others));
     }
+    assert!(machine.standing().arrival.is_announced());
     assert_eq!((machine.place().step, machine.place().chain, machine.place().synced), (8, of_others, false));
 }
